@@ -1,0 +1,145 @@
+package biobank
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// The permissible values are part of the product: pv.json, one list per attribute (reference openspecimen-rest.md
+// section 19). They are read when the first one is asked for, so that a function that needs none starts without them.
+
+//go:embed pv.json
+var pvJSON []byte
+
+// The attributes with permissible values. SpecimenClasses lists the roots of specimen_type, SpecimenTypes all its values.
+const (
+	Genders              = "gender"
+	Races                = "race"
+	Ethnicities          = "ethnicity"
+	VitalStatuses        = "vital_status"
+	ClinicalDiagnoses    = "clinical_diagnosis"
+	ClinicalStatuses     = "clinical_status"
+	VisitStatuses        = "visit_status"
+	MissedVisitReasons   = "missed_visit_reason"
+	Cohorts              = "cohort"
+	SpecimenClasses      = "specimen_class"
+	SpecimenTypes        = "specimen_type"
+	AnatomicSites        = "anatomic_site"
+	Lateralities         = "laterality"
+	PathologyStatuses    = "pathology_status"
+	SpecimenBiohazards   = "specimen_biohazard"
+	SpecimenUnits        = "specimen_unit"
+	CollectionProcedures = "collection_procedure"
+	CollectionContainers = "collection_container"
+	ReceiveQualities     = "receive_quality"
+	SiteTypes            = "site_type"
+	ConsentResponses     = "consent_response"
+)
+
+// vocabulary is the permissible values, indexed.
+type vocabulary struct {
+	values map[string][]string
+	// exact and folded lead from attribute and text to the stored form. Exact spares the usual value its folding.
+	exact, folded map[string]map[string]string
+	class         map[string]string // of a canonical type
+	dead          map[string]bool   // canonical vital statuses
+}
+
+var loadVocabulary = sync.OnceValue(func() *vocabulary {
+	var file struct {
+		Dead          []string
+		SpecimenTypes []struct {
+			Class string
+			Types []string
+		}
+		Values map[string][]string
+	}
+	if err := json.Unmarshal(pvJSON, &file); err != nil {
+		panic(fmt.Sprintf("pv.json in this binary: %v", err))
+	}
+	v := &vocabulary{
+		values: file.Values,
+		exact:  make(map[string]map[string]string, len(file.Values)+2),
+		folded: make(map[string]map[string]string, len(file.Values)+2),
+		class:  make(map[string]string),
+		dead:   make(map[string]bool, len(file.Dead)),
+	}
+	for _, group := range file.SpecimenTypes {
+		v.values[SpecimenClasses] = append(v.values[SpecimenClasses], group.Class)
+		v.values[SpecimenTypes] = append(v.values[SpecimenTypes], group.Class)
+		v.values[SpecimenTypes] = append(v.values[SpecimenTypes], group.Types...)
+		for _, t := range group.Types {
+			v.class[t] = group.Class
+		}
+	}
+	// A specimen of which nothing is known has a type, too, and a class to match.
+	v.values[SpecimenClasses] = append(v.values[SpecimenClasses], NotSpecified)
+	v.values[SpecimenTypes] = append(v.values[SpecimenTypes], NotSpecified)
+	v.class[NotSpecified] = NotSpecified
+	for attribute, values := range v.values {
+		exact := make(map[string]string, len(values))
+		folded := make(map[string]string, len(values))
+		for _, value := range values {
+			exact[value] = value
+			folded[Fold(value)] = value
+		}
+		v.exact[attribute], v.folded[attribute] = exact, folded
+	}
+	for _, status := range file.Dead {
+		v.dead[status] = true
+	}
+	return v
+})
+
+// Canonical is the stored form of a permissible value, found without regard to case and outer spaces; false means that
+// the attribute does not have the value (or does not exist). Text in its stored form costs no allocation.
+func Canonical(attribute, text string) (string, bool) {
+	v := loadVocabulary()
+	if c, ok := v.exact[attribute][text]; ok {
+		return c, true
+	}
+	c, ok := v.folded[attribute][Fold(text)]
+	return c, ok
+}
+
+// ClassOf is the class of a specimen type and the type's stored form; false means that there is no such type. The names
+// of classes are no types. "Not Specified" is its own class here, although every class admits it: see TypeIn.
+func ClassOf(specimenType string) (class, canonicalType string, ok bool) {
+	v := loadVocabulary()
+	t, ok := Canonical(SpecimenTypes, specimenType)
+	if !ok {
+		return "", "", false
+	}
+	class, ok = v.class[t]
+	if !ok {
+		return "", "", false
+	}
+	return class, t, true
+}
+
+// TypeIn checks a class and a type against each other and returns their stored forms; false means that one is unknown or
+// that they do not belong together. Every class admits the type "Not Specified".
+func TypeIn(class, specimenType string) (canonicalClass, canonicalType string, ok bool) {
+	c, ok := Canonical(SpecimenClasses, class)
+	if !ok {
+		return "", "", false
+	}
+	of, t, ok := ClassOf(specimenType)
+	if !ok || of != c && t != NotSpecified {
+		return "", "", false
+	}
+	return c, t, true
+}
+
+// Values lists the values of an attribute in the order in which they are offered; nil for an unknown attribute. Of
+// specimen_type it lists each class before its types. The caller must not change the list.
+func Values(attribute string) []string { return loadVocabulary().values[attribute] }
+
+// Dead tells whether a vital status, in any case, means that the person has died; only then a death date is kept.
+func Dead(vitalStatus string) bool {
+	c, ok := Canonical(VitalStatuses, strings.TrimSpace(vitalStatus))
+	return ok && loadVocabulary().dead[c]
+}
