@@ -110,6 +110,10 @@ func (r *reader) resume(cause error) error {
 			return nil
 		}
 		r.body = http.NoBody
+		var resp *smithyhttp.ResponseError
+		if errors.As(cause, &resp) && resp.HTTPStatusCode()/100 == 4 || errors.Is(cause, ErrNotFound) {
+			break // deleted, or replaced by another
+		}
 	}
 	if err := r.ctx.Err(); err != nil {
 		return err
