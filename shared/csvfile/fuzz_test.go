@@ -59,7 +59,7 @@ func FuzzReader(f *testing.F) {
 }
 
 // FuzzAgainstStandard compares with encoding/csv on what it accepts. It knows no lone CR, drops empty lines and makes a
-// CRLF within quotes an LF; bytes that are not text are good enough for it.
+// CRLF within quotes an LF; bytes that are not text are good enough for it, and it has no limit of columns.
 func FuzzAgainstStandard(f *testing.F) {
 	for _, seed := range []string{
 		"a,b\n1,2", "\"a\"\"b\",\"c\nd\"\r\n", "\"\\\"\"\",x\n", "\"\\\",x\n", "\"a\\\"\",\"b\"\n", " \"a\n", ",,\n,\n", "\n\n",
@@ -81,11 +81,14 @@ func FuzzAgainstStandard(f *testing.F) {
 		}
 		var got [][]string
 		for _, rec := range readAll(t, newReader(bytes.NewReader(file), comma, Position{}, 16, MaxCell, MaxRecord)) {
-			if rec.Err != nil {
+			if rec.Err != nil && rec.Err.Column <= MaxColumns {
 				t.Fatalf("%v, which encoding/csv reads", rec.Err)
 			}
 			if len(rec.Raw) == 0 {
 				continue
+			}
+			if w := len(got); w < len(want) && len(want[w]) > MaxColumns {
+				want[w] = want[w][:MaxColumns]
 			}
 			for i, cell := range rec.Fields {
 				rec.Fields[i] = string(bytes.ReplaceAll([]byte(cell), []byte("\r\n"), []byte("\n")))
