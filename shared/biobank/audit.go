@@ -1,0 +1,122 @@
+package biobank
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// Entry is the audit of one change: who, when, why, from where, and the members that changed, before and after.
+//
+// A change writes its entry first, then the record on condition of its version, naming the entry as its head. Entries
+// form a chain: each holds the head before it, and a head holds the entry's hash, so a change of an entry shows. An entry
+// that no record leads to belongs to a change that never happened (a crash between the two writes) and is void.
+type Entry struct {
+	Type    Type   `json:"type"`
+	ID      int64  `json:"id"`
+	Version int64  `json:"version"` // the version that the change makes
+	Change  string `json:"change"`  // the change's own id: "<job>#<row>", or the request's
+	At      int64  `json:"at"`      // epoch ms
+	By      int64  `json:"by"`      // user id
+	Reason  string `json:"reason,omitempty"`
+	From    string `json:"from,omitempty"` // address of the caller
+	// Before and After hold the members that differ.
+	Before json.RawMessage `json:"before,omitempty"`
+	After  json.RawMessage `json:"after,omitempty"`
+	// Prev is the head before this entry, empty for the first change.
+	Prev string `json:"prev,omitempty"`
+}
+
+// AuditKey is the place of the entry in the audit table.
+func (e *Entry) AuditKey() Key {
+	return Key{IDMark(e.Type, e.ID), PadID(e.Version) + "#" + e.Change}
+}
+
+// Head is how a record, or the next entry, names e: its place and its hash.
+func (e *Entry) Head() string {
+	doc, err := json.Marshal(e)
+	if err != nil {
+		panic(fmt.Sprintf("audit entry: %v", err)) // an Entry holds nothing that cannot be marshalled
+	}
+	sum := sha256.Sum256(doc)
+	return e.AuditKey().Sort + "|" + hex.EncodeToString(sum[:16])
+}
+
+// VerifyChain follows the chain from a record's head and returns its entries, oldest first. It names the first link that
+// does not hold: an entry that is missing or was changed.
+func VerifyChain(r *Record, trail []*Entry) ([]*Entry, error) {
+	byKey := make(map[string]*Entry, len(trail))
+	for _, e := range trail {
+		byKey[e.AuditKey().Sort] = e
+	}
+	var chain []*Entry
+	for head := r.Head; head != ""; {
+		at := strings.LastIndexByte(head, '|')
+		if at < 0 {
+			return nil, fmt.Errorf("%s %d: head %q is not valid", r.Type, r.ID, head)
+		}
+		e := byKey[head[:at]]
+		if e == nil {
+			return nil, fmt.Errorf("%s %d: audit entry %s is missing", r.Type, r.ID, head[:at])
+		}
+		if e.Head() != head {
+			return nil, fmt.Errorf("%s %d: audit entry %s was changed", r.Type, r.ID, head[:at])
+		}
+		chain = append(chain, e)
+		head = e.Prev
+	}
+	for i, j := 0, len(chain)-1; i < j; i, j = i+1, j-1 {
+		chain[i], chain[j] = chain[j], chain[i]
+	}
+	return chain, nil
+}
+
+// diff returns the members of two JSON objects that differ, as two JSON objects; nil, nil when none do.
+func diff(before, after []byte) (was, is json.RawMessage, err error) {
+	if bytes.Equal(before, after) {
+		return nil, nil, nil
+	}
+	var a, b map[string]json.RawMessage
+	if err := json.Unmarshal(before, &a); err != nil {
+		return nil, nil, fmt.Errorf("audit before: %w", err)
+	}
+	if err := json.Unmarshal(after, &b); err != nil {
+		return nil, nil, fmt.Errorf("audit after: %w", err)
+	}
+	names := make([]string, 0, len(a)+len(b))
+	for n := range a {
+		names = append(names, n)
+	}
+	for n := range b {
+		if _, both := a[n]; !both {
+			names = append(names, n)
+		}
+	}
+	sort.Strings(names)
+	x, y := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	for _, n := range names {
+		if bytes.Equal(a[n], b[n]) {
+			continue
+		}
+		if v, ok := a[n]; ok {
+			x[n] = v
+		}
+		if v, ok := b[n]; ok {
+			y[n] = v
+		}
+	}
+	if len(x) == 0 && len(y) == 0 {
+		return nil, nil, nil
+	}
+	if was, err = json.Marshal(x); err != nil {
+		return nil, nil, err
+	}
+	if is, err = json.Marshal(y); err != nil {
+		return nil, nil, err
+	}
+	return was, is, nil
+}

@@ -1,0 +1,550 @@
+package biobank
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"aliquot/shared/fault"
+)
+
+// The rounds of writes. A round is done before the next begins.
+const (
+	roundNames   = iota // marks of natural keys: they decide who owns a name
+	roundIDs            // marks of numeric ids
+	roundEntries        // audit entries
+	roundParents        // records that others of the same row lie below
+	roundRecords
+	roundRelease // marks given up
+	rounds
+)
+
+// readAhead is how many changes are looked up together: a request reads 100 items.
+const readAhead = 96
+
+// planner is what each draft does: say what it needs, then turn itself into writes.
+type planner interface {
+	Draft
+	// want names the marks the change needs. A fault fails the change.
+	want(ctx context.Context, b *Batch, c *Change) error
+	// read names the records it needs, now that the marks are known.
+	read(ctx context.Context, b *Batch, c *Change) error
+	// plan checks the rules and adds the writes.
+	plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error
+}
+
+// Batch applies changes with reads shared among them. It is for one goroutine.
+type Batch struct {
+	store Store
+	actor *Actor
+	at    int64
+	bulk  bool
+	retry bool
+	zone  *time.Location
+
+	// What has been read, or written by this batch. A nil record and a zero mark are known to be absent.
+	marks     map[string]Mark
+	recs      map[Key]*Record
+	protocols map[int64]*protocolInfo
+	cpNames   map[string]int64
+	cpFaults  map[string]error
+	serials   map[Key]int64
+	debts     map[Key]*debt
+
+	wantMarks []string
+	wantRecs  []Key
+
+	writes [rounds][]rowWrite
+	row    int // the change being planned
+	// recordRound is where its records go: a record that another of the same row lies below goes a round earlier.
+	recordRound int
+	failed      []error
+	again       []bool
+	bufs        []Write
+	sent        []int
+}
+
+// rowWrite is a write of one of the group's changes.
+type rowWrite struct {
+	row int
+	Write
+	unique *unique // nil for a mark that is ours by its number
+	value  string
+}
+
+// unique is a value that only one record may hold.
+type unique struct {
+	code, text string // the fault when another record holds it; the text has a %s for the value
+	holds      func(rec *Record, value string) (bool, error)
+}
+
+func (r *Registry) newBatch(a *Actor, at time.Time) *Batch {
+	return &Batch{
+		store: r.Store, actor: a, at: at.UnixMilli(), zone: time.UTC,
+		marks: map[string]Mark{}, recs: map[Key]*Record{}, protocols: map[int64]*protocolInfo{},
+		cpNames: map[string]int64{}, cpFaults: map[string]error{}, serials: map[Key]int64{}, debts: map[Key]*debt{},
+	}
+}
+
+// Apply does the changes, which must not depend on each other, and tells what became of each. An error means that it is
+// not known what became of them and the same changes must be applied again.
+func (b *Batch) Apply(ctx context.Context, changes []Change) ([]Outcome, error) {
+	out := make([]Outcome, 0, len(changes))
+	for len(changes) > 0 {
+		n := min(len(changes), readAhead)
+		o, err := b.apply(ctx, changes[:n])
+		if err != nil {
+			return out, err
+		}
+		out = append(out, o...)
+		changes = changes[n:]
+	}
+	return out, nil
+}
+
+func (b *Batch) apply(ctx context.Context, changes []Change) ([]Outcome, error) {
+	out := make([]Outcome, len(changes))
+	if err := b.lookUp(ctx, changes, out); err != nil {
+		return nil, err
+	}
+	for from := 0; from < len(changes); from += MaxBatch {
+		to := min(from+MaxBatch, len(changes))
+		if err := b.group(ctx, changes[from:to], out[from:to]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// lookUp reads what the changes need: marks, then records.
+func (b *Batch) lookUp(ctx context.Context, changes []Change, out []Outcome) error {
+	each := func(f func(planner, *Change) error) error {
+		for i := range changes {
+			if out[i].Err != nil {
+				continue
+			}
+			if err := f(changes[i].Draft.(planner), &changes[i]); err != nil {
+				if fault.All(err) == nil {
+					return err
+				}
+				out[i].Err = err
+			}
+		}
+		return nil
+	}
+	if b.retry {
+		for i := range changes {
+			if t := changes[i].Draft.recordType(); changes[i].Op != Update && changes[i].Reserved[string(t)] != 0 {
+				b.wantMark(IDMark(t, changes[i].Reserved[string(t)]+changes[i].Row))
+			}
+		}
+	}
+	if err := each(func(p planner, c *Change) error { return p.want(ctx, b, c) }); err != nil {
+		return err
+	}
+	if err := b.readMarks(ctx); err != nil {
+		return err
+	}
+	if b.retry {
+		for i := range changes {
+			if t := changes[i].Draft.recordType(); changes[i].Op != Update && changes[i].Reserved[string(t)] != 0 {
+				if m := b.marks[IDMark(t, changes[i].Reserved[string(t)]+changes[i].Row)]; m.Source == changes[i].Source {
+					b.wantRec(m.To)
+				}
+			}
+		}
+	}
+	if err := each(func(p planner, c *Change) error { return p.read(ctx, b, c) }); err != nil {
+		return err
+	}
+	return b.readRecs(ctx)
+}
+
+func (b *Batch) wantMark(name string) {
+	if _, known := b.marks[name]; !known {
+		b.wantMarks = append(b.wantMarks, name)
+	}
+}
+
+func (b *Batch) wantRec(key Key) {
+	if _, known := b.recs[key]; !known && !key.IsZero() {
+		b.wantRecs = append(b.wantRecs, key)
+	}
+}
+
+// readMarks reads the wanted marks: first cheaply, and those that are missed once more strongly, since a parent may have
+// been written a moment ago. A person's change reads strongly at once.
+func (b *Batch) readMarks(ctx context.Context) error {
+	names := dedupe(b.wantMarks)
+	b.wantMarks = b.wantMarks[:0]
+	for _, strong := range []bool{false, true} {
+		if len(names) == 0 {
+			return nil
+		}
+		if !strong && !b.bulk {
+			continue
+		}
+		found, err := b.store.Marks(ctx, names, strong)
+		if err != nil {
+			return fmt.Errorf("look up names: %w", err)
+		}
+		missed := names[:0]
+		for _, n := range names {
+			if m, ok := found[n]; ok {
+				b.marks[n] = m
+			} else {
+				missed = append(missed, n)
+			}
+		}
+		names = missed
+	}
+	for _, n := range names {
+		b.marks[n] = Mark{}
+	}
+	return nil
+}
+
+func (b *Batch) readRecs(ctx context.Context) error {
+	keys := dedupe(b.wantRecs)
+	b.wantRecs = b.wantRecs[:0]
+	if len(keys) == 0 {
+		return nil
+	}
+	found, err := b.store.Records(ctx, keys, true)
+	if err != nil {
+		return fmt.Errorf("read records: %w", err)
+	}
+	for _, k := range keys {
+		b.recs[k] = found[k]
+	}
+	return nil
+}
+
+func dedupe[T comparable](in []T) []T {
+	if len(in) < 2 {
+		return in
+	}
+	seen := make(map[T]struct{}, len(in))
+	out := in[:0]
+	for _, v := range in {
+		if _, ok := seen[v]; !ok {
+			seen[v] = struct{}{}
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// mark returns a mark read before, reading it now if it was not asked for in time.
+func (b *Batch) mark(ctx context.Context, name string) (Mark, error) {
+	if m, ok := b.marks[name]; ok {
+		return m, nil
+	}
+	b.wantMark(name)
+	err := b.readMarks(ctx)
+	return b.marks[name], err
+}
+
+// rec returns a record read before, reading it now if it was not asked for in time; nil when there is none.
+func (b *Batch) rec(ctx context.Context, key Key) (*Record, error) {
+	if key.IsZero() {
+		return nil, nil
+	}
+	if r, ok := b.recs[key]; ok {
+		return r, nil
+	}
+	b.wantRec(key)
+	err := b.readRecs(ctx)
+	return b.recs[key], err
+}
+
+// tries is how often a change is planned anew when others change the same records meanwhile.
+const tries = 8
+
+// group plans and writes up to MaxBatch changes.
+func (b *Batch) group(ctx context.Context, changes []Change, out []Outcome) error {
+	b.again = resized(b.again, len(changes))
+	for i := range b.again {
+		b.again[i] = true
+	}
+	opening := true
+	for try := 0; ; try++ {
+		if try == tries {
+			return fmt.Errorf("records were changed by others %d times in a row", tries)
+		}
+		for i := range b.writes {
+			b.writes[i] = b.writes[i][:0]
+		}
+		b.failed = resized(b.failed, len(changes))
+		for i := range changes {
+			if !b.again[i] || out[i].Err != nil {
+				continue
+			}
+			if err := b.planOne(ctx, i, &changes[i], &out[i]); err != nil {
+				return err
+			}
+		}
+		for i := range b.again {
+			b.again[i] = false
+		}
+		if err := b.write(ctx, &opening); err != nil {
+			return err
+		}
+		redo := false
+		for i := range changes {
+			if b.failed[i] != nil {
+				out[i] = Outcome{Err: b.failed[i]}
+			}
+			redo = redo || b.again[i]
+		}
+		b.remember(changes, out)
+		if !redo {
+			return nil
+		}
+		for i := range changes {
+			if b.again[i] {
+				out[i] = Outcome{}
+			}
+		}
+		if err := b.lookUp(ctx, changes, out); err != nil {
+			return err
+		}
+	}
+}
+
+func resized[T any](s []T, n int) []T {
+	s = slices.Grow(s[:0], n)[:n]
+	clear(s)
+	return s
+}
+
+// planOne plans one change; its writes are taken back when it fails.
+func (b *Batch) planOne(ctx context.Context, i int, c *Change, o *Outcome) error {
+	var from [rounds]int
+	for r := range b.writes {
+		from[r] = len(b.writes[r])
+	}
+	b.row, b.recordRound = i, roundRecords
+	if done, err := b.doneBefore(ctx, c, o); done || err != nil {
+		return err
+	}
+	err := b.planSafely(ctx, c, o)
+	if err == nil {
+		return nil
+	}
+	for r := range b.writes {
+		b.writes[r] = b.writes[r][:from[r]]
+	}
+	if fault.All(err) == nil {
+		return err
+	}
+	*o = Outcome{Err: err}
+	return nil
+}
+
+// planSafely keeps a row that makes a rule panic from taking its neighbours with it.
+func (b *Batch) planSafely(ctx context.Context, c *Change, o *Outcome) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.New("COMMON_SERVER_ERROR", "The row could not be processed because of a fault in the program; the other rows are not affected.").
+				Wrap(fmt.Errorf("panic: %T", p))
+		}
+	}()
+	return c.Draft.(planner).plan(ctx, b, c, o)
+}
+
+// doneBefore answers a create that an earlier try has finished from what it wrote: what has happened since (a parent
+// closed, a label changed) is not the row's fault.
+func (b *Batch) doneBefore(ctx context.Context, c *Change, o *Outcome) (bool, error) {
+	t := c.Draft.recordType()
+	if !b.retry || c.Op == Update || c.Reserved[string(t)] == 0 {
+		return false, nil
+	}
+	m, err := b.mark(ctx, IDMark(t, c.Reserved[string(t)]+c.Row))
+	if err != nil || m.IsZero() || m.Source != c.Source {
+		return false, err
+	}
+	rec, err := b.rec(ctx, m.To)
+	if err != nil || rec == nil || rec.Source != c.Source {
+		return false, err
+	}
+	*o = Outcome{Record: rec, Changed: true}
+	if err := b.owes(ctx, rec); err != nil {
+		return false, err
+	}
+	return true, b.names(ctx, rec, o)
+}
+
+// names fills in the names of what was written before.
+func (b *Batch) names(ctx context.Context, rec *Record, o *Outcome) error {
+	switch rec.Type {
+	case Specimen:
+		doc, err := Decode[SpecimenDoc](rec)
+		if err != nil {
+			return err
+		}
+		o.Label = doc.Label
+		return b.visitNames(ctx, rec.Key.VisitKey(), o)
+	case Visit:
+		doc, err := Decode[VisitDoc](rec)
+		o.VisitName = doc.Name
+		return err
+	case Registration:
+		doc, err := Decode[RegistrationDoc](rec)
+		o.PPID = doc.PPID
+		return err
+	}
+	return nil
+}
+
+func (b *Batch) visitNames(ctx context.Context, visit Key, o *Outcome) error {
+	v, err := b.rec(ctx, visit)
+	if err != nil || v == nil {
+		return err
+	}
+	reg, err := b.rec(ctx, visit.Above(1))
+	if err != nil || reg == nil {
+		return err
+	}
+	vd, err := Decode[VisitDoc](v)
+	if err != nil {
+		return err
+	}
+	rd, err := Decode[RegistrationDoc](reg)
+	o.VisitName, o.PPID = vd.Name, rd.PPID
+	return err
+}
+
+// add plans a write of the current change.
+func (b *Batch) add(round int, w Write) {
+	b.writes[round] = append(b.writes[round], rowWrite{row: b.row, Write: w})
+}
+
+// claim plans the mark of a value that must be unique.
+func (b *Batch) claim(c *Change, u *unique, value, name string, to Key, id int64, info string) {
+	b.writes[roundNames] = append(b.writes[roundNames], rowWrite{
+		row: b.row, unique: u, value: value,
+		Write: Write{Kind: InsertMark, Mark: Mark{Name: name, To: to, ID: id, Source: c.Source, Info: info}},
+	})
+}
+
+// release plans giving up a value's mark, if it is still the owner's.
+func (b *Batch) release(ctx context.Context, name string, owner Key) error {
+	m, err := b.mark(ctx, name)
+	if err != nil || m.IsZero() || m.To != owner {
+		return err
+	}
+	b.add(roundRelease, Write{Kind: DropMark, Mark: m, WasSource: m.Source, WasTo: m.To})
+	return nil
+}
+
+// insert plans a new record with its id mark.
+func (b *Batch) insert(c *Change, t Type, key Key, id int64, doc any, o *Outcome) error {
+	body, err := marshal(doc)
+	if err != nil {
+		return err
+	}
+	rec := &Record{
+		Key: key, Type: t, ID: id, Version: 1, Source: c.Source,
+		CreatedBy: b.actor.ID, CreatedAt: b.at, Reason: c.Reason, Doc: body,
+	}
+	switch t {
+	case Event, Requirement, Registration, Visit, Specimen:
+		b.add(roundIDs, Write{Kind: InsertMark, Mark: Mark{Name: IDMark(t, id), To: key, ID: id, Source: c.Source}})
+	}
+	b.add(b.recordRound, Write{Kind: InsertRecord, Record: rec})
+	o.Record, o.Changed = rec, true
+	return nil
+}
+
+// change plans the next version of a record, with its audit entry. Nothing is planned where the object stays the same.
+func (b *Batch) change(c *Change, was *Record, doc any, o *Outcome) error {
+	return b.changeAs(c, c.Source, was, doc, o)
+}
+
+func (b *Batch) changeAs(c *Change, source string, was *Record, doc any, o *Outcome) error {
+	body, err := marshal(doc)
+	if err != nil {
+		return err
+	}
+	before, after, err := diff(was.Doc, body)
+	if err != nil {
+		return err
+	}
+	if before == nil && after == nil {
+		if o.Record == nil {
+			o.Record = was
+		}
+		return nil
+	}
+	rec := *was
+	rec.Version, rec.Doc = was.Version+1, body
+	change := c.ID
+	if source != "" {
+		change = source
+		rec.Changes = append(slices.Clone(was.Changes), source)
+		if n := len(rec.Changes); n > keptChanges {
+			rec.Changes = rec.Changes[n-keptChanges:]
+		}
+	}
+	entry := &Entry{
+		Type: was.Type, ID: was.ID, Version: rec.Version, Change: change, At: b.at, By: b.actor.ID,
+		Reason: c.Reason, From: b.actor.From, Before: before, After: after, Prev: was.Head,
+	}
+	rec.Head = entry.Head()
+	b.add(roundEntries, Write{Kind: InsertEntry, Entry: entry})
+	b.add(b.recordRound, Write{Kind: UpdateRecord, Record: &rec})
+	o.Record, o.Changed = &rec, true
+	return nil
+}
+
+// appender is an object that writes its own JSON, for the types that come by the million.
+type appender interface{ AppendJSON([]byte) []byte }
+
+func marshal(doc any) ([]byte, error) {
+	if a, ok := doc.(appender); ok {
+		return a.AppendJSON(make([]byte, 0, 384)), nil
+	}
+	return json.Marshal(doc)
+}
+
+// remember keeps what later changes of the batch may look at.
+func (b *Batch) remember(changes []Change, out []Outcome) {
+	for round := range b.writes {
+		for i := range b.writes[round] {
+			w := &b.writes[round][i]
+			if out[w.row].Err != nil || b.again[w.row] {
+				continue
+			}
+			switch w.Kind {
+			case InsertMark, TakeMark:
+				if _, known := b.marks[w.Mark.Name]; known || changes[w.row].Shared {
+					b.marks[w.Mark.Name] = w.Mark
+				}
+			case DropMark:
+				b.marks[w.Mark.Name] = Mark{}
+			case InsertRecord, UpdateRecord:
+				if _, known := b.recs[w.Record.Key]; known || changes[w.row].Shared {
+					b.recs[w.Record.Key] = w.Record
+				}
+			}
+		}
+	}
+}
+
+// number draws from a counter: the row's place in the job's reserved range, or the next number.
+func (b *Batch) number(ctx context.Context, c *Change, counter string) (int64, error) {
+	if first, ok := c.Reserved[counter]; ok {
+		return first + c.Row, nil
+	}
+	n, err := b.store.Reserve(ctx, counter, 1)
+	if err != nil {
+		return 0, fmt.Errorf("draw from counter %s: %w", counter, err)
+	}
+	return n, nil
+}
+
+var errLostTrack = errors.New("a record with our id belongs to another source")

@@ -1,0 +1,261 @@
+package biobank
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"aliquot/shared/fault"
+)
+
+// write does the planned writes: for a job in rounds, for a person in one transaction.
+func (b *Batch) write(ctx context.Context, opening *bool) error {
+	if !b.bulk {
+		return b.transact(ctx)
+	}
+	for round := range b.writes {
+		if err := b.round(ctx, b.writes[round], opening); err != nil {
+			return err
+		}
+	}
+	return b.undo(ctx, opening)
+}
+
+// round sends writes, a request for each MaxBatch of them, and settles those that found something in their way.
+func (b *Batch) round(ctx context.Context, writes []rowWrite, opening *bool) error {
+	for from := 0; from < len(writes); {
+		b.bufs, b.sent = b.bufs[:0], b.sent[:0]
+		for ; from < len(writes) && len(b.bufs) < MaxBatch; from++ {
+			if b.live(writes[from].row) {
+				b.bufs = append(b.bufs, writes[from].Write)
+				b.sent = append(b.sent, from)
+			}
+		}
+		if len(b.bufs) == 0 {
+			continue
+		}
+		results, err := b.store.Write(ctx, *opening, b.bufs)
+		if err != nil {
+			return err
+		}
+		*opening = false
+		for k, i := range b.sent {
+			if results[k] == Written || !b.live(writes[i].row) {
+				continue
+			}
+			if err := b.settle(ctx, &writes[i], opening); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// live tells whether the row's writes go on.
+func (b *Batch) live(row int) bool { return b.failed[row] == nil && !b.again[row] }
+
+// settle finds out why a write met something, and what follows: nothing (it was our own earlier try), a fault of the row,
+// or another plan.
+func (b *Batch) settle(ctx context.Context, w *rowWrite, opening *bool) error {
+	switch w.Kind {
+	case InsertMark, TakeMark:
+		return b.settleMark(ctx, w, opening)
+	case InsertRecord:
+		got, err := b.fresh(ctx, w.Record.Key)
+		if err != nil {
+			return err
+		}
+		if got == nil || !got.Done(w.Record.Source) || w.Record.Source == "" {
+			return fmt.Errorf("insert %s %d: %w", w.Record.Type, w.Record.ID, errLostTrack)
+		}
+	case UpdateRecord:
+		source := ""
+		if n := len(w.Record.Changes); n > 0 {
+			source = w.Record.Changes[n-1]
+		}
+		got, err := b.fresh(ctx, w.Record.Key)
+		if err != nil {
+			return err
+		}
+		if got == nil || !got.Done(source) {
+			b.again[w.row] = true // somebody else was faster: plan the change on what is there now
+		}
+	case InsertEntry, DropMark:
+		// The entry has the change's own id in its key, so it is our own; a mark that is gone, or another's, needs no drop.
+	}
+	return nil
+}
+
+// fresh reads a record anew.
+func (b *Batch) fresh(ctx context.Context, key Key) (*Record, error) {
+	delete(b.recs, key)
+	return b.rec(ctx, key)
+}
+
+// settleMark decides about a name that is taken: ours already, somebody's, or a leftover that may be taken over.
+func (b *Batch) settleMark(ctx context.Context, w *rowWrite, opening *bool) error {
+	for range tries {
+		got, err := b.store.Marks(ctx, []string{w.Mark.Name}, true)
+		if err != nil {
+			return fmt.Errorf("look up a taken name: %w", err)
+		}
+		m, ok := got[w.Mark.Name]
+		b.marks[w.Mark.Name] = m
+		if ok && m.To == w.Mark.To && (m.Source == w.Mark.Source || w.Mark.Source == "") {
+			return nil
+		}
+		next := Write{Kind: InsertMark, Mark: w.Mark}
+		if ok {
+			held, err := b.held(ctx, w, m)
+			if err != nil {
+				return err
+			}
+			if held {
+				if w.unique == nil {
+					return fmt.Errorf("mark of id %d: %w", w.Mark.ID, errLostTrack)
+				}
+				b.failed[w.row] = fault.New(w.unique.code, w.unique.text, w.value)
+				return nil
+			}
+			next = Write{Kind: TakeMark, Mark: w.Mark, WasSource: m.Source, WasTo: m.To}
+		}
+		if !b.bulk {
+			w.Write = next // goes into the transaction's next try
+			return nil
+		}
+		res, err := b.store.Write(ctx, *opening, []Write{next})
+		if err != nil {
+			return err
+		}
+		*opening = false
+		if res[0] == Written {
+			return nil
+		}
+	}
+	return errors.New("a name changed hands too often")
+}
+
+// held tells whether a mark counts: its owner holds the value, or is a row that is still being written.
+func (b *Batch) held(ctx context.Context, w *rowWrite, m Mark) (bool, error) {
+	if w.unique == nil {
+		return true, nil
+	}
+	owner, err := b.fresh(ctx, m.To)
+	if err != nil {
+		return false, err
+	}
+	if owner != nil {
+		return w.unique.holds(owner, w.value)
+	}
+	alive, err := b.store.Alive(ctx, m.Source)
+	if err != nil {
+		return false, fmt.Errorf("look after the owner of a name: %w", err)
+	}
+	return alive && !sameJob(m.Source, w.Mark.Source), nil
+}
+
+// sameJob tells whether two sources are rows of one job. Its rows that share a name run one after the other, so the
+// earlier one is finished: it failed, and its mark is a leftover.
+func sameJob(a, b string) bool {
+	job := func(s string) string {
+		for i := range len(s) {
+			if s[i] == '#' {
+				return s[:i]
+			}
+		}
+		return ""
+	}
+	return job(a) != "" && job(a) == job(b)
+}
+
+// undo releases the marks of rows that failed after some were made.
+func (b *Batch) undo(ctx context.Context, opening *bool) error {
+	b.bufs = b.bufs[:0]
+	flush := func() error {
+		if len(b.bufs) == 0 {
+			return nil
+		}
+		_, err := b.store.Write(ctx, *opening, b.bufs)
+		*opening = false
+		b.bufs = b.bufs[:0]
+		return err
+	}
+	for _, round := range [][]rowWrite{b.writes[roundNames], b.writes[roundIDs]} {
+		for i := range round {
+			if b.failed[round[i].row] == nil {
+				continue
+			}
+			m := round[i].Mark
+			b.bufs = append(b.bufs, Write{Kind: DropMark, Mark: m, WasSource: m.Source, WasTo: m.To})
+			if len(b.bufs) == MaxBatch {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return flush()
+}
+
+// transact does one change's writes all or nothing.
+func (b *Batch) transact(ctx context.Context) error {
+	var all []*rowWrite
+	for round := range b.writes {
+		for i := range b.writes[round] {
+			all = append(all, &b.writes[round][i])
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	if len(all) > 100 {
+		b.failed[0] = fault.New("COMMON_INVALID_INPUT", "The change touches %d items at once; at most 100 are possible. Change fewer objects at a time.", len(all))
+		return nil
+	}
+	for range tries {
+		b.bufs = b.bufs[:0]
+		for _, w := range all {
+			b.bufs = append(b.bufs, w.Write)
+		}
+		results, err := b.store.Transact(ctx, b.bufs)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, ErrTransaction) {
+			return err
+		}
+		for i, w := range all {
+			if results[i] == Written {
+				continue
+			}
+			switch w.Kind {
+			case InsertMark, TakeMark:
+				opening := false
+				if err := b.settleMark(ctx, w, &opening); err != nil {
+					return err
+				}
+				if b.failed[w.row] != nil {
+					return nil
+				}
+			case DropMark:
+				w.Kind = 0 // gone already
+			case InsertRecord, UpdateRecord:
+				if _, err := b.fresh(ctx, w.Record.Key); err != nil {
+					return err
+				}
+				b.again[w.row] = true
+				return nil
+			default:
+				return errors.New("an audit entry of this change exists already")
+			}
+		}
+		kept := all[:0]
+		for _, w := range all {
+			if w.Kind != 0 {
+				kept = append(kept, w)
+			}
+		}
+		all = kept
+	}
+	return errors.New("a name changed hands too often")
+}

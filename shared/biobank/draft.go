@@ -1,0 +1,169 @@
+package biobank
+
+// Op is what a change asks for.
+type Op string
+
+// The operations of an import and of the API.
+const (
+	Create Op = "CREATE"
+	Update Op = "UPDATE"
+	Upsert Op = "UPSERT"
+)
+
+// Draft is what a caller sent about one object: how to find it, what it refers to by name, and the values. The drafts of
+// this package are the only ones; the registry turns each into writes.
+//
+// Doc holds the sent values. Merge copies those that were sent onto a stored object (nil: the whole of Doc replaces it);
+// what was not sent is kept, what was sent blank is cleared.
+type Draft interface{ recordType() Type }
+
+// UserRef names a user: by id, else e-mail address, else login name and domain. The zero UserRef was not sent; Clear
+// asks for none.
+type UserRef struct {
+	ID     int64
+	Email  string
+	Login  string
+	Domain string
+	Clear  bool
+}
+
+// Sent tells whether the reference was sent at all.
+func (u UserRef) Sent() bool { return u != UserRef{} }
+
+// ProtocolRef names a protocol: by id, else title, else short title.
+type ProtocolRef struct {
+	ID         int64
+	Title      string
+	ShortTitle string
+}
+
+// Sent tells whether the reference was sent at all.
+func (p ProtocolRef) Sent() bool { return p != ProtocolRef{} }
+
+// InstituteDraft is found by ID, else Doc.Name.
+type InstituteDraft struct {
+	ID    int64
+	Doc   InstituteDoc
+	Merge func(*InstituteDoc)
+}
+
+// SiteDraft is found by ID, else Doc.Name.
+type SiteDraft struct {
+	ID           int64
+	Institute    string
+	Coordinators []UserRef // nil: not sent
+	Doc          SiteDoc
+	Merge        func(*SiteDoc)
+}
+
+// UserDraft is found by ID, else Doc.EmailAddress.
+type UserDraft struct {
+	ID          int64
+	Institute   string
+	PrimarySite string
+	Doc         UserDoc
+	Merge       func(*UserDoc)
+}
+
+// ProtocolDraft is found by ID, else Doc.ShortTitle.
+type ProtocolDraft struct {
+	ID           int64
+	PI           UserRef
+	Coordinators []UserRef // nil: not sent
+	Sites        []SiteRef // nil: not sent
+	Doc          ProtocolDoc
+	Merge        func(*ProtocolDoc)
+}
+
+// SiteRef names a site of a protocol with the code it has there.
+type SiteRef struct{ Name, Code string }
+
+// EventDraft is found by ID, else protocol and Doc.Label.
+type EventDraft struct {
+	ID          int64
+	Protocol    ProtocolRef
+	DefaultSite *string // nil: not sent
+	Doc         EventDoc
+	Merge       func(*EventDoc)
+}
+
+// RequirementDraft is found by ID.
+type RequirementDraft struct {
+	ID                  int64
+	Protocol            ProtocolRef
+	EventID             int64
+	EventLabel          string
+	ParentCode          string
+	Collector, Receiver UserRef
+	Doc                 RequirementDoc
+	Merge               func(*RequirementDoc)
+}
+
+// RegistrationDraft is found by ID, else protocol and Doc.PPID.
+type RegistrationDraft struct {
+	ID            int64
+	Protocol      ProtocolRef
+	ParticipantID int64    // links an existing participant
+	Site          *string  // nil: not sent
+	PMIs          []PMIRef // nil: not sent; empty: cleared
+	Force         bool     // Disabled deletes with children
+	Doc           RegistrationDoc
+	Merge         func(*RegistrationDoc)
+}
+
+// PMIRef is a medical record number at a named site.
+type PMIRef struct{ Site, MRN string }
+
+// VisitDraft is found by ID, else Doc.Name. Its registration is named by RegistrationID, else protocol and PPID.
+type VisitDraft struct {
+	ID             int64
+	RegistrationID int64
+	Protocol       ProtocolRef
+	PPID           string
+	EventID        int64
+	EventLabel     string
+	Site           *string // nil: not sent
+	MissedBy       UserRef
+	Force          bool
+	Doc            VisitDoc
+	Merge          func(*VisitDoc)
+}
+
+// SpecimenDraft is found by ID, else Doc.Label, else Doc.Barcode.
+type SpecimenDraft struct {
+	ID              int64
+	Protocol        ProtocolRef
+	VisitID         int64
+	VisitName       string
+	RequirementID   int64
+	RequirementCode string
+	ParentID        int64
+	ParentLabel     string
+	CreatedBy       UserRef
+	Collector       UserRef
+	Receiver        UserRef
+	// Container asks for a storage location.
+	Container string
+	Force     bool
+	Doc       SpecimenDoc
+	Merge     func(*SpecimenDoc)
+}
+
+// MasterDraft is participant, visit and specimen of one masterSpecimen row (reference
+// openspecimen-import-query.md 2.9): all are saved or none.
+type MasterDraft struct {
+	Registration RegistrationDraft
+	Visit        VisitDraft
+	Specimen     SpecimenDraft
+}
+
+func (*InstituteDraft) recordType() Type    { return Institute }
+func (*SiteDraft) recordType() Type         { return Site }
+func (*UserDraft) recordType() Type         { return User }
+func (*ProtocolDraft) recordType() Type     { return Protocol }
+func (*EventDraft) recordType() Type        { return Event }
+func (*RequirementDraft) recordType() Type  { return Requirement }
+func (*RegistrationDraft) recordType() Type { return Registration }
+func (*VisitDraft) recordType() Type        { return Visit }
+func (*SpecimenDraft) recordType() Type     { return Specimen }
+func (*MasterDraft) recordType() Type       { return Specimen }

@@ -1,0 +1,322 @@
+package biobank
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"aliquot/shared/fault"
+)
+
+// protocolInfo is a protocol with its events and requirements, read once per batch.
+type protocolInfo struct {
+	rec    *Record
+	id     int64
+	doc    ProtocolDoc
+	events []*eventInfo
+	ppid   *Format
+	visit  *Format
+	labels map[string]*Format // by lineage
+}
+
+type eventInfo struct {
+	id   int64
+	rec  *Record
+	doc  EventDoc
+	reqs []*requirementInfo
+}
+
+type requirementInfo struct {
+	id  int64
+	rec *Record
+	doc RequirementDoc
+}
+
+// The marks of natural keys.
+func shortTitleMark(s string) string { return "cp.shortTitle#" + Fold(s) }
+func titleMark(s string) string      { return "cp.title#" + Fold(s) }
+func cpCodeMark(s string) string     { return "cp.code#" + Fold(s) }
+func instituteMark(s string) string  { return "institute.name#" + Fold(s) }
+func siteMark(s string) string       { return "site.name#" + Fold(s) }
+func siteCodeMark(s string) string   { return "site.code#" + Fold(s) }
+func emailMark(s string) string      { return "user.email#" + Fold(s) }
+func loginMark(domain, login string) string {
+	return "user.login#" + Fold(domain) + "/" + Fold(login)
+}
+
+func ppidMark(cp int64, ppid string) string {
+	return "cpr.ppid#" + strconv.FormatInt(cp, 10) + "#" + ppid
+}
+func visitMark(name string) string   { return "visit.name#" + name }
+func labelMark(label string) string  { return "specimen.label#" + label }
+func barcodeMark(code string) string { return "specimen.barcode#" + code }
+func addlLabelMark(s string) string  { return "specimen.additionalLabel#" + s }
+func empiMark(s string) string       { return "participant.empi#" + s }
+func uidMark(s string) string        { return "participant.uid#" + s }
+func cprBarcodeMark(s string) string { return "cpr.barcode#" + s }
+func mrnMark(site int64, mrn string) string {
+	return "participant.mrn#" + strconv.FormatInt(site, 10) + "#" + mrn
+}
+
+// protocol finds a protocol by id, else title, else short title. The fault for an unknown one is remembered, since a
+// file names the same protocol in every row.
+func (b *Batch) protocol(ctx context.Context, ref ProtocolRef) (*protocolInfo, error) {
+	id := ref.ID
+	if id == 0 {
+		name, told := shortTitleMark(ref.ShortTitle), ref.ShortTitle
+		if ref.Title != "" {
+			name, told = titleMark(ref.Title), ref.Title
+		}
+		if known, ok := b.cpNames[name]; ok {
+			id = known
+		} else {
+			if err, ok := b.cpFaults[name]; ok {
+				return nil, err
+			}
+			m, err := b.mark(ctx, name)
+			if err != nil {
+				return nil, err
+			}
+			if m.IsZero() {
+				b.cpFaults[name] = missing(Protocol, strconv.Quote(told))
+				return nil, b.cpFaults[name]
+			}
+			id = m.ID
+			b.cpNames[name] = id
+		}
+	}
+	if p, ok := b.protocols[id]; ok {
+		return p, nil
+	}
+	p, err := b.loadProtocol(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	b.protocols[id] = p
+	return p, nil
+}
+
+func (b *Batch) loadProtocol(ctx context.Context, id int64) (*protocolInfo, error) {
+	rec, err := b.rec(ctx, SetKey(Protocol, id))
+	if err != nil {
+		return nil, err
+	}
+	if rec == nil {
+		return nil, missing(Protocol, id)
+	}
+	p := &protocolInfo{rec: rec, id: id, labels: map[string]*Format{}}
+	if p.doc, err = Decode[ProtocolDoc](rec); err != nil {
+		return nil, err
+	}
+	if p.doc.ActivityStatus == StatusDisabled {
+		return nil, missing(Protocol, strconv.Quote(p.doc.ShortTitle))
+	}
+	below, err := b.store.List(ctx, ProtocolPart(id), "event/", "", 0)
+	if err != nil {
+		return nil, fmt.Errorf("read the events of protocol %d: %w", id, err)
+	}
+	for _, r := range below {
+		switch r.Type {
+		case Event:
+			e := &eventInfo{id: r.ID, rec: r}
+			if e.doc, err = Decode[EventDoc](r); err != nil {
+				return nil, err
+			}
+			p.events = append(p.events, e)
+		case Requirement:
+			q := &requirementInfo{id: r.ID, rec: r}
+			if q.doc, err = Decode[RequirementDoc](r); err != nil {
+				return nil, err
+			}
+			if len(p.events) == 0 {
+				return nil, fmt.Errorf("requirement %d lies below no event", r.ID)
+			}
+			e := p.events[len(p.events)-1] // sorted: an event comes before what lies below it
+			e.reqs = append(e.reqs, q)
+		}
+	}
+	parse := func(kind FormatKind, text string) (*Format, error) {
+		if text == "" {
+			return nil, nil
+		}
+		f, err := ParseFormat(kind, text)
+		if err != nil {
+			return nil, fmt.Errorf("stored format of protocol %d: %w", id, err)
+		}
+		return f, nil
+	}
+	var errs [5]error
+	p.ppid, errs[0] = parse(PPIDFormat, p.doc.PpidFmt)
+	p.visit, errs[1] = parse(VisitNameFormat, p.doc.VisitNameFmt)
+	p.labels[LineageNew], errs[2] = parse(PrimaryLabelFormat, p.doc.SpecimenLabelFmt)
+	p.labels[LineageDerived], errs[3] = parse(LabelFormat, p.doc.DerivativeLabelFmt)
+	p.labels[LineageAliquot], errs[4] = parse(LabelFormat, p.doc.AliquotLabelFmt)
+	return p, errors.Join(errs[:]...)
+}
+
+// protocolAt finds the protocol a tree key belongs to.
+func (b *Batch) protocolAt(ctx context.Context, k Key) (*protocolInfo, error) {
+	return b.protocol(ctx, ProtocolRef{ID: k.Protocol()})
+}
+
+func (p *protocolInfo) event(id int64) *eventInfo {
+	for _, e := range p.events {
+		if e.id == id && e.doc.ActivityStatus != StatusDisabled {
+			return e
+		}
+	}
+	return nil
+}
+
+func (p *protocolInfo) eventByLabel(label string) *eventInfo {
+	want := Fold(label)
+	for _, e := range p.events {
+		if Fold(e.doc.Label) == want && e.doc.ActivityStatus != StatusDisabled {
+			return e
+		}
+	}
+	return nil
+}
+
+// requirement finds an open requirement by id, else by code, in one event (0: any).
+func (p *protocolInfo) requirement(event, id int64, code string) *requirementInfo {
+	for _, e := range p.events {
+		if event != 0 && e.id != event {
+			continue
+		}
+		for _, q := range e.reqs {
+			if q.doc.ActivityStatus == StatusDisabled {
+				continue
+			}
+			if id != 0 && q.id == id || id == 0 && code != "" && Fold(q.doc.Code) == Fold(code) {
+				return q
+			}
+		}
+	}
+	return nil
+}
+
+func (p *protocolInfo) hasSite(id int64) bool {
+	return slices.ContainsFunc(p.doc.Sites, func(s ProtocolSite) bool { return s.SiteID == id })
+}
+
+// can tells whether the batch's actor holds a right in the protocol.
+func (b *Batch) can(res Resource, op Operation, p *protocolInfo) bool {
+	return b.actor.Can(res, op, p.id, p.doc.Sites)
+}
+
+// siteID finds a site by name; "" gives 0.
+func (b *Batch) siteID(ctx context.Context, name string) (int64, error) {
+	if name == "" {
+		return 0, nil
+	}
+	id, err := b.setID(ctx, Site, siteMark(name))
+	if err == nil && id == 0 {
+		return 0, missing(Site, strconv.Quote(name))
+	}
+	return id, err
+}
+
+// instituteID finds an institute by name.
+func (b *Batch) instituteID(ctx context.Context, name string) (int64, error) {
+	id, err := b.setID(ctx, Institute, instituteMark(name))
+	if err == nil && id == 0 {
+		return 0, missing(Institute, strconv.Quote(name))
+	}
+	return id, err
+}
+
+// setID finds a member of a small set by the mark of its name, 0 when there is none or it is deleted.
+func (b *Batch) setID(ctx context.Context, t Type, mark string) (int64, error) {
+	m, err := b.mark(ctx, mark)
+	if err != nil || m.IsZero() {
+		return 0, err
+	}
+	rec, err := b.rec(ctx, m.To)
+	if err != nil || rec == nil || statusOf(rec) == StatusDisabled {
+		return 0, err
+	}
+	return rec.ID, nil
+}
+
+// userID finds a user; a reference that was not sent, or asks for none, gives 0. The code is the fault for an unknown one.
+func (b *Batch) userID(ctx context.Context, u UserRef, code string) (int64, error) {
+	told := u.Email
+	id := u.ID
+	var err error
+	switch {
+	case !u.Sent() || u.Clear:
+		return 0, nil
+	case u.ID != 0:
+		told = strconv.FormatInt(u.ID, 10)
+		var rec *Record
+		if rec, err = b.rec(ctx, SetKey(User, u.ID)); rec == nil || statusOf(rec) == StatusDisabled {
+			id = 0
+		}
+	case u.Email != "":
+		id, err = b.setID(ctx, User, emailMark(u.Email))
+	default:
+		told = u.Login
+		domain := u.Domain
+		if domain == "" {
+			domain = Domain
+		}
+		id, err = b.setID(ctx, User, loginMark(domain, u.Login))
+	}
+	if err != nil {
+		return 0, err
+	}
+	if id == 0 {
+		return 0, fault.New(code, "User %q was not found. Users are named by their e-mail address.", told)
+	}
+	return id, nil
+}
+
+// labelKind is the kind of the label formats of a lineage.
+func labelKind(lineage string) FormatKind {
+	if lineage == LineageNew {
+		return PrimaryLabelFormat
+	}
+	return LabelFormat
+}
+
+// value brings a permissible value into its canonical form; blank stays blank.
+func value(l *fault.List, attribute, code, noun string, v *string) {
+	if *v == "" {
+		return
+	}
+	if canonical, ok := Canonical(attribute, *v); ok {
+		*v = canonical
+		return
+	}
+	l.Add(code, "%s %q is not in the list of permissible values.", noun, *v)
+}
+
+func values(l *fault.List, attribute, code, noun string, vs []string) {
+	for i := range vs {
+		value(l, attribute, code, noun, &vs[i])
+	}
+}
+
+// status checks an activity status; blank becomes Active.
+func status(l *fault.List, s *string) {
+	switch Fold(*s) {
+	case "", "active":
+		*s = StatusActive
+	case "closed":
+		*s = StatusClosed
+	case "disabled":
+		*s = StatusDisabled
+	default:
+		l.Add("ACTIVITY_STATUS_INVALID", "Activity Status %q is not valid. It is Active, Closed or Disabled.", *s)
+	}
+}
+
+// tooLong checks a text's length in characters.
+func tooLong(l *fault.List, noun, s string, limit int) {
+	if len(s) > limit && len([]rune(s)) > limit {
+		l.Add("COMMON_INVALID_INPUT", "%s is longer than %d characters.", noun, limit)
+	}
+}

@@ -1,0 +1,295 @@
+package biobank
+
+import (
+	"context"
+
+	"aliquot/shared/fault"
+)
+
+// ProtocolDoc is a collection protocol (reference openspecimen-rest.md section 9, CSV columns of
+// openspecimen-import-query.md 2.10).
+type ProtocolDoc struct {
+	ShortTitle              string         `json:"shortTitle"`
+	Title                   string         `json:"title"`
+	Code                    string         `json:"code,omitempty"`
+	PI                      int64          `json:"principalInvestigator"`
+	Coordinators            []int64        `json:"coordinators,omitempty"`
+	Sites                   []ProtocolSite `json:"cpSites"`
+	StartDate               string         `json:"startDate,omitempty"`
+	EndDate                 string         `json:"endDate,omitempty"`
+	IrbID                   string         `json:"irbId,omitempty"`
+	DescriptionURL          string         `json:"descriptionUrl,omitempty"`
+	SopDocumentURL          string         `json:"sopDocumentUrl,omitempty"`
+	SopDocumentName         string         `json:"sopDocumentName,omitempty"`
+	AnticipatedParticipants int64          `json:"anticipatedParticipantsCount,omitempty"`
+	PpidFmt                 string         `json:"ppidFmt,omitempty"`
+	ManualPpid              bool           `json:"manualPpidEnabled,omitempty"`
+	VisitNameFmt            string         `json:"visitNameFmt,omitempty"`
+	ManualVisitName         bool           `json:"manualVisitNameEnabled,omitempty"`
+	SpecimenLabelFmt        string         `json:"specimenLabelFmt,omitempty"`
+	DerivativeLabelFmt      string         `json:"derivativeLabelFmt,omitempty"`
+	AliquotLabelFmt         string         `json:"aliquotLabelFmt,omitempty"`
+	AdditionalLabelFmt      string         `json:"additionalLabelFmt,omitempty"`
+	ManualSpecimenLabel     bool           `json:"manualSpecLabelEnabled,omitempty"`
+	SpecimenBarcodeFmt      string         `json:"specimenBarcodeFmt,omitempty"`
+	BarcodingEnabled        bool           `json:"barcodingEnabled,omitempty"`
+	LabelSequenceKey        string         `json:"labelSequenceKey,omitempty"`
+	VisitCollectionMode     string         `json:"visitCollectionMode"`
+	VisitNamePrintMode      string         `json:"visitNamePrintMode"`
+	VisitNamePrintCopies    int64          `json:"visitNamePrintCopies,omitempty"`
+	LabelPrePrintMode       string         `json:"spmnLabelPrePrintMode"`
+	LabelPrintSettings      []PrintSetting `json:"spmnLabelPrintSettings,omitempty"`
+	SpecimenCentric         bool           `json:"specimenCentric,omitempty"`
+	ConsentsWaived          bool           `json:"consentsWaived,omitempty"`
+	VisitLevelConsents      bool           `json:"visitLevelConsents,omitempty"`
+	CloseParentSpecimens    bool           `json:"closeParentSpecimens,omitempty"`
+	SetQtyToZero            bool           `json:"setQtyToZero,omitempty"`
+	ContainerSelection      string         `json:"containerSelectionStrategy,omitempty"`
+	AliquotsInSameContainer bool           `json:"aliquotsInSameContainer,omitempty"`
+	StorageSiteBasedAccess  bool           `json:"storageSiteBasedAccess,omitempty"`
+	StoreSpr                bool           `json:"storeSprEnabled,omitempty"`
+	ExtractSprText          bool           `json:"extractSprText,omitempty"`
+	KitLabels               bool           `json:"kitLabelsEnabled,omitempty"`
+	DraftDataEntry          bool           `json:"draftDataEntry,omitempty"`
+	DistributionProtocols   []string       `json:"distributionProtocols,omitempty"`
+	ActivityStatus          string         `json:"activityStatus"`
+}
+
+// ProtocolSite is a site where a protocol collects.
+type ProtocolSite struct {
+	SiteID int64  `json:"siteId"`
+	Code   string `json:"code,omitempty"`
+}
+
+// PrintSetting tells when labels of a lineage are printed.
+type PrintSetting struct {
+	Lineage   string `json:"lineage"`
+	PrintMode string `json:"printMode,omitempty"`
+	Copies    int64  `json:"copies,omitempty"`
+}
+
+var (
+	uniqueShortTitle = &unique{"CP_DUP_SHORT_TITLE", "A collection protocol with the same short title, %q, exists already.", func(r *Record, v string) (bool, error) {
+		d, err := Decode[ProtocolDoc](r)
+		return Fold(d.ShortTitle) == Fold(v) && d.ActivityStatus != StatusDisabled, err
+	}}
+	uniqueTitle = &unique{"CP_DUP_TITLE", "A collection protocol with the same title, %q, exists already.", func(r *Record, v string) (bool, error) {
+		d, err := Decode[ProtocolDoc](r)
+		return Fold(d.Title) == Fold(v) && d.ActivityStatus != StatusDisabled, err
+	}}
+	uniqueCpCode = &unique{"CP_DUP_CODE", "A collection protocol with the same code, %q, exists already.", func(r *Record, v string) (bool, error) {
+		d, err := Decode[ProtocolDoc](r)
+		return Fold(d.Code) == Fold(v) && d.ActivityStatus != StatusDisabled, err
+	}}
+)
+
+func (d *ProtocolDraft) want(_ context.Context, b *Batch, c *Change) error {
+	b.wantMember(c, Protocol, d.ID, d.Doc.ShortTitle, shortTitleMark)
+	return nil
+}
+
+func (d *ProtocolDraft) read(_ context.Context, b *Batch, c *Change) error {
+	b.wantMemberRec(c, d.Doc.ShortTitle, shortTitleMark)
+	return nil
+}
+
+func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
+	rec, was, err := member[ProtocolDoc](ctx, b, c, Protocol, d.ID, d.Doc.ShortTitle, shortTitleMark)
+	if err != nil || rec != nil && rec.Done(c.Source) {
+		return done(o, rec, err)
+	}
+	is, err := merged(rec, &d.Doc, d.Merge)
+	if err != nil {
+		return err
+	}
+	var l fault.List
+	is.PI, is.Coordinators, is.Sites = was.PI, was.Coordinators, was.Sites
+	if err := d.references(ctx, b, &l, is); err != nil {
+		return err
+	}
+	d.check(&l, is)
+	if rec != nil {
+		is.SpecimenCentric, is.ConsentsWaived, is.VisitLevelConsents = was.SpecimenCentric, was.ConsentsWaived, was.VisitLevelConsents
+	}
+	if len(l) > 0 {
+		return l
+	}
+	if rec == nil {
+		return d.create(ctx, b, c, o, is)
+	}
+	if !b.actor.Can(ResProtocol, OpUpdate, rec.ID, was.Sites) || !b.actor.Can(ResProtocol, OpUpdate, rec.ID, is.Sites) {
+		return denied("change collection protocol " + was.ShortTitle)
+	}
+	for _, u := range []struct {
+		u       *unique
+		was, is string
+		mark    func(string) string
+	}{
+		{uniqueShortTitle, was.ShortTitle, is.ShortTitle, shortTitleMark},
+		{uniqueTitle, was.Title, is.Title, titleMark},
+		{uniqueCpCode, was.Code, is.Code, cpCodeMark},
+	} {
+		if err := b.reclaim(ctx, c, u.u, u.was, u.is, u.mark, rec); err != nil {
+			return err
+		}
+	}
+	delete(b.protocols, rec.ID) // read anew by whoever needs it next
+	return b.change(c, rec, is, o)
+}
+
+func (d *ProtocolDraft) create(ctx context.Context, b *Batch, c *Change, o *Outcome, is *ProtocolDoc) error {
+	for _, s := range is.Sites {
+		if !b.actor.Can(ResProtocol, OpCreate, 0, []ProtocolSite{s}) {
+			return fault.New("CP_CREATOR_DOES_NOT_BELONG_CP_REPOS", "You may create collection protocols only at sites where you have the right to.")
+		}
+	}
+	id, err := b.memberID(ctx, c, Protocol, d.ID)
+	if err != nil {
+		return err
+	}
+	key := SetKey(Protocol, id)
+	b.claim(c, uniqueShortTitle, is.ShortTitle, shortTitleMark(is.ShortTitle), key, id, "")
+	b.claim(c, uniqueTitle, is.Title, titleMark(is.Title), key, id, "")
+	if is.Code != "" {
+		b.claim(c, uniqueCpCode, is.Code, cpCodeMark(is.Code), key, id, "")
+	}
+	return b.insert(c, Protocol, key, id, is, o)
+}
+
+// references resolves the people and sites that the draft names.
+func (d *ProtocolDraft) references(ctx context.Context, b *Batch, l *fault.List, is *ProtocolDoc) error {
+	if d.PI.Sent() {
+		id, err := b.userID(ctx, d.PI, "CP_PI_NOT_FOUND")
+		if fault.All(err) != nil {
+			l.Append(err)
+		} else if err != nil {
+			return err
+		} else {
+			is.PI = id
+		}
+	} else if is.PI == 0 {
+		l.Add("CP_PI_REQUIRED", "Give the principal investigator of the collection protocol.")
+	}
+	if d.Coordinators != nil {
+		ids, err := b.userIDs(ctx, l, d.Coordinators, "CP_INVALID_COORDINATORS")
+		if err != nil {
+			return err
+		}
+		is.Coordinators = ids
+	}
+	if d.Sites == nil {
+		return nil
+	}
+	is.Sites = nil
+	for _, s := range d.Sites {
+		id, err := b.siteID(ctx, s.Name)
+		if fault.All(err) != nil {
+			l.Add("CP_INVALID_REPOSITORIES", "Site %q was not found.", s.Name)
+			continue
+		} else if err != nil {
+			return err
+		}
+		for _, other := range is.Sites {
+			if s.Code != "" && Fold(other.Code) == Fold(s.Code) {
+				l.Add("CP_DUP_CP_SITE_CODES", "Site code %q is given twice.", s.Code)
+			}
+		}
+		is.Sites = append(is.Sites, ProtocolSite{SiteID: id, Code: s.Code})
+	}
+	return nil
+}
+
+// check holds the rules of a protocol's own values (section 9).
+func (d *ProtocolDraft) check(l *fault.List, is *ProtocolDoc) {
+	if is.ShortTitle == "" {
+		l.Add("CP_SHORT_TITLE_REQUIRED", "Give the Short Title.")
+	}
+	if is.Title == "" {
+		l.Add("CP_TITLE_REQUIRED", "Give the Title.")
+	}
+	if len(is.Sites) == 0 && len(*l) == 0 {
+		l.Add("CP_REPOSITORIES_REQUIRED", "Give at least one site of the collection protocol.")
+	}
+	tooLong(l, "Short Title", is.ShortTitle, 50)
+	tooLong(l, "Title", is.Title, 255)
+	tooLong(l, "Code", is.Code, 32)
+	if is.StartDate != "" && is.EndDate != "" && is.EndDate < is.StartDate {
+		l.Add("CP_START_DT_GT_END_DT", "Start Date %s is after End Date %s.", is.StartDate, is.EndDate)
+	}
+	status(l, &is.ActivityStatus)
+	d.formats(l, is)
+	oneOf := func(v *string, otherwise, code, noun string, allowed ...string) {
+		if *v == "" {
+			*v = otherwise
+			return
+		}
+		for _, a := range allowed {
+			if Fold(*v) == Fold(a) {
+				*v = a
+				return
+			}
+		}
+		l.Add(code, "%s %q is not valid.", noun, *v)
+	}
+	oneOf(&is.VisitCollectionMode, "ALL_SPMNS", "CP_INVALID_VISIT_COLL_MODE", "Visit collection mode", "ALL_SPMNS", "PRIMARY_SPMNS")
+	oneOf(&is.VisitNamePrintMode, "NONE", "CP_INVALID_VISIT_NAME_PRINT_MODE", "Visit name print mode", "NONE", "PRE_PRINT", "ON_COMPLETION")
+	oneOf(&is.LabelPrePrintMode, "NONE", "CP_INVALID_SPMN_LABEL_PRE_PRINT_MODE", "Label Pre-print Mode", "NONE", "ON_REGISTRATION", "ON_VISIT", "ON_PRIMARY_COLL", "ON_PRIMARY_RECV", "ON_SHIPMENT_RECV")
+	oneOf(&is.LabelSequenceKey, "", "CP_INVALID_LABEL_SEQ_KEY", "Label Sequence Key", "ID", "LABEL")
+	if is.AnticipatedParticipants < 0 {
+		l.Add("COMMON_INVALID_INPUT", "Anticipated Participants Count cannot be negative.")
+	}
+	seen := map[string]bool{}
+	for i := range is.LabelPrintSettings {
+		s := &is.LabelPrintSettings[i]
+		if s.Lineage == "" {
+			l.Add("CP_SPMN_LINEAGE_REQUIRED", "Give the lineage of each label print setting.")
+			continue
+		}
+		oneOf(&s.Lineage, "", "CP_INVALID_SPMN_LINEAGE", "Lineage", LineageNew, LineageDerived, LineageAliquot)
+		oneOf(&s.PrintMode, "NONE", "CP_INVALID_SPMN_LABEL_PRINT_MODE", "Print mode", "PRE_PRINT", "ON_COLLECTION", "ON_RECEIVE", "NONE")
+		if seen[s.Lineage] {
+			l.Add("CP_DUP_PRINT_SETTING", "Lineage %s has more than one label print setting.", s.Lineage)
+		}
+		seen[s.Lineage] = true
+	}
+}
+
+// formats checks the formats of names: a number that is counted under a parent must be counted under the object's own,
+// since that is where the next number is looked up.
+func (d *ProtocolDraft) formats(l *fault.List, is *ProtocolDoc) {
+	for _, f := range []struct {
+		kind         FormatKind
+		text         *string
+		scope        Counter
+		code, noun   string
+		refusesOther string
+	}{
+		{PPIDFormat, &is.PpidFmt, Global, "CP_INVALID_PPID_FMT", "PPID Format", ""},
+		{VisitNameFormat, &is.VisitNameFmt, PerParticipant, "CP_INVALID_VISIT_NAME_FMT", "Visit Name Format", "%PPI_UID%"},
+		{PrimaryLabelFormat, &is.SpecimenLabelFmt, PerVisit, "CP_INVALID_SPECIMEN_LABEL_FMT", "Label Format", "%VISIT_UID%"},
+		{LabelFormat, &is.DerivativeLabelFmt, PerParent, "CP_INVALID_DERIVATIVE_LABEL_FMT", "Derivative Label Format", "%PSPEC_UID%"},
+		{LabelFormat, &is.AliquotLabelFmt, PerParent, "CP_INVALID_ALIQUOT_LABEL_FMT", "Aliquot Label Format", "%PSPEC_UID%"},
+	} {
+		if *f.text == "" {
+			continue
+		}
+		format, err := ParseFormat(f.kind, *f.text)
+		if err != nil {
+			l.Add(f.code, "%s %q %s.", f.noun, *f.text, err)
+			continue
+		}
+		for _, scope := range format.Counters() {
+			if scope != Global && scope != PerProtocol && scope != f.scope {
+				l.Add(f.code, "%s %q counts under something other than the object's parent; use %%SYS_UID%%, %%CP_UID%% or %s.", f.noun, *f.text, f.refusesOther)
+			}
+		}
+	}
+	for _, f := range []struct{ text, code, noun string }{
+		{is.AdditionalLabelFmt, "CP_INVALID_ADDL_LABEL_FMT", "Additional Label Format"},
+		{is.SpecimenBarcodeFmt, "CP_INVALID_SPECIMEN_BARCODE_FMT", "Specimen Barcode Format"},
+	} {
+		if f.text != "" {
+			l.Add(f.code, "%s is not supported; leave it blank.", f.noun)
+		}
+	}
+}

@@ -1,0 +1,169 @@
+package biobank
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Type names a kind of record; it is also the name of its id counter and the prefix of its markers.
+type Type string
+
+// The record types.
+const (
+	Institute    Type = "institute"
+	Site         Type = "site"
+	User         Type = "user"
+	Protocol     Type = "cp"
+	Event        Type = "event"
+	Requirement  Type = "sr"
+	Registration Type = "cpr"
+	Visit        Type = "visit"
+	Specimen     Type = "specimen"
+	// Participant has ids and marks but no record of its own: the person lies in the registration.
+	Participant Type = "participant"
+)
+
+// Record is what is stored of one object.
+type Record struct {
+	Key     Key
+	Type    Type
+	ID      int64
+	Version int64
+	// Source tells who created it: "<job>#<row>" of an import, "" for a person. It is kept for life.
+	Source string
+	// Changes are the sources of the last 8 imported changes; a row listed here is done (design: a row's own items are
+	// its ledger).
+	Changes []string
+	// CreatedBy, CreatedAt and Reason are the audit of the creation: user id, epoch milliseconds, comment.
+	CreatedBy int64
+	CreatedAt int64
+	Reason    string
+	// Head names the newest audit entry and its hash; empty while the record was never changed.
+	Head string
+	// Doc is the object as JSON.
+	Doc []byte
+}
+
+// keptChanges is how many sources a record remembers.
+const keptChanges = 8
+
+// Decode reads the object of a record. It returns T's zero value for a nil record.
+func Decode[T any](r *Record) (T, error) {
+	var v T
+	if r == nil {
+		return v, nil
+	}
+	if err := json.Unmarshal(r.Doc, &v); err != nil {
+		return v, fmt.Errorf("decode %s %d: %w", r.Type, r.ID, err)
+	}
+	return v, nil
+}
+
+// Done tells whether the work behind source has been done on the record.
+func (r *Record) Done(source string) bool {
+	if source == "" {
+		return false
+	}
+	if r.Source == source {
+		return true
+	}
+	for _, s := range r.Changes {
+		if s == source {
+			return true
+		}
+	}
+	return false
+}
+
+// Mark makes a value unique and findable: an item of a few bytes whose key is the value. It counts only while its owner
+// holds the value, or is a row still being written.
+type Mark struct {
+	// Name is the key: "specimen.label#<label>", "specimen#<id>", ...
+	Name string
+	// To is the record the value belongs to.
+	To Key
+	ID int64
+	// Source is that of the write that made the mark.
+	Source string
+	// Info holds what children need to know of the owner without reading it (a visit's status), empty for the usual.
+	Info string
+}
+
+// IsZero tells whether the mark does not exist.
+func (m Mark) IsZero() bool { return m.Name == "" }
+
+// IDMark is the name of the mark that finds a record by its numeric id.
+func IDMark(t Type, id int64) string { return string(t) + "#" + strconv.FormatInt(id, 10) }
+
+// Fold is the form in which names that are compared without regard to case are marked.
+func Fold(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
+
+// WriteKind says what a Write does.
+type WriteKind uint8
+
+// The writes a store can do. Each is conditional on its own identity, so that a repeat changes nothing.
+const (
+	// InsertMark puts Mark if its name is free.
+	InsertMark WriteKind = iota + 1
+	// InsertRecord puts Record if its key is free.
+	InsertRecord
+	// InsertEntry puts the audit Entry if its key is free.
+	InsertEntry
+	// UpdateRecord replaces Record if the stored version is Version-1.
+	UpdateRecord
+	// TakeMark replaces Mark if the stored one has the source WasSource and owner WasTo.
+	TakeMark
+	// DropMark deletes the mark of that name if it has the source WasSource and owner WasTo.
+	DropMark
+)
+
+// Write is one conditional write.
+type Write struct {
+	Kind      WriteKind
+	Mark      Mark
+	Record    *Record
+	Entry     *Entry
+	WasSource string
+	WasTo     Key
+}
+
+// Result is what became of a Write.
+type Result uint8
+
+// The results.
+const (
+	Written Result = iota + 1
+	// Exists: an insert found the key taken.
+	Exists
+	// Conflict: an update, take or drop found another version, or nothing.
+	Conflict
+)
+
+// MaxBatch is the most writes of one Store.Write: one request of 25 statements, of which one may renew a lease.
+const MaxBatch = 24
+
+// Store keeps the records. Reads marked strong see every write that was answered before they began.
+type Store interface {
+	// Marks returns the marks that exist among names.
+	Marks(ctx context.Context, names []string, strong bool) (map[string]Mark, error)
+	// Records returns the records that exist among keys.
+	Records(ctx context.Context, keys []Key, strong bool) (map[Key]*Record, error)
+	// List reads a partition in order, strongly: the records whose sort key begins with prefix and lies after after, at
+	// most limit (0: all).
+	List(ctx context.Context, part, prefix, after string, limit int) ([]*Record, error)
+	// Write does at most MaxBatch independent writes in one request and tells what became of each. The first request of a
+	// group of rows is opening: a store that writes under a lease renews it there, and returns an error when the lease
+	// is lost or the work was stopped.
+	Write(ctx context.Context, opening bool, writes []Write) ([]Result, error)
+	// Transact does all the writes or none. A failed condition gives ErrTransaction with the results.
+	Transact(ctx context.Context, writes []Write) ([]Result, error)
+	// Reserve takes n numbers from a counter and returns the first. Numbers start at 1; gaps are allowed.
+	Reserve(ctx context.Context, counter string, n int64) (int64, error)
+	// Alive tells whether the work that wrote source may still be going on.
+	Alive(ctx context.Context, source string) (bool, error)
+	// Trail returns the audit entries of an object, oldest first, void ones included.
+	Trail(ctx context.Context, t Type, id int64) ([]*Entry, error)
+}

@@ -1,0 +1,480 @@
+package biobank
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"aliquot/shared/fault"
+)
+
+// RegistrationDoc is a participant's registration to a protocol, with the person in it (reference openspecimen-rest.md
+// sections 12 and 13). Protocol and ids are told by the record's key.
+type RegistrationDoc struct {
+	PPID              string         `json:"ppid"`
+	RegistrationDate  string         `json:"registrationDate,omitempty"` // yyyy-MM-dd
+	SiteID            int64          `json:"siteId,omitempty"`
+	ExternalSubjectID string         `json:"externalSubjectId,omitempty"`
+	Barcode           string         `json:"barcode,omitempty"`
+	DataEntryStatus   string         `json:"dataEntryStatus,omitempty"` // empty: COMPLETE
+	ActivityStatus    string         `json:"activityStatus"`
+	Participant       ParticipantDoc `json:"participant"`
+}
+
+// ParticipantDoc is a person. All of it but gender, vital status, race and ethnicity is protected health information.
+type ParticipantDoc struct {
+	ID               int64    `json:"id"`
+	FirstName        string   `json:"firstName,omitempty"`
+	LastName         string   `json:"lastName,omitempty"`
+	MiddleName       string   `json:"middleName,omitempty"`
+	EmailAddress     string   `json:"emailAddress,omitempty"`
+	EmailOptIn       *bool    `json:"emailOptIn,omitempty"`
+	PhoneNumber      string   `json:"phoneNumber,omitempty"`
+	TextOptIn        *bool    `json:"textOptIn,omitempty"`
+	TextOptInConsent *bool    `json:"textOptInConsent,omitempty"`
+	BirthDate        string   `json:"birthDate,omitempty"` // yyyy-MM-dd
+	DeathDate        string   `json:"deathDate,omitempty"` // yyyy-MM-dd
+	Gender           string   `json:"gender,omitempty"`
+	VitalStatus      string   `json:"vitalStatus,omitempty"`
+	Races            []string `json:"races,omitempty"`
+	Ethnicities      []string `json:"ethnicities,omitempty"`
+	UID              string   `json:"uid,omitempty"`
+	EMPI             string   `json:"empi,omitempty"`
+	PMIs             []PMI    `json:"pmis,omitempty"`
+}
+
+// PMI is a person's medical record number at a site.
+type PMI struct {
+	SiteID int64  `json:"siteId"`
+	MRN    string `json:"mrn"`
+}
+
+// The data entry states.
+const (
+	EntryComplete = "COMPLETE"
+	EntryDraft    = "DRAFT"
+)
+
+var (
+	uniquePPID = &unique{"CPR_DUP_PPID", "PPID %q is already registered in this collection protocol.", func(r *Record, v string) (bool, error) {
+		d, err := Decode[RegistrationDoc](r)
+		return d.PPID == v && d.ActivityStatus != StatusDisabled, err
+	}}
+	uniqueCprBarcode = &unique{"CPR_DUP_BARCODE", "Barcode %q is already used by another registration.", func(r *Record, v string) (bool, error) {
+		d, err := Decode[RegistrationDoc](r)
+		return d.Barcode == v && d.ActivityStatus != StatusDisabled, err
+	}}
+	uniqueEMPI = &unique{"PARTICIPANT_DUP_EMPI", "eMPI %q belongs to another participant.", func(r *Record, v string) (bool, error) {
+		d, err := Decode[RegistrationDoc](r)
+		return d.Participant.EMPI == v && d.ActivityStatus != StatusDisabled, err
+	}}
+	uniqueUID = &unique{"PARTICIPANT_DUP_UID", "National ID %q belongs to another participant.", func(r *Record, v string) (bool, error) {
+		d, err := Decode[RegistrationDoc](r)
+		return d.Participant.UID == v && d.ActivityStatus != StatusDisabled, err
+	}}
+	uniqueMRN = &unique{"PARTICIPANT_DUP_MRN", "MRN %q belongs to another participant of that site.", func(r *Record, v string) (bool, error) {
+		d, err := Decode[RegistrationDoc](r)
+		if err != nil || d.ActivityStatus == StatusDisabled {
+			return false, err
+		}
+		for _, p := range d.Participant.PMIs {
+			if p.MRN == v {
+				return true, nil
+			}
+		}
+		return false, nil
+	}}
+)
+
+// personMarks are the marks of what identifies a person.
+func personMarks(p *ParticipantDoc) []string {
+	var out []string
+	if p.EMPI != "" {
+		out = append(out, empiMark(p.EMPI))
+	}
+	if p.UID != "" {
+		out = append(out, uidMark(p.UID))
+	}
+	for _, m := range p.PMIs {
+		out = append(out, mrnMark(m.SiteID, m.MRN))
+	}
+	return out
+}
+
+func (d *RegistrationDraft) want(ctx context.Context, b *Batch, c *Change) error {
+	if c.Op != Create && d.ID != 0 {
+		b.wantMark(IDMark(Registration, d.ID))
+	}
+	if !d.Protocol.Sent() {
+		if d.ID != 0 && c.Op != Create {
+			return nil
+		}
+		return fault.New("CPR_CP_REQUIRED", "Give the CP Short Title.")
+	}
+	cp, err := b.protocol(ctx, d.Protocol)
+	if err != nil {
+		return err
+	}
+	if c.Op != Create && d.Doc.PPID != "" {
+		b.wantMark(ppidMark(cp.id, d.Doc.PPID))
+	}
+	return nil
+}
+
+func (d *RegistrationDraft) read(ctx context.Context, b *Batch, c *Change) error {
+	if c.Op == Create {
+		return nil
+	}
+	if d.ID != 0 {
+		b.wantRec(b.marks[IDMark(Registration, d.ID)].To)
+	}
+	if d.Protocol.Sent() && d.Doc.PPID != "" {
+		cp, err := b.protocol(ctx, d.Protocol)
+		if err != nil {
+			return err
+		}
+		b.wantRec(b.marks[ppidMark(cp.id, d.Doc.PPID)].To)
+	}
+	return nil
+}
+
+// find returns the stored registration that the draft means by Identifier, else by protocol and PPID.
+func (d *RegistrationDraft) find(ctx context.Context, b *Batch) (*Record, RegistrationDoc, error) {
+	var none RegistrationDoc
+	if d.ID != 0 {
+		m, err := b.mark(ctx, IDMark(Registration, d.ID))
+		if err != nil {
+			return nil, none, err
+		}
+		rec, doc, err := b.registration(ctx, m)
+		if rec != nil || err != nil {
+			return rec, doc, err
+		}
+	}
+	if d.Doc.PPID == "" || !d.Protocol.Sent() {
+		return nil, none, nil
+	}
+	cp, err := b.protocol(ctx, d.Protocol)
+	if err != nil {
+		return nil, none, err
+	}
+	m, err := b.mark(ctx, ppidMark(cp.id, d.Doc.PPID))
+	if err != nil {
+		return nil, none, err
+	}
+	rec, doc, err := b.registration(ctx, m)
+	if rec != nil && doc.PPID != d.Doc.PPID {
+		return nil, none, err
+	}
+	return rec, doc, err
+}
+
+// registration reads the live registration a mark leads to, nil when there is none.
+func (b *Batch) registration(ctx context.Context, m Mark) (*Record, RegistrationDoc, error) {
+	var none RegistrationDoc
+	if m.IsZero() {
+		return nil, none, nil
+	}
+	rec, err := b.rec(ctx, m.To)
+	if err != nil || rec == nil {
+		return nil, none, err
+	}
+	doc, err := Decode[RegistrationDoc](rec)
+	if err != nil || doc.ActivityStatus == StatusDisabled {
+		return nil, none, err
+	}
+	return rec, doc, nil
+}
+
+func (d *RegistrationDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
+	if c.Op != Create {
+		rec, doc, err := d.find(ctx, b)
+		if err != nil {
+			return err
+		}
+		if rec != nil {
+			return d.update(ctx, b, c, o, rec, doc)
+		}
+		if c.Op == Update {
+			if d.Doc.PPID == "" {
+				return missing(Registration, d.ID)
+			}
+			return fault.New("CPR_NOT_FOUND", "PPID %q was not found in the collection protocol.", d.Doc.PPID)
+		}
+	}
+	_, err := d.create(ctx, b, c, o)
+	return err
+}
+
+// create plans a new registration with its participant and returns its document.
+func (d *RegistrationDraft) create(ctx context.Context, b *Batch, c *Change, o *Outcome) (*RegistrationDoc, error) {
+	cp, err := b.protocol(ctx, d.Protocol)
+	if err != nil {
+		return nil, err
+	}
+	if !b.can(ResParticipantPhi, OpCreate, cp) && !b.can(ResParticipantDeid, OpCreate, cp) {
+		return nil, denied("register participants in collection protocol " + cp.doc.ShortTitle)
+	}
+	doc := d.Doc
+	var l fault.List
+	if cp.doc.ActivityStatus == StatusClosed {
+		l.Add("CPR_CP_CLOSED", "Collection protocol %q is closed.", cp.doc.ShortTitle)
+	}
+	if cp.doc.SpecimenCentric {
+		l.Add("CP_OP_NOT_ALLOWED_SC", "Collection protocol %q is specimen-centric; it has no participants.", cp.doc.ShortTitle)
+	}
+	if doc.RegistrationDate == "" {
+		l.Add("CPR_REG_DATE_REQUIRED", "Give the Registration Date.")
+	}
+	if doc.ActivityStatus == StatusDisabled {
+		l.Add("CPR_CREATE_DISABLED_NA", "A registration cannot be created as Disabled.")
+	}
+	if !b.can(ResParticipantPhi, OpCreate, cp) && hasPHI(&doc.Participant, d.PMIs) {
+		l.Add("PARTICIPANT_CANNOT_UPDATE_PHI", "You do not have the right to save identifying values (names, dates of birth or death, contact, National ID, eMPI, MRN) in collection protocol %q.", cp.doc.ShortTitle)
+	}
+	if err := d.references(ctx, b, &l, cp, &doc); err != nil {
+		return nil, err
+	}
+	d.check(b, &l, cp, &doc)
+	switch {
+	case doc.PPID == "" && (cp.ppid == nil || cp.doc.ManualPpid):
+		l.Add("CPR_PPID_REQUIRED", "Give the PPID.")
+	case doc.PPID != "" && cp.ppid != nil && !cp.doc.ManualPpid:
+		l.Add("CPR_MANUAL_PPID_NOT_ALLOWED", "PPIDs of collection protocol %q are generated; leave PPID blank.", cp.doc.ShortTitle)
+	case doc.PPID != "" && cp.ppid != nil && !cp.ppid.Matches(doc.PPID):
+		l.Add("CPR_INVALID_PPID", "PPID %q does not fit the format of the collection protocol.", doc.PPID)
+	}
+	if len(l) > 0 {
+		return nil, l
+	}
+	id, err := b.number(ctx, c, string(Registration))
+	if err != nil {
+		return nil, err
+	}
+	if doc.Participant.ID, err = b.number(ctx, c, string(Participant)); err != nil {
+		return nil, err
+	}
+	if doc.PPID == "" {
+		v := FormatValues{ShortTitle: cp.doc.ShortTitle, ProtocolCode: cp.doc.Code}
+		if _, err := b.numbers(ctx, c, cp.ppid, namesPPID, cp.id, Key{}, &v); err != nil {
+			return nil, err
+		}
+		doc.PPID = cp.ppid.Make(v)
+	}
+	key := RegistrationKey(cp.id, id)
+	d.claims(b, c, cp, &RegistrationDoc{}, &doc, key, id)
+	b.add(roundIDs, Write{Kind: InsertMark, Mark: Mark{Name: IDMark(Participant, doc.Participant.ID), To: key, ID: doc.Participant.ID, Source: c.Source}})
+	if err := b.insert(c, Registration, key, id, &doc, o); err != nil {
+		return nil, err
+	}
+	o.PPID = doc.PPID
+	return &doc, nil
+}
+
+// hasPHI tells whether identifying values were sent.
+func hasPHI(p *ParticipantDoc, pmis []PMIRef) bool {
+	return p.FirstName+p.LastName+p.MiddleName+p.EmailAddress+p.PhoneNumber+p.BirthDate+p.DeathDate+p.UID+p.EMPI != "" || len(pmis) > 0
+}
+
+// references resolves the sites that the draft names.
+func (d *RegistrationDraft) references(ctx context.Context, b *Batch, l *fault.List, cp *protocolInfo, doc *RegistrationDoc) error {
+	if d.Site != nil {
+		id, err := b.siteID(ctx, *d.Site)
+		switch {
+		case fault.All(err) != nil:
+			l.Append(err)
+		case err != nil:
+			return err
+		case id != 0 && !cp.hasSite(id):
+			l.Add("CPR_NOT_CP_SITE", "Site %q is not a site of collection protocol %q.", *d.Site, cp.doc.ShortTitle)
+		default:
+			doc.SiteID = id
+		}
+	}
+	if d.PMIs == nil {
+		return nil
+	}
+	doc.Participant.PMIs = nil
+	for _, p := range d.PMIs {
+		if p.Site == "" {
+			l.Add("SITE_NOT_FOUND", "MRN %q has no site; give PMI Site Name and MRN together.", p.MRN)
+			continue
+		}
+		id, err := b.siteID(ctx, p.Site)
+		if fault.All(err) != nil {
+			l.Append(err)
+			continue
+		} else if err != nil {
+			return err
+		}
+		for _, other := range doc.Participant.PMIs {
+			if other.SiteID == id {
+				l.Add("PARTICIPANT_DUP_MRN_SITE", "Site %q has more than one MRN.", p.Site)
+			}
+		}
+		doc.Participant.PMIs = append(doc.Participant.PMIs, PMI{SiteID: id, MRN: p.MRN})
+	}
+	return nil
+}
+
+// check holds the rules that a registration's own values must keep, new or changed (sections 12 and 13).
+func (d *RegistrationDraft) check(b *Batch, l *fault.List, cp *protocolInfo, doc *RegistrationDoc) {
+	status(l, &doc.ActivityStatus)
+	switch strings.ToUpper(doc.DataEntryStatus) {
+	case "", EntryComplete:
+		doc.DataEntryStatus = ""
+	case EntryDraft:
+		doc.DataEntryStatus = EntryDraft
+		if !cp.doc.DraftDataEntry {
+			l.Add("CPR_DRAFT_NOT_ALLOWED", "Collection protocol %q does not allow drafts.", cp.doc.ShortTitle)
+		}
+	default:
+		l.Add("COMMON_INVALID_INPUT", "Data Entry Status %q is not valid. It is COMPLETE or DRAFT.", doc.DataEntryStatus)
+	}
+	tomorrow := time.UnixMilli(b.at + day).UTC().Format(time.DateOnly)
+	if doc.RegistrationDate > tomorrow {
+		l.Add("COMMON_DATE_GT_TODAY", "Registration Date %s lies in the future.", doc.RegistrationDate)
+	}
+	p := &doc.Participant
+	value(l, "gender", "PARTICIPANT_INVALID_GENDER", "Gender", &p.Gender)
+	value(l, "vital_status", "PARTICIPANT_INVALID_VITAL_STATUS", "Vital Status", &p.VitalStatus)
+	values(l, "race", "PARTICIPANT_INVALID_RACE", "Race", p.Races)
+	values(l, "ethnicity", "PARTICIPANT_INVALID_ETHNICITY", "Ethnicity", p.Ethnicities)
+	if p.BirthDate > tomorrow {
+		l.Add("PARTICIPANT_INVALID_BIRTH_DATE", "Date Of Birth lies in the future.")
+	}
+	if p.DeathDate != "" {
+		if p.DeathDate > tomorrow || p.BirthDate != "" && p.DeathDate < p.BirthDate {
+			l.Add("PARTICIPANT_INVALID_DEATH_DATE", "Death Date lies in the future or before Date Of Birth.")
+		}
+		if !Dead(p.VitalStatus) {
+			p.DeathDate = ""
+		}
+	}
+	if at := strings.IndexByte(p.EmailAddress, '@'); p.EmailAddress != "" && (at < 1 || at == len(p.EmailAddress)-1 || strings.ContainsAny(p.EmailAddress, " ,;")) {
+		l.Add("PARTICIPANT_INVALID_EMAIL_ID", "Email Address is not valid.")
+	}
+	tooLong(l, "PPID", doc.PPID, 255)
+}
+
+// claims plans the marks of the values that changed and must be unique.
+func (d *RegistrationDraft) claims(b *Batch, c *Change, cp *protocolInfo, was, is *RegistrationDoc, key Key, id int64) {
+	if is.PPID != was.PPID {
+		b.claim(c, uniquePPID, is.PPID, ppidMark(cp.id, is.PPID), key, id, "")
+	}
+	if is.Barcode != "" && is.Barcode != was.Barcode {
+		b.claim(c, uniqueCprBarcode, is.Barcode, cprBarcodeMark(is.Barcode), key, id, "")
+	}
+	w, p := &was.Participant, &is.Participant
+	if p.EMPI != "" && p.EMPI != w.EMPI {
+		b.claim(c, uniqueEMPI, p.EMPI, empiMark(p.EMPI), key, id, "")
+	}
+	if p.UID != "" && p.UID != w.UID {
+		b.claim(c, uniqueUID, p.UID, uidMark(p.UID), key, id, "")
+	}
+	had := personMarks(w)
+	for _, m := range p.PMIs {
+		if name := mrnMark(m.SiteID, m.MRN); !contains(had, name) {
+			b.claim(c, uniqueMRN, m.MRN, name, key, id, "")
+		}
+	}
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *RegistrationDraft) update(ctx context.Context, b *Batch, c *Change, o *Outcome, rec *Record, was RegistrationDoc) error {
+	o.PPID = was.PPID
+	if rec.Done(c.Source) {
+		o.Record, o.Changed = rec, true
+		return nil
+	}
+	_, err := d.patch(ctx, b, c, o, rec, was)
+	return err
+}
+
+// patch plans a change of a stored registration and returns the new document.
+func (d *RegistrationDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome, rec *Record, was RegistrationDoc) (*RegistrationDoc, error) {
+	o.PPID = was.PPID
+	cp, err := b.protocolAt(ctx, rec.Key)
+	if err != nil {
+		return nil, err
+	}
+	is, err := Decode[RegistrationDoc](rec)
+	if err != nil {
+		return nil, err
+	}
+	if d.Merge != nil {
+		d.Merge(&is)
+	} else {
+		person := is.Participant.ID
+		is = d.Doc
+		is.Participant.ID = person
+	}
+	if is.PPID == "" {
+		is.PPID = was.PPID
+	}
+	op := OpUpdate
+	if is.ActivityStatus == StatusDisabled {
+		op = OpDelete
+	}
+	phi := b.can(ResParticipantPhi, op, cp)
+	if !phi && !b.can(ResParticipantDeid, op, cp) {
+		return nil, denied("change participants of collection protocol " + cp.doc.ShortTitle)
+	}
+	var l fault.List
+	if err := d.references(ctx, b, &l, cp, &is); err != nil {
+		return nil, err
+	}
+	d.check(b, &l, cp, &is)
+	if !phi && phiOf(&was.Participant) != phiOf(&is.Participant) {
+		l.Add("PARTICIPANT_CANNOT_UPDATE_PHI", "You do not have the right to change identifying values in collection protocol %q.", cp.doc.ShortTitle)
+	}
+	if is.PPID != was.PPID && cp.ppid != nil && !cp.doc.ManualPpid {
+		l.Add("CPR_MANUAL_PPID_NOT_ALLOWED", "PPIDs of collection protocol %q are generated and cannot be changed.", cp.doc.ShortTitle)
+	}
+	if is.PPID != was.PPID && cp.ppid != nil && cp.doc.ManualPpid && !cp.ppid.Matches(is.PPID) {
+		l.Add("CPR_INVALID_PPID", "PPID %q does not fit the format of the collection protocol.", is.PPID)
+	}
+	if len(l) > 0 {
+		return nil, l
+	}
+	if is.ActivityStatus == StatusDisabled {
+		return &is, b.remove(ctx, c, o, rec, d.Force)
+	}
+	d.claims(b, c, cp, &was, &is, rec.Key, rec.ID)
+	if err := b.change(c, rec, &is, o); err != nil {
+		return nil, err
+	}
+	o.PPID = is.PPID
+	free := personMarks(&was.Participant)
+	free = append(free, ppidMark(cp.id, was.PPID))
+	if was.Barcode != "" {
+		free = append(free, cprBarcodeMark(was.Barcode))
+	}
+	keep := append(personMarks(&is.Participant), ppidMark(cp.id, is.PPID), cprBarcodeMark(is.Barcode))
+	for _, name := range free {
+		if !contains(keep, name) {
+			if err := b.release(ctx, name, rec.Key); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return &is, nil
+}
+
+// phiOf joins the identifying values, for comparison.
+func phiOf(p *ParticipantDoc) string {
+	parts := []string{p.FirstName, p.LastName, p.MiddleName, p.EmailAddress, p.PhoneNumber, p.BirthDate, p.DeathDate, p.UID, p.EMPI}
+	for _, m := range p.PMIs {
+		parts = append(parts, strconv.FormatInt(m.SiteID, 10), m.MRN)
+	}
+	return strings.Join(parts, "\x00")
+}

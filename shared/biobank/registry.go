@@ -1,0 +1,239 @@
+// Package biobank is the domain: institutes, sites, users, protocols, registrations, visits and specimens, their rules,
+// and the registry through which every write goes.
+//
+// A person's request and an import's row take the same way. The caller says what it wants as a Change: an operation and
+// a Draft with the values that were sent. A Batch takes changes and
+//
+//  1. looks up the marks of the names they mention (a label, a PPID, a visit's name),
+//  2. reads the records they touch,
+//  3. checks rights and rules and turns each change into conditional writes,
+//  4. does the writes in rounds: names, ids, audit entries, records, and last the names given up.
+//
+// Every write is conditional on its own identity and carries the change's source ("<job>#<row>"), so that doing a change
+// again after a crash finds its own items and changes nothing. A name that is taken is looked at again: the same source
+// means our own earlier try, another owner means a duplicate, no owner means a leftover that is taken over. The rule, the
+// right and the audit are the same whichever door was used.
+package biobank
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"aliquot/shared/fault"
+)
+
+// Registry is the one way to write records. It may be used by several goroutines.
+type Registry struct {
+	Store Store
+}
+
+// Change is one thing asked for.
+type Change struct {
+	Op    Op
+	Draft Draft
+	// Source is "<job>#<row>" of an import and makes a repeat harmless; empty for a person.
+	Source string
+	// ID names the change in the audit: the source of an import, the request id of a person.
+	ID     string
+	Reason string
+	// Reserved holds the first of the numbers set aside for the job, by counter; row n takes first + n. A counter that is
+	// not in it is drawn from the store.
+	Reserved map[string]int64
+	Row      int64
+	// Kin is the row's place (from 0) among the rows of the job whose name is counted under the same parent.
+	Kin int64
+	// Shared tells that a later change of the batch may look at what this one writes.
+	Shared bool
+}
+
+// Outcome is what became of a change.
+type Outcome struct {
+	// Record is the record written, or found unchanged.
+	Record *Record
+	// Err is nil, or the faults of this change; nothing of it was written then.
+	Err error
+	// Changed is false where the change found everything as asked for.
+	Changed bool
+	// PPID, VisitName and Label are the names of what a registration, visit, specimen or master change wrote.
+	PPID, VisitName, Label string
+}
+
+// ErrTransaction means that a condition of a transaction failed; the results tell which.
+var ErrTransaction = errors.New("transaction condition failed")
+
+// Apply does changes for a person: each one whole or not at all, in order.
+func (r *Registry) Apply(ctx context.Context, a *Actor, at time.Time, changes []Change) ([]Outcome, error) {
+	b := r.newBatch(a, at)
+	out := make([]Outcome, 0, len(changes))
+	for i := range changes {
+		changes[i].Shared = true
+		o, err := b.apply(ctx, changes[i:i+1])
+		if err != nil {
+			return out, err
+		}
+		out = append(out, o...)
+	}
+	return out, nil
+}
+
+// Import begins a batch for a job's rows: writes go in rounds of independent conditional writes rather than in
+// transactions. On a retry the batch looks first for what an earlier try has done. Days are counted in zone. A batch is
+// for one goroutine.
+func (r *Registry) Import(a *Actor, at time.Time, zone *time.Location, retry bool) *Batch {
+	b := r.newBatch(a, at)
+	b.bulk, b.retry, b.zone = true, retry, zone
+	return b
+}
+
+// notFound are the reference's codes for an id that is unknown or deleted (section 3).
+var notFound = map[Type]struct{ code, noun string }{
+	Institute: {"INSTITUTE_NOT_FOUND", "Institute"}, Site: {"SITE_NOT_FOUND", "Site"}, User: {"USER_NOT_FOUND", "User"},
+	Protocol: {"CP_NOT_FOUND", "Collection protocol"}, Event: {"CPE_NOT_FOUND", "Event"},
+	Requirement: {"SR_NOT_FOUND", "Specimen requirement"}, Registration: {"CPR_M_NOT_FOUND", "Registration"},
+	Visit: {"VISIT_NOT_FOUND", "Visit"}, Specimen: {"SPECIMEN_NOT_FOUND", "Specimen"},
+}
+
+func missing(t Type, what any) *fault.Fault {
+	nf := notFound[t]
+	return fault.New(nf.code, "%s %v was not found.", nf.noun, what)
+}
+
+// Get reads an object by id, strongly, for someone with the right to read it. Unknown and deleted ids give the
+// reference's not-found code, a missing right RBAC_ACCESS_DENIED.
+func (r *Registry) Get(ctx context.Context, a *Actor, t Type, id int64) (*Record, error) {
+	rec, err := r.byID(ctx, t, id)
+	if err != nil {
+		return nil, err
+	}
+	if rec == nil || statusOf(rec) == StatusDisabled {
+		return nil, missing(t, id)
+	}
+	if err := r.mayRead(ctx, a, rec); err != nil {
+		return nil, err
+	}
+	return rec, nil
+}
+
+func (r *Registry) byID(ctx context.Context, t Type, id int64) (*Record, error) {
+	key := SetKey(t, id)
+	switch t {
+	case Event, Requirement, Registration, Visit, Specimen:
+		name := IDMark(t, id)
+		marks, err := r.Store.Marks(ctx, []string{name}, true)
+		if err != nil {
+			return nil, fmt.Errorf("look up %s: %w", name, err)
+		}
+		m, ok := marks[name]
+		if !ok {
+			return nil, nil
+		}
+		key = m.To
+	}
+	recs, err := r.Store.Records(ctx, []Key{key}, true)
+	if err != nil {
+		return nil, fmt.Errorf("read %s %d: %w", t, id, err)
+	}
+	return recs[key], nil
+}
+
+func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
+	res := Resource("")
+	switch rec.Type {
+	case Institute, Site, User:
+		return nil
+	case Protocol, Event, Requirement:
+		res = ResProtocol
+	case Registration:
+		res = ResParticipantDeid
+	case Visit:
+		res = ResVisit
+	case Specimen:
+		res = ResSpecimen
+	}
+	cp := rec.Key.Protocol()
+	if rec.Type == Protocol {
+		cp = rec.ID
+	}
+	sites, err := r.protocolSites(ctx, cp)
+	if err != nil {
+		return err
+	}
+	if a.Can(res, OpRead, cp, sites) || res == ResParticipantDeid && a.Can(ResParticipantPhi, OpRead, cp, sites) {
+		return nil
+	}
+	if res == ResSpecimen && a.Can(ResPrimarySpecimen, OpRead, cp, sites) {
+		doc, err := Decode[SpecimenDoc](rec)
+		if err != nil {
+			return err
+		}
+		if doc.Lineage == LineageNew {
+			return nil
+		}
+	}
+	return denied("see this " + notFound[rec.Type].noun)
+}
+
+func (r *Registry) protocolSites(ctx context.Context, cp int64) ([]ProtocolSite, error) {
+	key := SetKey(Protocol, cp)
+	recs, err := r.Store.Records(ctx, []Key{key}, true)
+	if err != nil {
+		return nil, fmt.Errorf("read protocol %d: %w", cp, err)
+	}
+	doc, err := Decode[ProtocolDoc](recs[key])
+	return doc.Sites, err
+}
+
+// SeesPHI tells whether the actor may see identifying values in the protocol.
+func (r *Registry) SeesPHI(ctx context.Context, a *Actor, cp int64) (bool, error) {
+	if a.Super() {
+		return true, nil
+	}
+	sites, err := r.protocolSites(ctx, cp)
+	if err != nil {
+		return false, err
+	}
+	return a.Can(ResParticipantPhi, OpRead, cp, sites), nil
+}
+
+// Fetch reads related records strongly, without a check of rights: for callers that show parts of what Get allowed.
+func (r *Registry) Fetch(ctx context.Context, keys ...Key) (map[Key]*Record, error) {
+	return r.Store.Records(ctx, keys, true)
+}
+
+// UserByLogin finds a user by domain and login name, without regard to case; nil when there is none.
+func (r *Registry) UserByLogin(ctx context.Context, domain, login string) (*Record, error) {
+	name := loginMark(domain, login)
+	marks, err := r.Store.Marks(ctx, []string{name}, true)
+	if err != nil {
+		return nil, fmt.Errorf("look up login: %w", err)
+	}
+	m, ok := marks[name]
+	if !ok {
+		return nil, nil
+	}
+	rec, err := r.byID(ctx, User, m.ID)
+	if err != nil || rec == nil {
+		return nil, err
+	}
+	doc, err := Decode[UserDoc](rec)
+	if err != nil {
+		return nil, err
+	}
+	if loginMark(doc.DomainName, doc.LoginName) != name {
+		return nil, nil // a leftover mark: the user has another login now
+	}
+	return rec, nil
+}
+
+// statusOf reads the activity status out of a stored object.
+func statusOf(rec *Record) string {
+	doc, err := Decode[struct {
+		ActivityStatus string `json:"activityStatus"`
+	}](rec)
+	if err != nil {
+		return ""
+	}
+	return doc.ActivityStatus
+}

@@ -1,0 +1,313 @@
+package biobank
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+
+	"aliquot/shared/fault"
+)
+
+// debt is what a parent owes its children of this batch.
+type debt struct {
+	parent   Key
+	quantity Quantity
+	close    bool
+}
+
+// taken notes that a child was made from a parent: an aliquot lowers the parent's available quantity, and the protocol
+// may have the parent closed afterwards. A person's change settles it in the same transaction; a job's once per chunk,
+// by Settle.
+func (b *Batch) taken(ctx context.Context, c *Change, cp *protocolInfo, parent *Record, child *SpecimenDoc) error {
+	d := debt{parent: parent.Key, close: cp.doc.CloseParentSpecimens}
+	if child.Lineage == LineageAliquot && child.InitialQty != nil {
+		d.quantity = *child.InitialQty
+	}
+	if d.quantity == 0 && !d.close {
+		return nil
+	}
+	if !b.bulk {
+		return b.pay(c, c.Source, parent, &d)
+	}
+	// The sum is made from what was really written, when the chunk is done.
+	b.debts[parent.Key] = &d
+	return nil
+}
+
+// pay plans the parent's change: lower by what its children took, not below zero.
+func (b *Batch) pay(c *Change, source string, parent *Record, d *debt) error {
+	doc, err := Decode[SpecimenDoc](parent)
+	if err != nil {
+		return err
+	}
+	if doc.AvailableQty != nil {
+		left := max(0, *doc.AvailableQty-d.quantity)
+		doc.AvailableQty = &left
+	}
+	if d.close {
+		doc.ActivityStatus = StatusClosed
+	}
+	return b.changeAs(c, source, parent, &doc, &Outcome{})
+}
+
+// Settle changes the parents of the specimens that the batch created, once each: lowered by the children that mine says
+// are the batch's own, known by their source. The change carries the given source, so that a repeat changes nothing.
+func (b *Batch) Settle(ctx context.Context, source string, mine func(source string) bool) error {
+	parents := make([]Key, 0, len(b.debts))
+	for k := range b.debts {
+		parents = append(parents, k)
+	}
+	sort.Slice(parents, func(i, j int) bool {
+		if parents[i].Part != parents[j].Part {
+			return parents[i].Part < parents[j].Part
+		}
+		return parents[i].Sort < parents[j].Sort
+	})
+	opening := true
+	for len(parents) > 0 {
+		n := min(len(parents), MaxBatch)
+		if err := b.settleGroup(ctx, parents[:n], source, mine, &opening); err != nil {
+			return err
+		}
+		parents = parents[n:]
+	}
+	clear(b.debts)
+	return nil
+}
+
+func (b *Batch) settleGroup(ctx context.Context, parents []Key, source string, mine func(string) bool, opening *bool) error {
+	b.again = resized(b.again, len(parents))
+	for i := range b.again {
+		b.again[i] = true
+	}
+	for range tries {
+		for i := range b.writes {
+			b.writes[i] = b.writes[i][:0]
+		}
+		b.failed = resized(b.failed, len(parents))
+		for i, key := range parents {
+			if !b.again[i] {
+				continue
+			}
+			b.again[i] = false
+			b.row, b.recordRound = i, roundRecords
+			if err := b.owe(ctx, key, source, mine); err != nil {
+				return err
+			}
+		}
+		if err := b.write(ctx, opening); err != nil {
+			return err
+		}
+		redo := false
+		for i := range parents {
+			redo = redo || b.again[i]
+		}
+		if !redo {
+			return nil
+		}
+	}
+	return fmt.Errorf("parent specimens were changed by others %d times in a row", tries)
+}
+
+func (b *Batch) owe(ctx context.Context, key Key, source string, mine func(string) bool) error {
+	parent, err := b.fresh(ctx, key)
+	if err != nil {
+		return err
+	}
+	if parent == nil || parent.Done(source) {
+		return nil
+	}
+	children, err := b.children(ctx, key)
+	if err != nil {
+		return err
+	}
+	d := debt{parent: key, close: b.debts[key].close}
+	for _, r := range children {
+		if !mine(r.Source) {
+			continue
+		}
+		doc, err := Decode[SpecimenDoc](r)
+		if err != nil {
+			return err
+		}
+		if doc.Lineage == LineageAliquot && doc.Status == Collected && doc.InitialQty != nil {
+			d.quantity += *doc.InitialQty
+		}
+	}
+	return b.pay(&Change{Source: source}, source, parent, &d)
+}
+
+// Owes makes the batch settle a parent: for a row that an earlier try has finished.
+func (b *Batch) owes(ctx context.Context, rec *Record) error {
+	if rec.Type != Specimen || rec.Key.ParentSpecimen() == 0 {
+		return nil
+	}
+	doc, err := Decode[SpecimenDoc](rec)
+	if err != nil || doc.Status != Collected {
+		return err
+	}
+	cp, err := b.protocolAt(ctx, rec.Key)
+	if err != nil {
+		return err
+	}
+	if cp.doc.CloseParentSpecimens || doc.Lineage == LineageAliquot && doc.InitialQty != nil && *doc.InitialQty != 0 {
+		key := rec.Key.Above(1)
+		b.debts[key] = &debt{parent: key, close: cp.doc.CloseParentSpecimens}
+	}
+	return nil
+}
+
+// children are the records one level below key.
+func (b *Batch) children(ctx context.Context, key Key) ([]*Record, error) {
+	all, err := b.store.List(ctx, key.Part, key.Sort+"/", "", 0)
+	if err != nil {
+		return nil, fmt.Errorf("read the children of a record: %w", err)
+	}
+	out := all[:0]
+	for _, r := range all {
+		if strings.Count(r.Key.Sort, "/") == strings.Count(key.Sort, "/")+1 {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// serial is the number that a format counts under a parent: one past the highest among its children that this job did not
+// make, plus the row's place among the job's own. So it is the same however often the row is tried.
+func (b *Batch) serial(ctx context.Context, c *Change, parent Key) (int64, error) {
+	highest, ok := b.serials[parent]
+	if !ok {
+		kids, err := b.children(ctx, parent)
+		if err != nil {
+			return 0, err
+		}
+		for _, r := range kids {
+			if sameJob(r.Source, c.Source) {
+				continue
+			}
+			doc, err := Decode[struct {
+				Serial int64 `json:"serial"`
+			}](r)
+			if err != nil {
+				return 0, err
+			}
+			highest = max(highest, doc.Serial)
+		}
+		if b.bulk {
+			b.serials[parent] = highest
+		}
+	}
+	return highest + c.Kin + 1, nil
+}
+
+// cascade gives every specimen below a record the collection status, where the record was missed or not collected (15.5).
+func (b *Batch) cascade(ctx context.Context, c *Change, rec *Record, status string) error {
+	below, err := b.store.List(ctx, rec.Key.Part, rec.Key.Sort+"/", "", 0)
+	if err != nil {
+		return fmt.Errorf("read what lies below a record: %w", err)
+	}
+	for _, r := range below {
+		if r.Type != Specimen || r.Done(c.Source) {
+			continue
+		}
+		doc, err := Decode[SpecimenDoc](r)
+		if err != nil {
+			return err
+		}
+		if doc.ActivityStatus == StatusDisabled || doc.Status == status {
+			continue
+		}
+		doc.Status = status
+		if err := b.change(c, r, &doc, &Outcome{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove deletes a record softly: it is Disabled, its names get a suffix and are free again, and the same happens to
+// what lies below it when forced (reference openspecimen-rest.md 4.2).
+func (b *Batch) remove(ctx context.Context, c *Change, o *Outcome, rec *Record, force bool) error {
+	below, err := b.store.List(ctx, rec.Key.Part, rec.Key.Sort+"/", "", 0)
+	if err != nil {
+		return fmt.Errorf("read what lies below a record: %w", err)
+	}
+	live := below[:0]
+	for _, r := range below {
+		if statusOf(r) != StatusDisabled {
+			live = append(live, r)
+		}
+	}
+	if len(live) > 0 && !force {
+		codes := map[Type]string{Registration: "PARTICIPANT_REF_ENTITY_FOUND", Visit: "SPECIMEN_REF_ENTITY_FOUND", Specimen: "SPECIMEN_REF_ENTITY_FOUND"}
+		return fault.New(codes[rec.Type], "The %s still has %d dependent records; delete them first or force the deletion.", strings.ToLower(notFound[rec.Type].noun), len(live))
+	}
+	suffix := "_" + strconv.FormatInt(b.at, 10)
+	for _, r := range live {
+		if err := b.disable(ctx, c, r, suffix, &Outcome{}); err != nil {
+			return err
+		}
+	}
+	return b.disable(ctx, c, rec, suffix, o)
+}
+
+// disable plans one record's soft deletion with the release of its names.
+func (b *Batch) disable(ctx context.Context, c *Change, rec *Record, suffix string, o *Outcome) error {
+	if rec.Done(c.Source) {
+		return nil
+	}
+	var free []string
+	rename := func(v *string, mark func(string) string) {
+		if *v != "" {
+			free = append(free, mark(*v))
+			*v += suffix
+		}
+	}
+	var doc any
+	switch rec.Type {
+	case Specimen:
+		s, err := Decode[SpecimenDoc](rec)
+		if err != nil {
+			return err
+		}
+		rename(&s.Label, labelMark)
+		rename(&s.Barcode, barcodeMark)
+		rename(&s.AdditionalLabel, addlLabelMark)
+		s.ActivityStatus = StatusDisabled
+		doc = &s
+	case Visit:
+		v, err := Decode[VisitDoc](rec)
+		if err != nil {
+			return err
+		}
+		rename(&v.Name, visitMark)
+		v.ActivityStatus = StatusDisabled
+		doc = &v
+	case Registration:
+		g, err := Decode[RegistrationDoc](rec)
+		if err != nil {
+			return err
+		}
+		rename(&g.PPID, func(s string) string { return ppidMark(rec.Key.Protocol(), s) })
+		rename(&g.Barcode, cprBarcodeMark)
+		if g.ExternalSubjectID != "" {
+			g.ExternalSubjectID += suffix
+		}
+		free = append(free, personMarks(&g.Participant)...)
+		g.ActivityStatus = StatusDisabled
+		doc = &g
+	default:
+		return fmt.Errorf("a %s cannot be deleted this way", rec.Type)
+	}
+	if err := b.change(c, rec, doc, o); err != nil {
+		return err
+	}
+	for _, name := range free {
+		if err := b.release(ctx, name, rec.Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}

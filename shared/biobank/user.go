@@ -1,0 +1,268 @@
+package biobank
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"aliquot/shared/fault"
+)
+
+// UserDoc is a user (reference openspecimen-rest.md section 7), with the roles of section 8 and the switch for drop
+// folders. The password is not here: it lies in the sessions table, which no importer can read.
+type UserDoc struct {
+	FirstName      string  `json:"firstName"`
+	LastName       string  `json:"lastName"`
+	EmailAddress   string  `json:"emailAddress"`
+	DomainName     string  `json:"domainName"`
+	LoginName      string  `json:"loginName"`
+	InstituteID    int64   `json:"instituteId,omitempty"`
+	PrimarySiteID  int64   `json:"primarySiteId,omitempty"`
+	Type           string  `json:"type"`
+	PhoneNumber    string  `json:"phoneNumber,omitempty"`
+	Address        string  `json:"address,omitempty"`
+	TimeZone       string  `json:"timeZone,omitempty"`
+	ManageForms    bool    `json:"manageForms,omitempty"`
+	DND            bool    `json:"dnd,omitempty"`
+	DropFolder     bool    `json:"dropFolder,omitempty"`
+	Roles          []Grant `json:"roles,omitempty"`
+	ActivityStatus string  `json:"activityStatus"`
+}
+
+// Grant gives a user the rights of a role at a site (0: every site of the user's institute) in a protocol (0: every one).
+type Grant struct {
+	ID         int64  `json:"id"`
+	SiteID     int64  `json:"siteId,omitempty"`
+	ProtocolID int64  `json:"cpId,omitempty"`
+	Role       string `json:"role"`
+}
+
+// The user types.
+const (
+	UserSuper     = "SUPER"
+	UserInstitute = "INSTITUTE"
+	UserContact   = "CONTACT"
+	UserNone      = "NONE"
+)
+
+// Domain is the built-in authentication domain.
+const Domain = "openspecimen"
+
+// The seeded ids that clients know (section 1, Ids).
+const (
+	SystemUserID = 1
+	AdminUserID  = 2
+)
+
+var (
+	uniqueEmail = &unique{"USER_DUP_EMAIL", "A user with the same e-mail address, %q, exists already.", func(r *Record, v string) (bool, error) {
+		d, err := Decode[UserDoc](r)
+		return Fold(d.EmailAddress) == Fold(v) && d.ActivityStatus != StatusDisabled, err
+	}}
+	uniqueLogin = &unique{"USER_DUP_LOGIN_NAME", "A user with the same login name, %q, exists already.", func(r *Record, v string) (bool, error) {
+		d, err := Decode[UserDoc](r)
+		return Fold(d.LoginName) == Fold(v) && d.ActivityStatus != StatusDisabled, err
+	}}
+)
+
+func (d *UserDraft) want(_ context.Context, b *Batch, c *Change) error {
+	b.wantMember(c, User, d.ID, d.Doc.EmailAddress, emailMark)
+	return nil
+}
+
+func (d *UserDraft) read(_ context.Context, b *Batch, c *Change) error {
+	b.wantMemberRec(c, d.Doc.EmailAddress, emailMark)
+	return nil
+}
+
+func (d *UserDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
+	rec, was, err := member[UserDoc](ctx, b, c, User, d.ID, d.Doc.EmailAddress, emailMark)
+	if err != nil || rec != nil && rec.Done(c.Source) {
+		return done(o, rec, err)
+	}
+	is, err := merged(rec, &d.Doc, d.Merge)
+	if err != nil {
+		return err
+	}
+	var l fault.List
+	if err := d.references(ctx, b, &l, &was, is); err != nil {
+		return err
+	}
+	d.check(&l, is)
+	if !b.actor.Super() {
+		switch {
+		case !b.actor.InstituteAdmin() || is.InstituteID != b.actor.User.InstituteID || rec != nil && was.InstituteID != is.InstituteID:
+			return adminOnly("create or change users of this institute")
+		case is.Type == UserSuper || was.Type == UserSuper:
+			return adminOnly("create or change super administrators")
+		}
+	}
+	if len(l) > 0 {
+		return l
+	}
+	login := func(name string) string { return loginMark(is.DomainName, name) }
+	if rec == nil {
+		id, err := b.memberID(ctx, c, User, d.ID)
+		if err != nil {
+			return err
+		}
+		key := SetKey(User, id)
+		b.claim(c, uniqueEmail, is.EmailAddress, emailMark(is.EmailAddress), key, id, "")
+		if is.LoginName != "" {
+			b.claim(c, uniqueLogin, is.LoginName, login(is.LoginName), key, id, "")
+		}
+		return b.insert(c, User, key, id, is, o)
+	}
+	if is.DomainName != was.DomainName {
+		return fault.New("USER_DOMAIN_CHANGE_NOT_ALLOWED", "The domain of a user cannot be changed.")
+	}
+	if err := b.reclaim(ctx, c, uniqueEmail, was.EmailAddress, is.EmailAddress, emailMark, rec); err != nil {
+		return err
+	}
+	if err := b.reclaim(ctx, c, uniqueLogin, was.LoginName, is.LoginName, login, rec); err != nil {
+		return err
+	}
+	return b.change(c, rec, is, o)
+}
+
+// references resolves the institute, the site and the places of the roles.
+func (d *UserDraft) references(ctx context.Context, b *Batch, l *fault.List, was, is *UserDoc) error {
+	if is.InstituteID == 0 {
+		is.InstituteID = was.InstituteID
+	}
+	if is.PrimarySiteID == 0 {
+		is.PrimarySiteID = was.PrimarySiteID
+	}
+	if d.Institute != "" {
+		id, err := b.instituteID(ctx, d.Institute)
+		if fault.All(err) != nil {
+			l.Append(err)
+		} else if err != nil {
+			return err
+		}
+		is.InstituteID = id
+	}
+	if d.PrimarySite != "" {
+		id, err := b.siteID(ctx, d.PrimarySite)
+		if fault.All(err) != nil {
+			l.Append(err)
+		} else if err != nil {
+			return err
+		}
+		is.PrimarySiteID = id
+	}
+	for _, g := range is.Roles {
+		if err := d.grant(ctx, b, l, is, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grant checks one role assignment (reference openspecimen-rest.md section 8, Checks).
+func (d *UserDraft) grant(ctx context.Context, b *Batch, l *fault.List, is *UserDoc, g Grant) error {
+	if _, ok := StockRole(g.Role); !ok {
+		l.Add("RBAC_ROLE_NOT_FOUND", "Role %q was not found.", g.Role)
+	}
+	ours := func(site int64) (bool, error) {
+		rec, err := b.rec(ctx, SetKey(Site, site))
+		if err != nil || rec == nil {
+			return false, err
+		}
+		doc, err := Decode[SiteDoc](rec)
+		return doc.InstituteID == is.InstituteID && doc.ActivityStatus != StatusDisabled, err
+	}
+	if g.SiteID != 0 {
+		ok, err := ours(g.SiteID)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			l.Add("RBAC_INV_SITE_USER", "The site of the role does not belong to the user's institute.")
+		}
+	}
+	if g.ProtocolID == 0 {
+		return nil
+	}
+	cp, err := b.protocol(ctx, ProtocolRef{ID: g.ProtocolID})
+	if fault.All(err) != nil {
+		l.Append(err)
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if g.SiteID != 0 {
+		if !cp.hasSite(g.SiteID) {
+			l.Add("RBAC_INV_CP_SITE", "The site of the role is not a site of collection protocol %q.", cp.doc.ShortTitle)
+		}
+		return nil
+	}
+	for _, s := range cp.doc.Sites {
+		if ok, err := ours(s.SiteID); ok || err != nil {
+			return err
+		}
+	}
+	l.Add("RBAC_INV_CP_USER", "Collection protocol %q has no site of the user's institute.", cp.doc.ShortTitle)
+	return nil
+}
+
+func (d *UserDraft) check(l *fault.List, is *UserDoc) {
+	if is.FirstName == "" && is.Type != UserContact && is.LoginName != "" {
+		l.Add("USER_FIRST_NAME_REQUIRED", "Give the First Name.")
+	}
+	if is.LastName == "" {
+		l.Add("USER_LAST_NAME_REQUIRED", "Give the Last Name.")
+	}
+	if is.EmailAddress == "" {
+		l.Add("USER_EMAIL_REQUIRED", "Give the Email Address.")
+	} else if at := strings.IndexByte(is.EmailAddress, '@'); at < 1 || at == len(is.EmailAddress)-1 || strings.ContainsAny(is.EmailAddress, " ,;<>") {
+		l.Add("USER_INVALID_EMAIL", "Email Address %q is not valid.", is.EmailAddress)
+	}
+	switch is.Type = strings.ToUpper(is.Type); is.Type {
+	case "":
+		is.Type = UserNone
+	case UserSuper, UserInstitute, UserNone, UserContact:
+	default:
+		l.Add("USER_INVALID_TYPE", "Type %q is not valid. It is SUPER, INSTITUTE, CONTACT or NONE.", is.Type)
+	}
+	if is.Type != UserContact {
+		switch {
+		case is.DomainName == "":
+			l.Add("USER_DOMAIN_NAME_REQUIRED", "Give the Domain Name; the built-in one is %q.", Domain)
+		case Fold(is.DomainName) != Domain:
+			l.Add("USER_DOMAIN_NOT_FOUND", "Domain %q was not found.", is.DomainName)
+		default:
+			is.DomainName = Domain
+		}
+		if is.LoginName == "" {
+			l.Add("USER_LOGIN_NAME_REQUIRED", "Give the Login Name.")
+		}
+	}
+	if strings.HasPrefix(is.LoginName, "_") || strings.ContainsAny(is.LoginName, "/\\:#|") {
+		l.Add("USER_SYS_LOGIN_NAME", "Login Name %q is not possible: it must not begin with _ nor hold / \\ : # |.", is.LoginName)
+	}
+	if is.InstituteID == 0 {
+		l.Add("USER_INST_REQUIRED", "Give the Institute of the user.")
+	}
+	if is.TimeZone != "" {
+		if _, err := time.LoadLocation(is.TimeZone); err != nil {
+			l.Add("COMMON_INVALID_TZ", "Time zone %q is not known.", is.TimeZone)
+		}
+	}
+	switch is.ActivityStatus {
+	case "":
+		is.ActivityStatus = StatusActive
+	case StatusActive, StatusClosed, StatusDisabled, UserLocked, UserPending, UserExpired:
+	default:
+		l.Add("ACTIVITY_STATUS_INVALID", "Activity Status %q is not valid.", is.ActivityStatus)
+	}
+	tooLong(l, "Login Name", is.LoginName, 255)
+	is.ManageForms = is.ManageForms && is.Type != UserContact || is.Type == UserSuper || is.Type == UserInstitute
+}
+
+// The activity states that only users have.
+const (
+	UserLocked  = "Locked"
+	UserPending = "Pending"
+	UserExpired = "Expired"
+)
