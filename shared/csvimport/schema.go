@@ -1,0 +1,80 @@
+package csvimport
+
+import (
+	"strconv"
+	"sync"
+
+	"aliquot/shared/biobank"
+)
+
+// Schema is the columns of an object type (reference openspecimen-import-query.md section 2): what they are called, what
+// an operation needs of them, which of them say who a row is about, and how a row becomes a draft.
+type Schema struct {
+	objectType string
+	label      string
+	generated  []string
+	columns    []column
+	// create and update say what the header must hold: of each group one caption. An upsert needs either.
+	create, update [][]string
+	keys           []identityKey
+	// binder wires the columns of a file to the fields of the draft.
+	binder func(*header, Options) func(*input) biobank.Draft
+}
+
+// column is one column, or one family of numbered columns, as captions show it.
+type column struct {
+	caption string
+	aliases []string // older captions; of a list: its first value
+	many    bool
+	members []string // captions below each number of a nested record
+}
+
+// captions are the columns of the template, numbered ones twice.
+func (c column) captions() []string {
+	if !c.many {
+		return []string{c.caption}
+	}
+	var all []string
+	for n := 1; n <= 2; n++ {
+		numbered := c.caption + "#" + strconv.Itoa(n)
+		if len(c.members) == 0 {
+			all = append(all, numbered)
+		}
+		for _, m := range c.members {
+			all = append(all, numbered+"#"+m)
+		}
+	}
+	return all
+}
+
+var schemas = sync.OnceValue(func() map[string]*Schema {
+	all := map[string]*Schema{}
+	for _, s := range []*Schema{
+		registrationSchema(), visitSchema(), specimenSchema(), masterSchema(), instituteSchema(), siteSchema(),
+		protocolSchema(),
+	} {
+		all[s.objectType] = s
+	}
+	return all
+})
+
+// SchemaFor is the schema of an object type as the import job names it, or nil when there is none.
+func SchemaFor(objectType string) *Schema { return schemas()[objectType] }
+
+// ObjectType is the name of the type in jobs and file names: cpr, visit, specimen, masterSpecimen, institute, site, cp.
+func (s *Schema) ObjectType() string { return s.objectType }
+
+// Label names many of the objects, for the title of a job.
+func (s *Schema) Label() string { return s.label }
+
+// Template is the header of a file with every column, numbered ones with #1 and #2.
+func (s *Schema) Template() []string {
+	var all []string
+	for _, c := range s.columns {
+		all = append(all, c.captions()...)
+	}
+	return all
+}
+
+// Generated are the columns that a report adds after status and message: what the registry made up.
+func (s *Schema) Generated() []string { return s.generated }
