@@ -240,6 +240,9 @@ func (t *Template) checkRule(r *Rule, n names) error {
 	if len(r.Targets) == 0 || len(r.Targets) > 5 {
 		return fmt.Errorf("Targets: wants 1 to 5")
 	}
+	if err := checkPattern(r.EventPattern, "EventPattern"); err != nil {
+		return err
+	}
 	for i, target := range r.Targets {
 		if t.queue(target.Arn, n) == nil {
 			return fmt.Errorf("Targets[%d].Arn: %s is not a queue of this template", i, target.Arn)

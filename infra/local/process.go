@@ -3,6 +3,7 @@ package local
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -23,40 +24,82 @@ type process struct {
 	done  chan struct{}  // closed when it has ended
 }
 
-// startProcess starts a child that prints to log. It gets env alone: what is set on this machine must not change what
-// the child does. first, if any, is written to its standard input, which then stays open.
-func startProcess(name, log, path string, args, env []string, first []byte) (*process, error) {
-	if err := os.MkdirAll(filepath.Dir(log), 0o755); err != nil {
+// command says what startProcess starts.
+type command struct {
+	name string
+	path string
+	args []string
+	env  []string // all of it: what is set on this machine must not change what the child does
+	// log is the file that gets what the child prints.
+	log string
+	// warn, if any, gets a copy of the lines that are not log lines of level INFO or DEBUG.
+	warn io.Writer
+	// input, if any, is written to the child's standard input, which stays open until the child is to end.
+	input []byte
+}
+
+func startProcess(c command) (*process, error) {
+	if err := os.MkdirAll(filepath.Dir(c.log), 0o755); err != nil {
 		return nil, err
 	}
-	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	out, err := os.OpenFile(c.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	defer out.Close()
-	p := &process{name: name, log: log, cmd: exec.Command(path, args...), done: make(chan struct{})}
-	p.cmd.Env = env
-	p.cmd.Stdout, p.cmd.Stderr = out, out
-	p.cmd.SysProcAttr = childAttributes(first == nil)
-	if first != nil {
+	p := &process{name: c.name, log: c.log, cmd: exec.Command(c.path, c.args...), done: make(chan struct{})}
+	p.cmd.Env = c.env
+	if p.cmd.Env == nil {
+		p.cmd.Env = []string{} // nil would mean this process's own
+	}
+	if c.warn == nil {
+		p.cmd.Stdout = out
+	} else {
+		p.cmd.Stdout = &warnings{all: out, warn: c.warn}
+	}
+	p.cmd.Stderr = p.cmd.Stdout
+	p.cmd.SysProcAttr = childAttributes(c.input == nil)
+	if c.input != nil {
 		if p.stdin, err = p.cmd.StdinPipe(); err != nil {
-			return nil, err
+			return nil, errors.Join(err, out.Close())
 		}
 	}
 	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", name, err)
+		return nil, errors.Join(fmt.Errorf("start %s: %w", c.name, err), out.Close())
 	}
 	go func() {
 		_ = p.cmd.Wait() // how it ended is in ProcessState
+		_ = out.Close()
 		close(p.done)
 	}()
-	if first != nil {
-		if _, err := p.stdin.Write(first); err != nil {
+	if c.input != nil {
+		if _, err := p.stdin.Write(c.input); err != nil {
 			p.kill()
-			return nil, fmt.Errorf("start %s: %w", name, err)
+			return nil, fmt.Errorf("start %s: %w", c.name, err)
 		}
 	}
 	return p, nil
+}
+
+// warnings writes everything to all and copies to warn the lines that are worth a look.
+type warnings struct {
+	all, warn io.Writer
+	line      []byte // begun and not ended
+}
+
+func (w *warnings) Write(b []byte) (int, error) {
+	w.line = append(w.line, b...)
+	for {
+		i := bytes.IndexByte(w.line, '\n')
+		if i < 0 {
+			break
+		}
+		line := w.line[:i+1]
+		if !bytes.Contains(line, []byte(`"level":"INFO"`)) && !bytes.Contains(line, []byte(`"level":"DEBUG"`)) {
+			_, _ = w.warn.Write(line) // the log file has it too
+		}
+		w.line = w.line[i+1:]
+	}
+	return w.all.Write(b)
 }
 
 // kill ends the child and what it started, at once, and waits for its end.

@@ -5,13 +5,20 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
+	"maps"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -26,36 +33,60 @@ type Options struct {
 	Dir string
 	// Params replaces defaults of the template's parameters.
 	Params map[string]string
+	// Functions starts the functions with their routes, queues and schedules. Without it a stack has tables, buckets and
+	// queues only, and what is sent to a queue stays there.
+	Functions bool
+	// Addr is where the HTTP API listens; empty for a free port of the loopback address.
+	Addr string
+	// Warn gets faults of the functions and their log lines of level WARN and above; nil for nobody.
+	Warn io.Writer
 }
 
 // Stack is a running stack. Its methods may be called from several goroutines.
 type Stack struct {
-	// Dir is the data folder.
+	// Dir is the data folder. Below it, logs/ has a file for every process.
 	Dir string
+	// API is the address of the HTTP API, empty without functions.
+	API string
 	// Addresses of the services, as the functions see them.
-	DynamoDBEndpoint, S3Endpoint string
+	DynamoDBEndpoint, S3Endpoint, SQSEndpoint string
 	// Region and the keys that every client of the stack uses.
 	Region, AccessKey, SecretKey string
-	// Tables and Buckets give the physical name for the logical one: records, audit, jobs, sessions; intake, results.
-	Tables, Buckets map[string]string
+	// Tables, Buckets and Queues give the physical name, of a queue its address, for the logical name: records, audit,
+	// jobs, sessions; intake, results; import, importdeadletters.
+	Tables, Buckets, Queues map[string]string
 	// Template is what the stack was wired from.
 	Template *Template
 
 	opts     Options
 	root     string // of the module
+	names    names
 	services *services
 	owner    bool // whether Close ends the services
+
+	functions map[string]*function // by name
+	api       *http.Server
+	stop      context.CancelFunc // ends pollers and schedules
+	running   sync.WaitGroup     // pollers and schedules
+	closeOnce sync.Once
 }
 
-// services are the processes that stacks share.
+// services are the processes and servers that the stacks of one Start share.
 type services struct {
 	id               identity
 	dir              string
 	temporary        bool
+	bin              string   // folder with the functions' binaries, removed at the end; or empty
 	dynamodb, s3     *process // dynamodb is nil when another one is used
 	dynamodbEndpoint string
 	s3Endpoint       string
-	closeOnce        sync.Once
+	warn             io.Writer
+
+	addr    string // of the server of queues, runtime API and S3's webhook
+	server  *http.Server
+	queues  *queueServer
+	runtime *runtimeAPI
+	bus     *eventBus
 }
 
 // identity is what a data folder keeps, so that the next start finds its tables again and clients keep their keys.
@@ -75,7 +106,10 @@ func Start(ctx context.Context, opts Options) (*Stack, error) {
 	if opts.Root == "" {
 		opts.Root = root
 	}
-	sv, err := startServices(ctx, root, opts.Dir)
+	if opts.Warn == nil {
+		opts.Warn = io.Discard
+	}
+	sv, err := startServices(ctx, root, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -88,35 +122,43 @@ func Start(ctx context.Context, opts Options) (*Stack, error) {
 	return s, nil
 }
 
-// Fresh makes a second set of tables and buckets on the same services, which end with the stack that Start returned.
+// Fresh makes a second set of tables, buckets and queues on the same services, without functions. It ends with the stack
+// that Start returned.
 func (s *Stack) Fresh(ctx context.Context) (*Stack, error) {
-	return newStack(ctx, s.opts, s.root, s.services, "aliquot-"+randomName())
+	opts := s.opts
+	opts.Functions = false
+	return newStack(ctx, opts, s.root, s.services, "aliquot-"+randomName())
 }
 
 // Close ends every process of the stack and removes a temporary data folder. A second Close does nothing.
 func (s *Stack) Close() {
 	if s.owner {
-		s.services.close()
+		s.closeOnce.Do(func() {
+			s.stopFunctions()
+			s.services.close()
+		})
 	}
 }
 
-func newStack(ctx context.Context, opts Options, root string, sv *services, prefix string) (*Stack, error) {
+func newStack(ctx context.Context, opts Options, root string, sv *services, prefix string) (_ *Stack, err error) {
 	s := &Stack{
 		Dir:              sv.dir,
 		DynamoDBEndpoint: sv.dynamodbEndpoint,
 		S3Endpoint:       sv.s3Endpoint,
+		SQSEndpoint:      "http://" + sv.addr,
 		Region:           region,
 		AccessKey:        sv.id.AccessKey,
 		SecretKey:        sv.id.SecretKey,
 		Tables:           map[string]string{},
 		Buckets:          map[string]string{},
+		Queues:           map[string]string{},
 		opts:             opts,
 		root:             root,
 		services:         sv,
+		functions:        map[string]*function{},
 	}
-	var err error
-	s.Template, err = readTemplate(opts.Root, opts.Params, names{prefix: prefix, region: region})
-	if err != nil {
+	s.names = names{prefix: prefix, region: region, queueURL: s.SQSEndpoint}
+	if s.Template, err = readTemplate(opts.Root, opts.Params, s.names); err != nil {
 		return nil, err
 	}
 	for _, t := range s.Template.Tables {
@@ -125,23 +167,158 @@ func newStack(ctx context.Context, opts Options, root string, sv *services, pref
 	for _, b := range s.Template.Buckets {
 		s.Buckets[strings.ToLower(strings.TrimSuffix(b.ID, "Bucket"))] = b.Name
 	}
+	for _, q := range s.Template.Queues {
+		s.Queues[strings.ToLower(strings.TrimSuffix(q.ID, "Queue"))] = s.names.ref("AWS::SQS::Queue", q.ID)
+	}
+	files := ""
+	if !sv.temporary {
+		files = filepath.Join(sv.dir, "queues")
+	}
+	if err := sv.queues.add(s.Template, s.names, files); err != nil {
+		return nil, err
+	}
 	if err := createData(ctx, s.AWSConfig(), s.Template); err != nil {
 		return nil, err
 	}
+	sv.bus.add(s.Template)
 	if err := sv.check(); err != nil {
 		return nil, err
+	}
+	if opts.Functions {
+		if err := s.startFunctions(ctx); err != nil {
+			s.stopFunctions()
+			return nil, err
+		}
 	}
 	return s, nil
 }
 
+// startFunctions builds the functions and lets events come to them.
+func (s *Stack) startFunctions(ctx context.Context) error {
+	if err := s.Template.checkFolders(s.opts.Root); err != nil {
+		return err
+	}
+	if err := buildFunctions(ctx, s.opts.Root, s.services.bin, s.Template.Functions); err != nil {
+		return err
+	}
+	running, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	gateway := &httpAPI{warn: s.opts.Warn}
+	for _, f := range s.Template.Functions {
+		fn := newFunction(f, filepath.Join(s.services.bin, f.Name), filepath.Join(s.Dir, "logs"), s.services.addr,
+			s.environment(), s.names, s.opts.Warn)
+		s.functions[f.Name] = fn
+		s.services.runtime.add(fn)
+		for _, r := range f.Routes {
+			gateway.routes = append(gateway.routes, boundRoute{r, fn})
+		}
+		for _, source := range f.Sources {
+			if source.Enabled == nil || *source.Enabled {
+				s.running.Go(func() { poll(running, fn, source, s.services.queues.byARN(source.Queue), s.opts.Warn) })
+			}
+		}
+		for _, every := range f.Schedules {
+			s.running.Go(func() { tick(running, fn, every, s.names, s.opts.Warn) })
+		}
+	}
+	addr := s.opts.Addr
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	s.API = "http://" + l.Addr().String()
+	s.api = &http.Server{Handler: gateway, ReadHeaderTimeout: 30 * time.Second}
+	s.running.Go(func() { _ = s.api.Serve(l) }) // it ends by Close
+	return nil
+}
+
+func (s *Stack) stopFunctions() {
+	if s.stop != nil {
+		s.stop()
+	}
+	if s.api != nil {
+		_ = s.api.Close() // connections under way are cut
+	}
+	for _, f := range s.functions {
+		f.close()
+	}
+	s.running.Wait()
+}
+
+// environment is what every function finds in its environment besides the template's variables.
+func (s *Stack) environment() []string {
+	return []string{
+		"AWS_REGION=" + s.Region,
+		"AWS_DEFAULT_REGION=" + s.Region,
+		"AWS_ACCESS_KEY_ID=" + s.AccessKey,
+		"AWS_SECRET_ACCESS_KEY=" + s.SecretKey,
+		"AWS_ENDPOINT_URL_DYNAMODB=" + s.DynamoDBEndpoint,
+		"AWS_ENDPOINT_URL_S3=" + s.S3Endpoint,
+		"AWS_ENDPOINT_URL_SQS=" + s.SQSEndpoint,
+	}
+}
+
+// Env is the environment that the template gives a function: what its configuration is read from.
+func (s *Stack) Env(function string) map[string]string {
+	for _, f := range s.Template.Functions {
+		if f.Name == function {
+			return maps.Clone(f.Environment.Variables)
+		}
+	}
+	return nil
+}
+
+// Invoke sends a payload through a function's binary and returns its answer. The error is a *FunctionFault when the
+// function answered with one, ended or ran out of time.
+func (s *Stack) Invoke(ctx context.Context, function string, payload []byte) ([]byte, error) {
+	f, ok := s.functions[function]
+	if !ok {
+		return nil, fmt.Errorf("there is no function %s", function)
+	}
+	return f.invoke(ctx, payload)
+}
+
+// KillFunction ends, with SIGKILL, the processes of a function that work on an event, and returns how many they were.
+// What becomes of their events is decided as on AWS: a queue's message comes again when its visibility times out.
+func (s *Stack) KillFunction(function string) int {
+	f, ok := s.functions[function]
+	if !ok {
+		return 0
+	}
+	return f.kill()
+}
+
+// Publish sends an event to the targets of the template's rules that match it, as EventBridge does: to deliver an object's
+// event twice, or one that S3 did not tell.
+func (s *Stack) Publish(event []byte) error {
+	var e map[string]any
+	if err := json.Unmarshal(event, &e); err != nil {
+		return err
+	}
+	s.services.bus.publish(e)
+	return nil
+}
+
+// QueueCounts tells how many messages of a queue, by its logical name, are visible, in flight, and delayed.
+func (s *Stack) QueueCounts(queue string) (visible, flying, delayed int) {
+	url := s.Queues[queue]
+	q := s.services.queues.byName(url[strings.LastIndexByte(url, '/')+1:])
+	return q.count()
+}
+
 // AWSConfig is a configuration for clients of the stack's services.
-func (s *Stack) AWSConfig() aws.Config {
+func (s *Stack) AWSConfig() aws.Config { return s.services.awsConfig() }
+
+func (sv *services) awsConfig() aws.Config {
 	return aws.Config{
-		Region: s.Region,
+		Region: region,
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: s.AccessKey, SecretAccessKey: s.SecretKey}, nil
+			return aws.Credentials{AccessKeyID: sv.id.AccessKey, SecretAccessKey: sv.id.SecretKey}, nil
 		}),
-		ConfigSources: []any{endpoints{"DynamoDB": s.DynamoDBEndpoint, "S3": s.S3Endpoint}},
+		ConfigSources: []any{endpoints{"DynamoDB": sv.dynamodbEndpoint, "S3": sv.s3Endpoint, "SQS": "http://" + sv.addr}},
 	}
 }
 
@@ -154,8 +331,15 @@ func (e endpoints) GetServiceBaseEndpoint(_ context.Context, service string) (st
 	return url, ok, nil
 }
 
-func startServices(ctx context.Context, root, dir string) (_ *services, err error) {
-	sv := &services{dir: dir, temporary: dir == ""}
+func startServices(ctx context.Context, root string, opts Options) (_ *services, err error) {
+	sv := &services{
+		dir: opts.Dir, temporary: opts.Dir == "", warn: opts.Warn,
+		queues: &queueServer{queues: map[string]*messageQueue{}}, runtime: &runtimeAPI{},
+	}
+	sv.bus = &eventBus{
+		queues: sv.queues, warn: opts.Warn, buckets: map[string]bool{},
+		objects: sync.OnceValue(func() *s3.Client { return s3.NewFromConfig(sv.awsConfig()) }),
+	}
 	defer func() {
 		if err != nil {
 			sv.close()
@@ -172,10 +356,40 @@ func startServices(ctx context.Context, root, dir string) (_ *services, err erro
 	if sv.id, err = loadIdentity(sv.dir); err != nil {
 		return nil, err
 	}
+	if opts.Functions {
+		cache, err := cacheDir()
+		if err != nil {
+			return nil, err
+		}
+		if sv.bin, err = os.MkdirTemp(cache, "run-"); err != nil {
+			return nil, err
+		}
+	}
+	// S3 sends its webhook a test event before it listens.
+	if err := sv.serve(); err != nil {
+		return nil, err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return retry(func() error { return sv.startDynamoDB(ctx) }) })
 	g.Go(func() error { return retry(func() error { return sv.startS3(ctx, root) }) })
 	return sv, g.Wait()
+}
+
+// serve starts the server of what runs in this process: SQS at its root, S3's webhook, and the Runtime API below the ids
+// of the environments.
+func (sv *services) serve() error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	sv.addr = l.Addr().String()
+	mux := http.NewServeMux()
+	mux.Handle("POST /{$}", sv.queues)
+	mux.Handle("POST "+webhookPath, sv.bus)
+	mux.Handle("/", sv.runtime)
+	sv.server = &http.Server{Handler: mux, ReadHeaderTimeout: 30 * time.Second}
+	go func() { _ = sv.server.Serve(l) }() // it ends by Close
+	return nil
 }
 
 // memoryDir is a folder in memory, or empty for the system's folder of temporary files.
@@ -237,7 +451,9 @@ func (sv *services) startDynamoDB(ctx context.Context) error {
 	}
 	host, port, _ := strings.Cut(addr, ":")
 	args := []string{"--host", host, "--port", port, "--db-path", filepath.Join(sv.dir, "dynamodb.db")}
-	p, err := startProcess("dynamodb", filepath.Join(sv.dir, "logs", "dynamodb.log"), path, args, []string{}, nil)
+	p, err := startProcess(command{
+		name: "dynamodb", path: path, args: args, log: filepath.Join(sv.dir, "logs", "dynamodb.log"),
+	})
 	if err != nil {
 		return err
 	}
@@ -251,7 +467,8 @@ func (sv *services) startDynamoDB(ctx context.Context) error {
 
 // s3Config is the configuration that command s3 reads from its standard input.
 type s3Config struct {
-	Addr, Region, AccessKey, SecretKey, Dir, Webhook, Remove string
+	Addr, Region, AccessKey, SecretKey, Dir, Webhook string
+	Remove                                           []string
 }
 
 func (sv *services) startS3(ctx context.Context, root string) error {
@@ -265,16 +482,16 @@ func (sv *services) startS3(ctx context.Context, root string) error {
 	}
 	cfg := s3Config{
 		Addr: addr, Region: region, AccessKey: sv.id.AccessKey, SecretKey: sv.id.SecretKey,
-		Dir: filepath.Join(sv.dir, "s3"),
-	}
-	if sv.temporary {
-		cfg.Remove = sv.dir
+		Dir: filepath.Join(sv.dir, "s3"), Webhook: "http://" + sv.addr + webhookPath,
+		Remove: sv.leftovers(),
 	}
 	line, err := json.Marshal(cfg)
 	if err != nil {
 		return err
 	}
-	p, err := startProcess("s3", filepath.Join(sv.dir, "logs", "s3.log"), path, nil, []string{}, append(line, '\n'))
+	p, err := startProcess(command{
+		name: "s3", path: path, log: filepath.Join(sv.dir, "logs", "s3.log"), input: append(line, '\n'),
+	})
 	if err != nil {
 		return err
 	}
@@ -296,16 +513,29 @@ func (sv *services) check() error {
 	return nil
 }
 
+// leftovers are the folders that do not outlive the stack.
+func (sv *services) leftovers() []string {
+	var dirs []string
+	if sv.temporary && sv.dir != "" {
+		dirs = append(dirs, sv.dir)
+	}
+	if sv.bin != "" {
+		dirs = append(dirs, sv.bin)
+	}
+	return dirs
+}
+
 func (sv *services) close() {
-	sv.closeOnce.Do(func() {
-		if sv.dynamodb != nil {
-			sv.dynamodb.kill()
-		}
-		if sv.s3 != nil {
-			sv.s3.stop()
-		}
-		if sv.temporary && sv.dir != "" {
-			_ = os.RemoveAll(sv.dir) // the S3 process has removed it already, unless it could not start
-		}
-	})
+	if sv.dynamodb != nil {
+		sv.dynamodb.kill()
+	}
+	if sv.s3 != nil {
+		sv.s3.stop()
+	}
+	if sv.server != nil {
+		_ = sv.server.Close() // connections under way are cut
+	}
+	for _, dir := range sv.leftovers() {
+		_ = os.RemoveAll(dir) // the S3 process has removed it already, unless it could not start
+	}
 }

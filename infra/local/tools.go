@@ -64,14 +64,11 @@ func once(name string, make func(path string) error) (string, error) {
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	unlock, err := lock(path + ".lock")
 	if err != nil {
 		return "", err
 	}
-	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
-	}
+	defer unlock()
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
@@ -80,6 +77,18 @@ func once(name string, make func(path string) error) (string, error) {
 		return "", errors.Join(err, os.RemoveAll(half))
 	}
 	return path, os.Rename(half, path)
+}
+
+// lock waits for the lock that a file stands for. The end of the process frees it too.
+func lock(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+	}
+	return func() { _ = f.Close() }, nil
 }
 
 // dynoxide returns the path of the DynamoDB binary, fetching it when the cache does not have it.
@@ -191,17 +200,48 @@ func gateway(ctx context.Context, root string) (string, error) {
 		sum.Write(text)
 	}
 	return once("s3-"+hex.EncodeToString(sum.Sum(nil)[:8]), func(path string) error {
-		return goBuild(ctx, src, path, ".", nil)
+		return goBuild(ctx, src, path, ".")
 	})
 }
 
-// goBuild builds a package stripped, as it is deployed, for the platform that env names (the host's by default).
-func goBuild(ctx context.Context, dir, out, pkg string, env []string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-tags", "lambda.norpc", "-o", out, pkg)
+// buildFunctions builds the functions below root for this machine and puts each, under its name, in dir.
+func buildFunctions(ctx context.Context, root, dir string, functions []*Function) error {
+	cache, err := cacheDir()
+	if err != nil {
+		return err
+	}
+	// Go leaves a binary alone that is up to date, so they are built in a place that stays. A stack runs links of its own,
+	// which a later build does not change.
+	sum := sha256.Sum256([]byte(root))
+	built := filepath.Join(cache, "functions-"+hex.EncodeToString(sum[:8]))
+	unlock, err := lock(built + ".lock")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	packages := make([]string, 0, len(functions))
+	for _, f := range functions {
+		packages = append(packages, "./functions/"+f.Name)
+	}
+	if err := goBuild(ctx, root, built+"/", packages...); err != nil {
+		return err
+	}
+	for _, f := range functions {
+		if err := os.Link(filepath.Join(built, f.Name), filepath.Join(dir, f.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// goBuild builds packages stripped, as they are deployed.
+func goBuild(ctx context.Context, dir, out string, packages ...string) error {
+	args := append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-tags", "lambda.norpc", "-o", out}, packages...)
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
-	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="), env...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	if text, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", pkg, err, bytes.TrimSpace(text))
+		return fmt.Errorf("go build %s: %w\n%s", strings.Join(packages, " "), err, bytes.TrimSpace(text))
 	}
 	return nil
 }

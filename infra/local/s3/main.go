@@ -4,8 +4,7 @@
 // module of its own so that what it depends on stays out of the functions' module.
 //
 // The first line of its standard input is its configuration as JSON. The end of its standard input is the end of its
-// parent, however that came about: the gateway then stops and, where the configuration names a folder to remove, removes
-// it. So a test binary that is killed leaves neither a process nor its files behind.
+// parent, however that came about: the gateway then stops and, then removes the folders that the configuration names. So a test binary that is killed leaves neither a process nor its files behind.
 package main
 
 import (
@@ -31,9 +30,9 @@ type config struct {
 	Region    string
 	AccessKey string
 	SecretKey string
-	Dir       string // absolute; made when missing. Below it: data, versions, meta
-	Webhook   string // URL that gets the bucket events
-	Remove    string // folder to remove when the parent is gone, or empty
+	Dir       string   // absolute; made when missing. Below it: data, versions, meta
+	Webhook   string   // URL that gets the bucket events
+	Remove    []string // folders to remove when the parent is gone
 }
 
 func main() {
@@ -59,9 +58,11 @@ func run() error {
 		_, _ = io.Copy(io.Discard, in) // any fault of the pipe means the same as its end
 		stop()
 	}()
-	if cfg.Remove != "" {
-		defer os.RemoveAll(cfg.Remove)
-	}
+	defer func() {
+		for _, dir := range cfg.Remove {
+			_ = os.RemoveAll(dir)
+		}
+	}()
 	be, err := backend(cfg.Dir)
 	if err != nil {
 		return err
