@@ -3,7 +3,11 @@ package csvfile
 import (
 	"bytes"
 	"encoding/csv"
+	"fmt"
 	"io"
+	"iter"
+	"math/rand/v2"
+	"reflect"
 	"testing"
 	"unicode/utf8"
 
@@ -25,37 +29,29 @@ func FuzzReader(f *testing.F) {
 	} {
 		f.Add([]byte(seed), byte(','))
 	}
-	f.Fuzz(func(t *testing.T, file []byte, comma byte) {
-		if !separates(comma) {
-			return
+	f.Fuzz(checkReader)
+}
+
+func checkReader(t *testing.T, file []byte, comma byte) {
+	if !separates(comma) {
+		return
+	}
+	const maxCell, maxRecord = 8, 40
+	read := func(start, end int64, line int64, buffer int) []record {
+		r := newReader(bytes.NewReader(file[start:end]), comma, Position{start, line}, buffer, maxCell, maxRecord)
+		return readAll(t, r)
+	}
+	want := read(0, int64(len(file)), 1, 4096)
+	checkCover(t, file, want)
+	for _, buffer := range []int{4, 7, 50} {
+		same(t, fmt.Sprintf("buffer of %d bytes", buffer), want, read(0, int64(len(file)), 1, buffer))
+	}
+	for i, from := range want {
+		same(t, fmt.Sprintf("from record %d", i), want[i:], read(from.Offset, int64(len(file)), from.Line, 16))
+		for j := i; j < len(want); j++ {
+			same(t, fmt.Sprintf("records %d to %d apart", i, j), want[i:j+1], read(from.Offset, want[j].End, from.Line, 16))
 		}
-		const maxCell, maxRecord = 8, 40
-		read := func(start, end int64, line int64, buffer int) []record {
-			r := newReader(bytes.NewReader(file[start:end]), comma, Position{start, line}, buffer, maxCell, maxRecord)
-			return readAll(t, r)
-		}
-		want := read(0, int64(len(file)), 1, 4096)
-		checkCover(t, file, want)
-		for _, buffer := range []int{4, 7, 50} {
-			if diff := cmp.Diff(want, read(0, int64(len(file)), 1, buffer)); diff != "" {
-				t.Fatalf("buffer of %d bytes (-want +got):\n%s", buffer, diff)
-			}
-		}
-		for i, from := range want {
-			got := read(from.Offset, int64(len(file)), from.Line, 16)
-			if from.Offset == 0 && bytes.HasPrefix(file, bomUTF8) {
-				continue
-			}
-			if diff := cmp.Diff(want[i:], got); diff != "" {
-				t.Fatalf("from record %d (-want +got):\n%s", i, diff)
-			}
-			for j := i; j < len(want); j++ {
-				if diff := cmp.Diff(want[i:j+1], read(from.Offset, want[j].End, from.Line, 16)); diff != "" {
-					t.Fatalf("records %d to %d apart (-want +got):\n%s", i, j, diff)
-				}
-			}
-		}
-	})
+	}
 }
 
 // FuzzAgainstStandard compares with encoding/csv on what it accepts. It knows no lone CR, drops empty lines and makes a
@@ -67,38 +63,40 @@ func FuzzAgainstStandard(f *testing.F) {
 		f.Add([]byte(seed), byte(','))
 		f.Add([]byte(seed), byte(';'))
 	}
-	f.Fuzz(func(t *testing.T, file []byte, comma byte) {
-		withoutCRLF := bytes.ReplaceAll(file, []byte("\r\n"), nil)
-		if !separates(comma) || !utf8.Valid(file) || bytes.IndexByte(file, 0) >= 0 || bytes.IndexByte(withoutCRLF, '\r') >= 0 {
-			return
+	f.Fuzz(checkAgainstStandard)
+}
+
+func checkAgainstStandard(t *testing.T, file []byte, comma byte) {
+	withoutCRLF := bytes.ReplaceAll(file, []byte("\r\n"), nil)
+	if !separates(comma) || !utf8.Valid(file) || bytes.IndexByte(file, 0) >= 0 || bytes.IndexByte(withoutCRLF, '\r') >= 0 {
+		return
+	}
+	standard := csv.NewReader(bytes.NewReader(file))
+	standard.Comma = rune(comma)
+	standard.FieldsPerRecord = -1
+	want, err := standard.ReadAll()
+	if err != nil || bytes.HasPrefix(file, bomUTF8) {
+		return
+	}
+	var got [][]string
+	for _, rec := range readAll(t, newReader(bytes.NewReader(file), comma, Position{}, 16, MaxCell, MaxRecord)) {
+		if rec.Err != nil && rec.Err.Column <= MaxColumns {
+			t.Fatalf("%v, which encoding/csv reads", rec.Err)
 		}
-		standard := csv.NewReader(bytes.NewReader(file))
-		standard.Comma = rune(comma)
-		standard.FieldsPerRecord = -1
-		want, err := standard.ReadAll()
-		if err != nil || bytes.HasPrefix(file, bomUTF8) {
-			return
+		if len(rec.Raw) == 0 {
+			continue
 		}
-		var got [][]string
-		for _, rec := range readAll(t, newReader(bytes.NewReader(file), comma, Position{}, 16, MaxCell, MaxRecord)) {
-			if rec.Err != nil && rec.Err.Column <= MaxColumns {
-				t.Fatalf("%v, which encoding/csv reads", rec.Err)
-			}
-			if len(rec.Raw) == 0 {
-				continue
-			}
-			if w := len(got); w < len(want) && len(want[w]) > MaxColumns {
-				want[w] = want[w][:MaxColumns]
-			}
-			for i, cell := range rec.Fields {
-				rec.Fields[i] = string(bytes.ReplaceAll([]byte(cell), []byte("\r\n"), []byte("\n")))
-			}
-			got = append(got, rec.Fields)
+		if w := len(got); w < len(want) && len(want[w]) > MaxColumns {
+			want[w] = want[w][:MaxColumns]
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Fatalf("encoding/csv and Reader differ (-want +got):\n%s", diff)
+		for i, cell := range rec.Fields {
+			rec.Fields[i] = string(bytes.ReplaceAll([]byte(cell), []byte("\r\n"), []byte("\n")))
 		}
-	})
+		got = append(got, rec.Fields)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("encoding/csv and Reader differ (-want +got):\n%s", diff)
+	}
 }
 
 // FuzzRoundTrip writes two cells and reads them back.
@@ -107,25 +105,74 @@ func FuzzRoundTrip(f *testing.F) {
 		f.Add([]byte(seed), []byte("x"), byte(','))
 		f.Add([]byte("x"), []byte(seed), byte(';'))
 	}
-	f.Fuzz(func(t *testing.T, a, b []byte, comma byte) {
-		if !separates(comma) || !utf8.Valid(a) || !utf8.Valid(b) || bytes.IndexByte(a, 0) >= 0 || bytes.IndexByte(b, 0) >= 0 {
-			return
+	f.Fuzz(checkRoundTrip)
+}
+
+func checkRoundTrip(t *testing.T, a, b []byte, comma byte) {
+	if !separates(comma) || !utf8.Valid(a) || !utf8.Valid(b) || bytes.IndexByte(a, 0) >= 0 || bytes.IndexByte(b, 0) >= 0 {
+		return
+	}
+	line := AppendRecord(nil, comma, a, b)
+	records := readAll(t, newReader(bytes.NewReader(line), comma, Position{}, 64, MaxCell, MaxRecord))
+	if len(records) != 1 || records[0].Err != nil || len(records[0].Fields) != 2 {
+		t.Fatalf("%q reads as %+v", line, records)
+	}
+	for i, want := range [][]byte{a, b} {
+		cell := []byte(records[0].Fields[i])
+		if formula(cell) {
+			t.Errorf("cell %q is written as %q, a formula", want, cell)
 		}
-		line := AppendRecord(nil, comma, a, b)
-		records := readAll(t, NewReader(bytes.NewReader(line), comma, Position{}))
-		if len(records) != 1 || records[0].Err != nil || len(records[0].Fields) != 2 {
-			t.Fatalf("%q reads as %+v", line, records)
+		if got := Unguard(cell); !bytes.Equal(got, bytes.TrimSpace(want)) {
+			t.Errorf("cell %q is read back as %q", want, got)
 		}
-		for i, want := range [][]byte{a, b} {
-			cell := []byte(records[0].Fields[i])
-			if formula(cell) {
-				t.Errorf("cell %q is written as %q, a formula", want, cell)
+	}
+}
+
+// TestSmallFiles holds every file of up to 6 bytes of those that mean something, and many of up to 40, to what the fuzz
+// tests hold any file to.
+func TestSmallFiles(t *testing.T) {
+	const alphabet = "a,\"\\\n\r"
+	for file := range words(alphabet, 6) {
+		checkAgainstStandard(t, file, ',')
+	}
+	for file := range words(alphabet, 4) {
+		checkReader(t, file, ',')
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		file := make([]byte, 1+random.IntN(40))
+		for i := range file {
+			file[i] = alphabet[random.IntN(len(alphabet))]
+		}
+		checkReader(t, file, ',')
+		checkAgainstStandard(t, file, ',')
+	}
+}
+
+// TestSmallCells writes and reads every cell of up to 5 bytes of those that mean something.
+func TestSmallCells(t *testing.T) {
+	for cell := range words("'=+-5.\"\\ \ta", 5) {
+		checkRoundTrip(t, cell, []byte("x"), ',')
+	}
+}
+
+// words gives all words of up to n bytes.
+func words(alphabet string, n int) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		var extend func(word []byte) bool
+		extend = func(word []byte) bool {
+			if !yield(word) {
+				return false
 			}
-			if got := Unguard(cell); !bytes.Equal(got, bytes.TrimSpace(want)) {
-				t.Errorf("cell %q is read back as %q", want, got)
+			for i := 0; len(word) < n && i < len(alphabet); i++ {
+				if !extend(append(word, alphabet[i])) {
+					return false
+				}
 			}
+			return true
 		}
-	})
+		extend(make([]byte, 0, n))
+	}
 }
 
 // FuzzUTF8 compares with a decoding of the whole text at once.
@@ -175,6 +222,13 @@ func readAll(t *testing.T, r *Reader) []record {
 			kept.Fields = append(kept.Fields, string(cell))
 		}
 		records = append(records, kept)
+	}
+}
+
+func same(t *testing.T, what string, want, got []record) {
+	t.Helper()
+	if !reflect.DeepEqual(want, got) {
+		t.Fatalf("%s (-want +got):\n%s", what, cmp.Diff(want, got))
 	}
 }
 
