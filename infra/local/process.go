@@ -155,10 +155,16 @@ func (p *process) ended() error {
 	return fmt.Errorf("%s ended: %s\n%s", p.name, p.cmd.ProcessState, bytes.TrimSpace(text))
 }
 
-// freeAddress returns a loopback address that nothing listens on. Another process may take it before it is used, so
-// whoever uses it tries again with another.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// freeAddress returns a loopback address that nothing listens on: the preferred one, unless it is empty or taken.
+// Another process may take it before it is used, so whoever uses it tries again with another.
+func freeAddress(preferred string) (string, error) {
+	if preferred == "" {
+		preferred = "127.0.0.1:0"
+	}
+	l, err := net.Listen("tcp", preferred)
+	if err != nil {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
 	if err != nil {
 		return "", err
 	}

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -36,6 +37,8 @@ type Options struct {
 	// Functions starts the functions with their routes, queues and schedules. Without it a stack has tables, buckets and
 	// queues only, and what is sent to a queue stays there.
 	Functions bool
+	// Idle functions answer Invoke and requests, but neither queues nor schedules wake them.
+	Idle bool
 	// Addr is where the HTTP API listens; empty for a free port of the loopback address.
 	Addr string
 	// Warn gets faults of the functions and their log lines of level WARN and above; nil for nobody.
@@ -81,6 +84,7 @@ type services struct {
 	dynamodbEndpoint string
 	s3Endpoint       string
 	warn             io.Writer
+	unlock           func() // frees the data folder; nil until it is locked
 
 	addr    string // of the server of queues, runtime API and S3's webhook
 	server  *http.Server
@@ -91,9 +95,11 @@ type services struct {
 
 // identity is what a data folder keeps, so that the next start finds its tables again and clients keep their keys.
 type identity struct {
-	Prefix    string
-	AccessKey string
-	SecretKey string
+	Prefix       string // of all physical names
+	AccessKey    string
+	SecretKey    string
+	S3Addr       string // where S3 listened, and listens again when the port is free
+	DynamoDBAddr string
 }
 
 // Start starts a stack and returns when it can be used. ctx bounds the start alone; the stack runs until Close. After an
@@ -108,6 +114,16 @@ func Start(ctx context.Context, opts Options) (*Stack, error) {
 	}
 	if opts.Warn == nil {
 		opts.Warn = io.Discard
+	}
+	// A fault of the template is better told before the parts are fetched and built than after.
+	t, err := readTemplate(opts.Root, opts.Params, names{prefix: "aliquot", region: region})
+	if err != nil {
+		return nil, err
+	}
+	if opts.Functions {
+		if err := t.checkFolders(opts.Root); err != nil {
+			return nil, err
+		}
 	}
 	sv, err := startServices(ctx, root, opts)
 	if err != nil {
@@ -195,9 +211,6 @@ func newStack(ctx context.Context, opts Options, root string, sv *services, pref
 
 // startFunctions builds the functions and lets events come to them.
 func (s *Stack) startFunctions(ctx context.Context) error {
-	if err := s.Template.checkFolders(s.opts.Root); err != nil {
-		return err
-	}
 	if err := buildFunctions(ctx, s.opts.Root, s.services.bin, s.Template.Functions); err != nil {
 		return err
 	}
@@ -213,11 +226,14 @@ func (s *Stack) startFunctions(ctx context.Context) error {
 			gateway.routes = append(gateway.routes, boundRoute{r, fn})
 		}
 		for _, source := range f.Sources {
-			if source.Enabled == nil || *source.Enabled {
+			if !s.opts.Idle && (source.Enabled == nil || *source.Enabled) {
 				s.running.Go(func() { poll(running, fn, source, s.services.queues.byARN(source.Queue), s.opts.Warn) })
 			}
 		}
 		for _, every := range f.Schedules {
+			if s.opts.Idle {
+				break
+			}
 			s.running.Go(func() { tick(running, fn, every, s.names, s.opts.Warn) })
 		}
 	}
@@ -353,7 +369,13 @@ func startServices(ctx context.Context, root string, opts Options) (_ *services,
 	if sv.dir, err = filepath.Abs(sv.dir); err != nil {
 		return nil, err
 	}
-	if sv.id, err = loadIdentity(sv.dir); err != nil {
+	if err := os.MkdirAll(sv.dir, 0o755); err != nil {
+		return nil, err
+	}
+	if sv.unlock, err = lockFolder(sv.dir); err != nil {
+		return nil, err
+	}
+	if sv.id, err = loadIdentity(sv.dir, sv.temporary); err != nil {
 		return nil, err
 	}
 	if opts.Functions {
@@ -372,7 +394,26 @@ func startServices(ctx context.Context, root string, opts Options) (_ *services,
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return retry(func() error { return sv.startDynamoDB(ctx) }) })
 	g.Go(func() error { return retry(func() error { return sv.startS3(ctx, root) }) })
-	return sv, g.Wait()
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return sv, sv.id.save(sv.dir)
+}
+
+// Wait returns nil when ctx is done, and how the first service ended that did so before.
+func (s *Stack) Wait(ctx context.Context) error {
+	dynamodb := s.services.s3 // stands in for a DynamoDB that is not ours
+	if s.services.dynamodb != nil {
+		dynamodb = s.services.dynamodb
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-dynamodb.done:
+		return dynamodb.ended()
+	case <-s.services.s3.done:
+		return s.services.s3.ended()
+	}
 }
 
 // serve starts the server of what runs in this process: SQS at its root, S3's webhook, and the Runtime API below the ids
@@ -412,11 +453,19 @@ func retry(start func() error) error {
 	return err
 }
 
+// lockFolder keeps a second stack from using the same data.
+func lockFolder(dir string) (unlock func(), err error) {
+	unlock, err = lock(filepath.Join(dir, ".lock"), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, fmt.Errorf("a stack is running in %s already", dir)
+	}
+	return unlock, err
+}
+
 // loadIdentity reads the identity of a data folder, or makes one.
-func loadIdentity(dir string) (identity, error) {
-	path := filepath.Join(dir, "identity.json")
+func loadIdentity(dir string, temporary bool) (identity, error) {
 	var id identity
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(filepath.Join(dir, identityFile))
 	if err == nil {
 		err = json.Unmarshal(text, &id)
 		return id, err
@@ -424,28 +473,37 @@ func loadIdentity(dir string) (identity, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return id, err
 	}
-	id = identity{Prefix: "aliquot-" + randomName(), AccessKey: "AK" + strings.ToUpper(rand.Text()[:18]), SecretKey: rand.Text() + rand.Text()}
-	text, err = json.Marshal(id)
-	if err != nil {
-		return id, err
+	id = identity{Prefix: "aliquot", AccessKey: "AK" + rand.Text()[:18], SecretKey: rand.Text() + rand.Text()}
+	if temporary && os.Getenv(dynamodbVariable) != "" {
+		id.Prefix += "-" + randomName() // that DynamoDB may hold tables of another stack
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return id, err
-	}
-	return id, os.WriteFile(path, text, 0o600)
+	return id, id.save(dir)
 }
+
+const identityFile = "identity.json"
+
+func (id identity) save(dir string) error {
+	text, err := json.Marshal(id)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, identityFile), text, 0o600)
+}
+
+// dynamodbVariable names the environment variable with the address of a DynamoDB to use in place of dynoxide.
+const dynamodbVariable = "ALIQUOT_DYNAMODB_ENDPOINT"
 
 func randomName() string { return strings.ToLower(rand.Text()[:8]) }
 
 func (sv *services) startDynamoDB(ctx context.Context) error {
-	if sv.dynamodbEndpoint = os.Getenv("ALIQUOT_DYNAMODB_ENDPOINT"); sv.dynamodbEndpoint != "" {
+	if sv.dynamodbEndpoint = os.Getenv(dynamodbVariable); sv.dynamodbEndpoint != "" {
 		return nil
 	}
 	path, err := dynoxide(ctx)
 	if err != nil {
 		return err
 	}
-	addr, err := freeAddress()
+	addr, err := freeAddress(sv.id.DynamoDBAddr)
 	if err != nil {
 		return err
 	}
@@ -461,7 +519,7 @@ func (sv *services) startDynamoDB(ctx context.Context) error {
 		p.kill()
 		return err
 	}
-	sv.dynamodb, sv.dynamodbEndpoint = p, "http://"+addr
+	sv.dynamodb, sv.dynamodbEndpoint, sv.id.DynamoDBAddr = p, "http://"+addr, addr
 	return nil
 }
 
@@ -476,7 +534,7 @@ func (sv *services) startS3(ctx context.Context, root string) error {
 	if err != nil {
 		return err
 	}
-	addr, err := freeAddress()
+	addr, err := freeAddress(sv.id.S3Addr)
 	if err != nil {
 		return err
 	}
@@ -499,7 +557,7 @@ func (sv *services) startS3(ctx context.Context, root string) error {
 		p.kill()
 		return err
 	}
-	sv.s3, sv.s3Endpoint = p, "http://"+addr
+	sv.s3, sv.s3Endpoint, sv.id.S3Addr = p, "http://"+addr, addr
 	return nil
 }
 
@@ -534,6 +592,9 @@ func (sv *services) close() {
 	}
 	if sv.server != nil {
 		_ = sv.server.Close() // connections under way are cut
+	}
+	if sv.unlock != nil {
+		sv.unlock()
 	}
 	for _, dir := range sv.leftovers() {
 		_ = os.RemoveAll(dir) // the S3 process has removed it already, unless it could not start

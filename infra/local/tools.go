@@ -64,7 +64,7 @@ func once(name string, make func(path string) error) (string, error) {
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	unlock, err := lock(path + ".lock")
+	unlock, err := lock(path+".lock", syscall.LOCK_EX)
 	if err != nil {
 		return "", err
 	}
@@ -79,13 +79,13 @@ func once(name string, make func(path string) error) (string, error) {
 	return path, os.Rename(half, path)
 }
 
-// lock waits for the lock that a file stands for. The end of the process frees it too.
-func lock(path string) (unlock func(), err error) {
+// lock takes the lock that a file stands for, as how says: to wait for it, or not to. The end of the process frees it too.
+func lock(path string, how int) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+	if err := syscall.Flock(int(f.Fd()), how); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
 	}
 	return func() { _ = f.Close() }, nil
@@ -214,7 +214,7 @@ func buildFunctions(ctx context.Context, root, dir string, functions []*Function
 	// which a later build does not change.
 	sum := sha256.Sum256([]byte(root))
 	built := filepath.Join(cache, "functions-"+hex.EncodeToString(sum[:8]))
-	unlock, err := lock(built + ".lock")
+	unlock, err := lock(built+".lock", syscall.LOCK_EX)
 	if err != nil {
 		return err
 	}

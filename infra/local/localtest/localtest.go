@@ -28,3 +28,15 @@ func Data(t testing.TB) *local.Stack {
 	}
 	return s
 }
+
+// Full returns a stack of its own with the functions running, wired by the template with the given parameters. It ends
+// with the test.
+func Full(t testing.TB, params map[string]string) *local.Stack {
+	t.Helper()
+	s, err := local.Start(t.Context(), local.Options{Functions: true, Params: params})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}

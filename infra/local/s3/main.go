@@ -52,22 +52,19 @@ func run() error {
 	if err := json.Unmarshal(line, &cfg); err != nil {
 		return fmt.Errorf("read the configuration: %w", err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
 	go func() {
 		_, _ = io.Copy(io.Discard, in) // any fault of the pipe means the same as its end
-		stop()
-	}()
-	defer func() {
+		// Requests under way are cut: an object appears whole or not at all, and whoever asked is gone.
 		for _, dir := range cfg.Remove {
 			_ = os.RemoveAll(dir)
 		}
+		os.Exit(0)
 	}()
 	be, err := backend(cfg.Dir)
 	if err != nil {
 		return err
 	}
-	err = embedgw.RunVersityGW(ctx, be, &embedgw.Config{
+	return embedgw.RunVersityGW(context.Background(), be, &embedgw.Config{
 		RootUserAccess:    cfg.AccessKey,
 		RootUserSecret:    cfg.SecretKey,
 		Region:            cfg.Region,
@@ -80,10 +77,6 @@ func run() error {
 		HealthPath:        "/-health",
 		EventWebhookURL:   cfg.Webhook,
 	})
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // backend keeps the objects in dir/data and their older versions in dir/versions. Metadata goes into extended
