@@ -135,5 +135,5 @@ func (b *Batch) generate(ctx context.Context, c *Change, f *Format, cp *protocol
 	if serial, err = b.numbers(ctx, c, f, namesLabel, cp.id, at.key, &v); err != nil {
 		return "", 0, err
 	}
-	return f.Make(v), serial, nil
+	return f.Make(&v), serial, nil
 }

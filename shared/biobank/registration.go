@@ -260,7 +260,7 @@ func (d *RegistrationDraft) create(ctx context.Context, b *Batch, c *Change, o *
 		if _, err := b.numbers(ctx, c, cp.ppid, namesPPID, cp.id, Key{}, &v); err != nil {
 			return nil, err
 		}
-		doc.PPID = cp.ppid.Make(v)
+		doc.PPID = cp.ppid.Make(&v)
 	}
 	key := RegistrationKey(cp.id, id)
 	d.claims(b, c, cp, &RegistrationDoc{}, &doc, key, id)

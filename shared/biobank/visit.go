@@ -239,7 +239,7 @@ func (d *VisitDraft) create(ctx context.Context, b *Batch, c *Change, o *Outcome
 		if doc.Serial, err = b.numbers(ctx, c, cp.visit, namesVisit, cp.id, reg, &v); err != nil {
 			return Key{}, nil, err
 		}
-		doc.Name = cp.visit.Make(v)
+		doc.Name = cp.visit.Make(&v)
 	}
 	key := reg.Child(id)
 	b.claim(c, uniqueVisitName, doc.Name, visitMark(doc.Name), key, id, doc.info())

@@ -6,7 +6,11 @@
 // and a reason (design.md section 3, rules 4 and 5).
 package jobs
 
-import "time"
+import (
+	"errors"
+	"slices"
+	"time"
+)
 
 // Status is a job's state on the wire (reference openspecimen-import-query.md 3.5).
 type Status string
@@ -28,11 +32,11 @@ func (s Status) Final() bool { return s == Completed || s == Failed || s == Stop
 
 // Job is one import. Its id is a small integer, newest highest.
 type Job struct {
-	ID         int64
+	ID         int64 `json:"-"`
 	ObjectType string
 	ImportType string // CREATE, UPDATE, UPSERT
 	CSVType    string // SINGLE_ROW_PER_OBJ, MULTIPLE_ROWS_PER_OBJ
-	Status     Status
+	Status     Status `json:"-"`
 	// Reason says why a job failed or stopped as a whole, in a sentence for a data manager; empty otherwise.
 	Reason string
 	// Warnings are told besides: unknown captions and the like.
@@ -57,25 +61,25 @@ type Job struct {
 	// Report and FailedReport are keys in the results bucket, empty until they are whole.
 	Report, FailedReport string
 
-	Stop   bool // asked to stop
+	Stop   bool `json:"-"` // asked to stop
 	Chunks int  // 0 until planned
 
-	// The lease on planning and finishing.
-	Fence    int64
-	LeasedTo time.Time
-	Attempts int
+	// The lease on planning and finishing. Attempts counts the times it was taken since the last progress.
+	Fence    int64     `json:"-"`
+	LeasedTo time.Time `json:"-"`
+	Attempts int       `json:"-"`
 }
 
 // Chunk is a part of a job's rows, worked on by one worker at a time.
 type Chunk struct {
 	JobID int64
 	N     int
-	State ChunkState
+	Open  bool
 	// Next is the number of rows of the chunk that were finished at the last checkpoint.
 	Next int64
 	// Parts are the report parts of the checkpoints so far, in order.
 	Parts []string
-	// Done and Failed count rows with an outcome.
+	// Done and Failed count rows with an outcome; while the chunk is worked on they are as of the last renewal of its lease.
 	Done, Failed int64
 
 	Stop     bool
@@ -84,11 +88,39 @@ type Chunk struct {
 	Attempts int
 }
 
-// ChunkState is open or done.
-type ChunkState string
+// Filter selects jobs for a list: those of the owners (nil: of anybody), of the object types (none: of any), and with one
+// of the params (none: any).
+type Filter struct {
+	OwnerIDs     []int64
+	ObjectTypes  []string
+	Params       map[string][]string
+	StartAt, Max int
+}
 
-// The chunk states.
-const (
-	ChunkOpen ChunkState = "open"
-	ChunkDone ChunkState = "done"
+// Matches tells whether j is selected. Several params are alternatives (reference openspecimen-import-query.md 3.8).
+func (f *Filter) Matches(j *Job) bool {
+	if f.OwnerIDs != nil && !slices.Contains(f.OwnerIDs, j.OwnerID) {
+		return false
+	}
+	if len(f.ObjectTypes) > 0 && !slices.Contains(f.ObjectTypes, j.ObjectType) {
+		return false
+	}
+	for name, values := range f.Params {
+		if v, ok := j.Params[name]; ok && slices.Contains(values, v) {
+			return true
+		}
+	}
+	return len(f.Params) == 0
+}
+
+// What stands in the way of work.
+var (
+	// ErrLeased means that another worker holds the lease.
+	ErrLeased = errors.New("another worker holds the lease")
+	// ErrLeaseLost means that the lease ran out and was taken over: stop at once and write nothing more.
+	ErrLeaseLost = errors.New("the lease was taken over")
+	// ErrStopped means that somebody asked the job to stop.
+	ErrStopped = errors.New("the job was asked to stop")
+	// ErrEnded means that the job, or the chunk, has ended.
+	ErrEnded = errors.New("the work has ended")
 )

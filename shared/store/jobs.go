@@ -1,0 +1,603 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"aliquot/shared/biobank"
+	"aliquot/shared/jobs"
+)
+
+// Jobs keeps import jobs and their chunks in the jobs table:
+//
+//	job      pk "jobs", sk <id>: doc, stat, fence, lease (epoch ms), halt, tries
+//	chunk    pk "job#<id>", sk "chunk#<n>": open, next, parts, done, bad, fence, lease, halt, tries
+//	open job pk "open", sk <id>, until the job ends: what the sweep looks at
+//	drop     pk "drop#<hash of bucket, key, version>": num (the job's id), so that an event delivered twice makes one job
+//	queue    pk "drops#<owner>", sk <stamp>#<name>#<id>, until the job ends: the order of one owner's files
+type Jobs struct {
+	db    *dynamodb.Client
+	table string
+}
+
+// NewJobs makes the store over t.Jobs.
+func NewJobs(db *dynamodb.Client, t Tables) *Jobs { return &Jobs{db: db, table: t.Jobs} }
+
+func jobKey(id int64) map[string]types.AttributeValue { return keyOf("jobs", biobank.PadID(id)) }
+
+func chunkPart(job int64) string { return "job#" + strconv.FormatInt(job, 10) }
+
+func chunkSort(n int) string { return fmt.Sprintf("chunk#%06d", n) }
+
+func openKey(id int64) map[string]types.AttributeValue { return keyOf("open", biobank.PadID(id)) }
+
+func dropKey(j *jobs.Job) map[string]types.AttributeValue {
+	sum := sha256.Sum256([]byte(j.Bucket + "\x00" + j.Key + "\x00" + j.Version))
+	return keyOf("drop#"+hex.EncodeToString(sum[:16]), markSort)
+}
+
+func queueKey(j *jobs.Job) map[string]types.AttributeValue {
+	return keyOf("drops#"+j.Owner, j.Stamp+"#"+j.FileName+"#"+biobank.PadID(j.ID))
+}
+
+// Create stores a new job and sets its ID. A drop is made once per object version: when its job exists already, j becomes
+// that job and Create returns jobs.ErrEnded if that one has ended, nil otherwise.
+func (s *Jobs) Create(ctx context.Context, j *jobs.Job) error {
+	if j.Drop {
+		if known, err := s.byDrop(ctx, j); known || err != nil {
+			return err
+		}
+	}
+	id, err := reserve(ctx, s.db, s.table, "job", 1)
+	if err != nil {
+		return fmt.Errorf("draw a job id: %w", err)
+	}
+	j.ID, j.Fence = id, 0
+	if j.Status == "" {
+		j.Status = jobs.Queued
+	}
+	item, err := jobItem(j)
+	if err != nil {
+		return err
+	}
+	fresh := aws.String("attribute_not_exists(pk)")
+	puts := []types.TransactWriteItem{{Put: &types.Put{TableName: &s.table, Item: item, ConditionExpression: fresh}}}
+	add := func(key map[string]types.AttributeValue) {
+		key["num"] = num(id)
+		puts = append(puts, types.TransactWriteItem{Put: &types.Put{TableName: &s.table, Item: key, ConditionExpression: fresh}})
+	}
+	if !j.Status.Final() {
+		add(openKey(id))
+	}
+	if j.Drop {
+		add(dropKey(j))
+		if !j.Status.Final() {
+			add(queueKey(j))
+		}
+	}
+	for try := 0; ; try++ {
+		if err := pause(ctx, try); err != nil {
+			return err
+		}
+		_, err = s.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: puts})
+		var cancelled *types.TransactionCanceledException
+		if !errors.As(err, &cancelled) {
+			return err
+		}
+		// Somebody else made the job of this drop meanwhile, or our own lost answer did.
+		if known, err := s.byDrop(ctx, j); known || err != nil {
+			return err
+		}
+		if got, err := s.Get(ctx, id); got != nil || err != nil {
+			return err
+		}
+		if try == 10 {
+			return fmt.Errorf("store job %d: %w", id, err)
+		}
+	}
+}
+
+func (s *Jobs) byDrop(ctx context.Context, j *jobs.Job) (bool, error) {
+	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.table, Key: dropKey(j), ConsistentRead: aws.Bool(true)})
+	if err != nil || out.Item == nil {
+		return false, err
+	}
+	got, err := s.Get(ctx, number(out.Item["num"]))
+	if err != nil {
+		return false, err
+	}
+	if got == nil {
+		return false, fmt.Errorf("job %d of a drop is missing", number(out.Item["num"]))
+	}
+	*j = *got
+	if got.Status.Final() {
+		return true, jobs.ErrEnded
+	}
+	return true, nil
+}
+
+// Dropped tells which of the objects of a bucket have a job; all are given by key and version.
+func (s *Jobs) Dropped(ctx context.Context, bucket, key, version string) (bool, error) {
+	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.table, Key: dropKey(&jobs.Job{Bucket: bucket, Key: key, Version: version}), ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return false, err
+	}
+	return out.Item != nil, nil
+}
+
+func jobItem(j *jobs.Job) (map[string]types.AttributeValue, error) {
+	doc, err := json.Marshal(j)
+	if err != nil {
+		return nil, fmt.Errorf("encode job: %w", err)
+	}
+	item := jobKey(j.ID)
+	item["doc"] = str(string(doc))
+	item["stat"] = str(string(j.Status))
+	item["fence"] = num(j.Fence)
+	item["lease"] = num(millis(j.LeasedTo))
+	item["halt"] = &types.AttributeValueMemberBOOL{Value: j.Stop}
+	item["tries"] = num(int64(j.Attempts))
+	return item, nil
+}
+
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func flag(v types.AttributeValue) bool {
+	b, ok := v.(*types.AttributeValueMemberBOOL)
+	return ok && b.Value
+}
+
+func decodeJob(item map[string]types.AttributeValue) (*jobs.Job, error) {
+	var j jobs.Job
+	if err := json.Unmarshal([]byte(text(item["doc"])), &j); err != nil {
+		return nil, fmt.Errorf("decode job: %w", err)
+	}
+	id, err := strconv.ParseInt(text(item["sk"]), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("job id: %w", err)
+	}
+	j.ID = id
+	j.Status = jobs.Status(text(item["stat"]))
+	j.Fence, j.Attempts = number(item["fence"]), int(number(item["tries"]))
+	j.LeasedTo = time.UnixMilli(number(item["lease"])).UTC()
+	j.Stop = flag(item["halt"])
+	return &j, nil
+}
+
+func decodeChunk(job int64, item map[string]types.AttributeValue) (*jobs.Chunk, error) {
+	n, err := strconv.Atoi(strings.TrimPrefix(text(item["sk"]), "chunk#"))
+	if err != nil {
+		return nil, fmt.Errorf("chunk of job %d: %w", job, err)
+	}
+	c := &jobs.Chunk{
+		JobID: job, N: n, Open: flag(item["opened"]), Next: number(item["next"]), Done: number(item["done"]), Failed: number(item["bad"]),
+		Stop: flag(item["halt"]), Fence: number(item["fence"]), Attempts: int(number(item["tries"])),
+		LeasedTo: time.UnixMilli(number(item["lease"])).UTC(),
+	}
+	if parts := text(item["parts"]); parts != "" {
+		c.Parts = strings.Split(parts, " ")
+	}
+	return c, nil
+}
+
+// Get reads a job, strongly; nil when there is none. The counters of one that runs are summed over its chunks.
+func (s *Jobs) Get(ctx context.Context, id int64) (*jobs.Job, error) {
+	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.table, Key: jobKey(id), ConsistentRead: aws.Bool(true)})
+	if err != nil {
+		return nil, fmt.Errorf("read job %d: %w", id, err)
+	}
+	if out.Item == nil {
+		return nil, nil
+	}
+	j, err := decodeJob(out.Item)
+	if err != nil {
+		return nil, err
+	}
+	return j, s.count(ctx, j)
+}
+
+// count sums the counters of a running job.
+func (s *Jobs) count(ctx context.Context, j *jobs.Job) error {
+	if j.Status != jobs.InProgress || j.Chunks == 0 {
+		return nil
+	}
+	chunks, err := s.Chunks(ctx, j.ID, -1, 0)
+	if err != nil {
+		return err
+	}
+	j.Done, j.FailedRows = 0, 0
+	for _, c := range chunks {
+		j.Done += c.Done
+		j.FailedRows += c.Failed
+	}
+	return nil
+}
+
+// List returns the jobs that the filter selects, newest first.
+func (s *Jobs) List(ctx context.Context, f jobs.Filter) ([]*jobs.Job, error) {
+	in := &dynamodb.QueryInput{
+		TableName: &s.table, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false),
+		KeyConditionExpression:    aws.String("pk = :p"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{":p": str("jobs")},
+	}
+	var out []*jobs.Job
+	skip := f.StartAt
+	for {
+		page, err := s.db.Query(ctx, in)
+		if err != nil {
+			return nil, fmt.Errorf("list jobs: %w", err)
+		}
+		for _, item := range page.Items {
+			j, err := decodeJob(item)
+			if err != nil {
+				return nil, err
+			}
+			if !f.Matches(j) {
+				continue
+			}
+			if skip > 0 {
+				skip--
+				continue
+			}
+			if err := s.count(ctx, j); err != nil {
+				return nil, err
+			}
+			if out = append(out, j); f.Max > 0 && len(out) == f.Max {
+				return out, nil
+			}
+		}
+		if page.LastEvaluatedKey == nil {
+			return out, nil
+		}
+		in.ExclusiveStartKey = page.LastEvaluatedKey
+	}
+}
+
+// Lease takes the job for planning or finishing. jobs.ErrLeased: another worker has it; jobs.ErrEnded: it has ended.
+func (s *Jobs) Lease(ctx context.Context, id int64, now time.Time, d time.Duration) (*jobs.Job, error) {
+	out, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.table, Key: jobKey(id),
+		UpdateExpression:    aws.String("SET lease = :to ADD fence :one, tries :one"),
+		ConditionExpression: aws.String("lease < :now AND stat IN (:q, :p)"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":to": num(now.Add(d).UnixMilli()), ":now": num(now.UnixMilli()), ":one": num(1),
+			":q": str(string(jobs.Queued)), ":p": str(string(jobs.InProgress)),
+		},
+		ReturnValues: types.ReturnValueAllNew,
+	})
+	var failed *types.ConditionalCheckFailedException
+	if errors.As(err, &failed) {
+		j, err := s.Get(ctx, id)
+		switch {
+		case err != nil:
+			return nil, err
+		case j == nil || j.Status.Final():
+			return j, jobs.ErrEnded
+		}
+		return j, jobs.ErrLeased
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lease job %d: %w", id, err)
+	}
+	return decodeJob(out.Attributes)
+}
+
+// Renew prolongs the lease of a job that is being planned or finished, and shows its state.
+func (s *Jobs) Renew(ctx context.Context, j *jobs.Job, to time.Time) error {
+	_, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.table, Key: jobKey(j.ID),
+		UpdateExpression:    aws.String("SET lease = :to, stat = :s"),
+		ConditionExpression: aws.String("fence = :f"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":to": num(to.UnixMilli()), ":s": str(string(j.Status)), ":f": num(j.Fence),
+		},
+	})
+	return fenced(err)
+}
+
+// fenced turns a failed condition on the fence into jobs.ErrLeaseLost.
+func fenced(err error) error {
+	var failed *types.ConditionalCheckFailedException
+	if errors.As(err, &failed) {
+		return jobs.ErrLeaseLost
+	}
+	return err
+}
+
+// Save stores what the holder of the lease has made of the job and gives the lease back.
+func (s *Jobs) Save(ctx context.Context, j *jobs.Job) error {
+	doc, err := json.Marshal(j)
+	if err != nil {
+		return fmt.Errorf("encode job: %w", err)
+	}
+	_, err = s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.table, Key: jobKey(j.ID),
+		UpdateExpression:    aws.String("SET doc = :d, stat = :s, lease = :zero, tries = :t"),
+		ConditionExpression: aws.String("fence = :f"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":d": str(string(doc)), ":s": str(string(j.Status)), ":zero": num(0), ":t": num(int64(j.Attempts)), ":f": num(j.Fence),
+		},
+	})
+	return fenced(err)
+}
+
+// End stores the job in its final state, under the lease, and takes it off the lists of open work.
+func (s *Jobs) End(ctx context.Context, j *jobs.Job) error {
+	doc, err := json.Marshal(j)
+	if err != nil {
+		return fmt.Errorf("encode job: %w", err)
+	}
+	writes := []types.TransactWriteItem{
+		{Update: &types.Update{
+			TableName: &s.table, Key: jobKey(j.ID),
+			UpdateExpression:    aws.String("SET doc = :d, stat = :s, lease = :zero"),
+			ConditionExpression: aws.String("fence = :f"),
+			ExpressionAttributeValues: map[string]types.AttributeValue{
+				":d": str(string(doc)), ":s": str(string(j.Status)), ":zero": num(0), ":f": num(j.Fence),
+			},
+		}},
+		{Delete: &types.Delete{TableName: &s.table, Key: openKey(j.ID)}},
+	}
+	if j.Drop {
+		writes = append(writes, types.TransactWriteItem{Delete: &types.Delete{TableName: &s.table, Key: queueKey(j)}})
+	}
+	for try := 0; ; try++ {
+		if err := pause(ctx, try); err != nil {
+			return err
+		}
+		_, err = s.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
+		var cancelled *types.TransactionCanceledException
+		if !errors.As(err, &cancelled) {
+			return err
+		}
+		if aws.ToString(cancelled.CancellationReasons[0].Code) == "ConditionalCheckFailed" {
+			return jobs.ErrLeaseLost
+		}
+	}
+}
+
+// RequestStop asks a job to stop: its workers see it before their next 24 rows. A job that nobody has begun is stopped at
+// once. It returns the job as it is then, and jobs.ErrEnded for one that has ended already. The caller then sends the job's
+// message once more, so that a worker closes what is left.
+func (s *Jobs) RequestStop(ctx context.Context, id int64) (*jobs.Job, error) {
+	yes := &types.AttributeValueMemberBOOL{Value: true}
+	_, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.table, Key: jobKey(id),
+		UpdateExpression:    aws.String("SET halt = :yes"),
+		ConditionExpression: aws.String("stat IN (:q, :p)"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":yes": yes, ":q": str(string(jobs.Queued)), ":p": str(string(jobs.InProgress)),
+		},
+	})
+	var failed *types.ConditionalCheckFailedException
+	if errors.As(err, &failed) {
+		j, err := s.Get(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		return j, jobs.ErrEnded
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stop job %d: %w", id, err)
+	}
+	// A chunk leased before the flag is flagged here; one leased after it sees the job's flag.
+	chunks, err := s.Chunks(ctx, id, -1, 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range chunks {
+		if !c.Open || c.LeasedTo.UnixMilli() <= 0 {
+			continue
+		}
+		_, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+			TableName: &s.table, Key: keyOf(chunkPart(id), chunkSort(c.N)),
+			UpdateExpression:          aws.String("SET halt = :yes"),
+			ConditionExpression:       aws.String("opened = :yes"),
+			ExpressionAttributeValues: map[string]types.AttributeValue{":yes": yes},
+		})
+		if err = fenced(err); err != nil && !errors.Is(err, jobs.ErrLeaseLost) {
+			return nil, fmt.Errorf("stop chunk %d of job %d: %w", c.N, id, err)
+		}
+	}
+	return s.Get(ctx, id)
+}
+
+// Chunks returns the chunks of a job in order, after chunk number after, at most limit (0: all).
+func (s *Jobs) Chunks(ctx context.Context, job int64, after, limit int) ([]*jobs.Chunk, error) {
+	in := &dynamodb.QueryInput{
+		TableName: &s.table, ConsistentRead: aws.Bool(true),
+		KeyConditionExpression:    aws.String("pk = :p AND sk > :s"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{":p": str(chunkPart(job)), ":s": str("chunk#")},
+	}
+	if after >= 0 {
+		in.ExpressionAttributeValues[":s"] = str(chunkSort(after))
+	}
+	var out []*jobs.Chunk
+	for {
+		if limit > 0 {
+			in.Limit = aws.Int32(int32(limit - len(out)))
+		}
+		page, err := s.db.Query(ctx, in)
+		if err != nil {
+			return nil, fmt.Errorf("read the chunks of job %d: %w", job, err)
+		}
+		for _, item := range page.Items {
+			c, err := decodeChunk(job, item)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, c)
+		}
+		if page.LastEvaluatedKey == nil || limit > 0 && len(out) >= limit {
+			return out, nil
+		}
+		in.ExclusiveStartKey = page.LastEvaluatedKey
+	}
+}
+
+// AddChunks stores n open chunks. Nobody works on them before the job is saved with their number, so that planning again
+// may put them again.
+func (s *Jobs) AddChunks(ctx context.Context, job int64, n int) error {
+	const most = 25
+	for from := 0; from < n; from += most {
+		var puts []types.WriteRequest
+		for i := from; i < min(n, from+most); i++ {
+			item := keyOf(chunkPart(job), chunkSort(i))
+			for _, name := range []string{"next", "done", "bad", "fence", "lease", "tries"} {
+				item[name] = num(0)
+			}
+			item["opened"] = &types.AttributeValueMemberBOOL{Value: true}
+			item["halt"] = &types.AttributeValueMemberBOOL{Value: false}
+			puts = append(puts, types.WriteRequest{PutRequest: &types.PutRequest{Item: item}})
+		}
+		ask := map[string][]types.WriteRequest{s.table: puts}
+		for try := 0; len(ask) > 0; try++ {
+			if err := pause(ctx, try); err != nil {
+				return err
+			}
+			out, err := s.db.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: ask})
+			if err != nil {
+				return fmt.Errorf("store the chunks of job %d: %w", job, err)
+			}
+			ask = out.UnprocessedItems
+		}
+	}
+	return nil
+}
+
+// LeaseChunk takes a chunk for work. jobs.ErrLeased: another worker has it; jobs.ErrEnded: it is done.
+func (s *Jobs) LeaseChunk(ctx context.Context, job int64, n int, now time.Time, d time.Duration) (*jobs.Chunk, error) {
+	key := keyOf(chunkPart(job), chunkSort(n))
+	out, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.table, Key: key,
+		UpdateExpression:    aws.String("SET lease = :to ADD fence :one, tries :one"),
+		ConditionExpression: aws.String("lease < :now AND opened = :yes"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":to": num(now.Add(d).UnixMilli()), ":now": num(now.UnixMilli()), ":one": num(1),
+			":yes": &types.AttributeValueMemberBOOL{Value: true},
+		},
+		ReturnValues: types.ReturnValueAllNew,
+	})
+	var failed *types.ConditionalCheckFailedException
+	if errors.As(err, &failed) {
+		got, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.table, Key: key, ConsistentRead: aws.Bool(true)})
+		if err != nil {
+			return nil, err
+		}
+		if got.Item == nil || !flag(got.Item["opened"]) {
+			return nil, jobs.ErrEnded
+		}
+		c, err := decodeChunk(job, got.Item)
+		if err != nil {
+			return nil, err
+		}
+		return c, jobs.ErrLeased
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lease chunk %d of job %d: %w", n, job, err)
+	}
+	return decodeChunk(job, out.Attributes)
+}
+
+// SaveChunk stores, under the lease, how far the chunk is, and gives the lease back. With Open false the chunk is done.
+// Progress clears the count of attempts.
+func (s *Jobs) SaveChunk(ctx context.Context, c *jobs.Chunk) error {
+	_, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.table, Key: keyOf(chunkPart(c.JobID), chunkSort(c.N)),
+		UpdateExpression:    aws.String("SET opened = :o, #next = :n, parts = :p, done = :d, bad = :b, lease = :zero, tries = :zero"),
+		ConditionExpression: aws.String("fence = :f"),
+		ExpressionAttributeNames: map[string]string{
+			"#next": "next",
+		},
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":o": &types.AttributeValueMemberBOOL{Value: c.Open}, ":n": num(c.Next), ":p": str(strings.Join(c.Parts, " ")),
+			":d": num(c.Done), ":b": num(c.Failed), ":zero": num(0), ":f": num(c.Fence),
+		},
+	})
+	return fenced(err)
+}
+
+// Open lists the ids of the jobs that have not ended, oldest first.
+func (s *Jobs) Open(ctx context.Context) ([]int64, error) { return s.ids(ctx, "open") }
+
+// Drops lists the ids of an owner's dropped jobs that have not ended, in the order in which they run.
+func (s *Jobs) Drops(ctx context.Context, owner string) ([]int64, error) {
+	return s.ids(ctx, "drops#"+owner)
+}
+
+func (s *Jobs) ids(ctx context.Context, pk string) ([]int64, error) {
+	in := &dynamodb.QueryInput{
+		TableName: &s.table, ConsistentRead: aws.Bool(true),
+		KeyConditionExpression:    aws.String("pk = :p"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{":p": str(pk)},
+	}
+	var out []int64
+	for {
+		page, err := s.db.Query(ctx, in)
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", pk, err)
+		}
+		for _, item := range page.Items {
+			out = append(out, number(item["num"]))
+		}
+		if page.LastEvaluatedKey == nil {
+			return out, nil
+		}
+		in.ExclusiveStartKey = page.LastEvaluatedKey
+	}
+}
+
+// Guard is a chunk's lease in the hands of its worker. It is renewed with the first request of each 24 rows, on condition
+// that nobody took the lease over or asked the job to stop; so abort and fencing cost no request of their own.
+type Guard struct {
+	Chunk *jobs.Chunk
+	// Until is what the lease is prolonged to.
+	Until func() time.Time
+	// Progress is shown as the chunk's: rows with an outcome, and how many of them failed.
+	Progress func() (done, failed int64)
+}
+
+func (g *Guard) append(b []byte, statement string) []byte {
+	b = begin(b, statement)
+	b = paramN(b, g.Until().UnixMilli())
+	done, failed := g.Progress()
+	b = paramN(b, done)
+	b = paramN(b, failed)
+	b = paramS(b, chunkPart(g.Chunk.JobID))
+	b = paramS(b, chunkSort(g.Chunk.N))
+	b = paramN(b, g.Chunk.Fence)
+	b = append(b, `{"BOOL":false},`...)
+	return end(b)
+}
+
+// lostLease tells why a lease could not be renewed.
+func (s *Jobs) lostLease(ctx context.Context, g *Guard) error {
+	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.table, Key: keyOf(chunkPart(g.Chunk.JobID), chunkSort(g.Chunk.N)), ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return err
+	}
+	if number(out.Item["fence"]) == g.Chunk.Fence && flag(out.Item["halt"]) {
+		return jobs.ErrStopped
+	}
+	return jobs.ErrLeaseLost
+}

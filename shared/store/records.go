@@ -1,0 +1,401 @@
+// Package store keeps records, audit entries, jobs and sessions in DynamoDB. It is one of the few packages that know AWS.
+//
+// What an import does by the million goes out as PartiQL statements, 25 a request (partiql.go); everything else uses the
+// SDK's own calls. Throttling is waited out here and is never seen above as a failure of a row.
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"aliquot/shared/biobank"
+)
+
+// Tables names the tables. A function needs to name only those that it uses.
+type Tables struct {
+	Records, Audit, Jobs, Sessions string
+}
+
+// NewClient makes a DynamoDB client that waits throttling out for as long as its caller's context allows, rather than
+// giving up after a few tries.
+func NewClient(cfg aws.Config) *dynamodb.Client {
+	return dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
+		o.Retryer = retry.NewStandard(func(so *retry.StandardOptions) {
+			so.MaxAttempts = 20
+			so.MaxBackoff = 5 * time.Second
+			so.RateLimiter = ratelimit.None
+		})
+	})
+}
+
+// The attributes of items. Names are short, since each is paid for with every item, and none is a reserved word.
+//
+//	record  pk, sk, kind, num (id), ver (version), src, usr (created by), made (created at), why, doc, chg (the last
+//	        changes' sources, joined by spaces), head (newest audit entry)
+//	mark    pk (the name), sk "=", tgt (the owner's key), num, src, inf
+//	entry   pk, sk, doc
+//	counter pk "counter", sk (the name), num (the last number taken)
+const markSort = "="
+
+// Records is biobank.Store over DynamoDB. It may be used by several goroutines.
+type Records struct {
+	db     *dynamodb.Client
+	tables Tables
+	text   statements
+	jobs   *Jobs
+	// guard, when set, is renewed with the opening request of each group of rows.
+	guard *Guard
+}
+
+// NewRecords makes a store over the tables.
+func NewRecords(db *dynamodb.Client, t Tables) *Records {
+	return &Records{db: db, tables: t, text: newStatements(t), jobs: NewJobs(db, t)}
+}
+
+// Leased returns the store writing under a chunk's lease.
+func (s *Records) Leased(g *Guard) *Records {
+	c := *s
+	c.guard = g
+	return &c
+}
+
+var _ biobank.Store = (*Records)(nil)
+
+func str(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+
+func num(n int64) types.AttributeValue {
+	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
+}
+
+func keyOf(pk, sk string) map[string]types.AttributeValue {
+	return map[string]types.AttributeValue{"pk": str(pk), "sk": str(sk)}
+}
+
+func text(v types.AttributeValue) string {
+	if s, ok := v.(*types.AttributeValueMemberS); ok {
+		return s.Value
+	}
+	return ""
+}
+
+func number(v types.AttributeValue) int64 {
+	if n, ok := v.(*types.AttributeValueMemberN); ok {
+		i, err := strconv.ParseInt(n.Value, 10, 64)
+		if err == nil {
+			return i
+		}
+	}
+	return 0
+}
+
+// Marks implements biobank.Store.
+func (s *Records) Marks(ctx context.Context, names []string, strong bool) (map[string]biobank.Mark, error) {
+	out := make(map[string]biobank.Mark, len(names))
+	err := s.batchGet(ctx, len(names), strong, func(i int) (pk, sk string) { return names[i], markSort },
+		func(item map[string]types.AttributeValue) error {
+			name := text(item["pk"])
+			out[name] = biobank.Mark{
+				Name: name, To: biobank.ParseKey(text(item["tgt"])), ID: number(item["num"]),
+				Source: text(item["src"]), Info: text(item["inf"]),
+			}
+			return nil
+		})
+	return out, err
+}
+
+// Records implements biobank.Store.
+func (s *Records) Records(ctx context.Context, keys []biobank.Key, strong bool) (map[biobank.Key]*biobank.Record, error) {
+	out := make(map[biobank.Key]*biobank.Record, len(keys))
+	err := s.batchGet(ctx, len(keys), strong, func(i int) (pk, sk string) { return keys[i].Part, keys[i].Sort },
+		func(item map[string]types.AttributeValue) error {
+			r := record(item)
+			out[r.Key] = r
+			return nil
+		})
+	return out, err
+}
+
+func record(item map[string]types.AttributeValue) *biobank.Record {
+	r := &biobank.Record{
+		Key:  biobank.Key{Part: text(item["pk"]), Sort: text(item["sk"])},
+		Type: biobank.Type(text(item["kind"])), ID: number(item["num"]), Version: number(item["ver"]),
+		Source: text(item["src"]), CreatedBy: number(item["usr"]), CreatedAt: number(item["made"]),
+		Reason: text(item["why"]), Head: text(item["head"]), Doc: []byte(text(item["doc"])),
+	}
+	if chg := text(item["chg"]); chg != "" {
+		r.Changes = strings.Split(chg, " ")
+	}
+	return r
+}
+
+// maxGet is the most items of one BatchGetItem.
+const maxGet = 100
+
+func (s *Records) batchGet(ctx context.Context, n int, strong bool, key func(int) (string, string), each func(map[string]types.AttributeValue) error) error {
+	for from := 0; from < n; from += maxGet {
+		to := min(n, from+maxGet)
+		keys := make([]map[string]types.AttributeValue, 0, to-from)
+		for i := from; i < to; i++ {
+			keys = append(keys, keyOf(key(i)))
+		}
+		ask := map[string]types.KeysAndAttributes{s.tables.Records: {Keys: keys, ConsistentRead: aws.Bool(strong)}}
+		for try := 0; len(ask) > 0; try++ {
+			if err := pause(ctx, try); err != nil {
+				return err
+			}
+			out, err := s.db.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: ask})
+			if err != nil {
+				return err
+			}
+			for _, item := range out.Responses[s.tables.Records] {
+				if err := each(item); err != nil {
+					return err
+				}
+			}
+			ask = out.UnprocessedKeys
+		}
+	}
+	return nil
+}
+
+// List implements biobank.Store.
+func (s *Records) List(ctx context.Context, part, prefix, after string, limit int) ([]*biobank.Record, error) {
+	in := &dynamodb.QueryInput{
+		TableName:                 &s.tables.Records,
+		ConsistentRead:            aws.Bool(true),
+		KeyConditionExpression:    aws.String("pk = :p"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{":p": str(part)},
+	}
+	switch {
+	case after != "" && after >= prefix:
+		in.ExclusiveStartKey = keyOf(part, after)
+		fallthrough
+	case prefix != "":
+		in.KeyConditionExpression = aws.String("pk = :p AND begins_with(sk, :s)")
+		in.ExpressionAttributeValues[":s"] = str(prefix)
+	}
+	if prefix == "" && after != "" {
+		in.KeyConditionExpression = aws.String("pk = :p")
+		delete(in.ExpressionAttributeValues, ":s")
+	}
+	var out []*biobank.Record
+	for {
+		if limit > 0 {
+			in.Limit = aws.Int32(int32(limit - len(out)))
+		}
+		page, err := s.db.Query(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, item := range page.Items {
+			out = append(out, record(item))
+		}
+		if page.LastEvaluatedKey == nil || limit > 0 && len(out) >= limit {
+			return out, nil
+		}
+		in.ExclusiveStartKey = page.LastEvaluatedKey
+	}
+}
+
+// Reserve implements biobank.Store.
+func (s *Records) Reserve(ctx context.Context, counter string, n int64) (int64, error) {
+	return reserve(ctx, s.db, s.tables.Records, counter, n)
+}
+
+func reserve(ctx context.Context, db *dynamodb.Client, table, counter string, n int64) (int64, error) {
+	out, err := db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &table, Key: keyOf("counter", counter),
+		UpdateExpression:          aws.String("ADD num :n"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{":n": num(n)},
+		ReturnValues:              types.ReturnValueUpdatedNew,
+	})
+	if err != nil {
+		return 0, err
+	}
+	return number(out.Attributes["num"]) - n + 1, nil
+}
+
+// Alive implements biobank.Store: an import's source is alive while its job has not ended.
+func (s *Records) Alive(ctx context.Context, source string) (bool, error) {
+	job, _, ok := strings.Cut(source, "#")
+	id, err := strconv.ParseInt(job, 10, 64)
+	if !ok || err != nil {
+		return false, nil
+	}
+	j, err := s.jobs.Get(ctx, id)
+	if err != nil || j == nil {
+		return false, err
+	}
+	return !j.Status.Final(), nil
+}
+
+// Trail implements biobank.Store.
+func (s *Records) Trail(ctx context.Context, t biobank.Type, id int64) ([]*biobank.Entry, error) {
+	in := &dynamodb.QueryInput{
+		TableName: &s.tables.Audit, ConsistentRead: aws.Bool(true),
+		KeyConditionExpression:    aws.String("pk = :p"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{":p": str(biobank.IDMark(t, id))},
+	}
+	var out []*biobank.Entry
+	for {
+		page, err := s.db.Query(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, item := range page.Items {
+			var e biobank.Entry
+			if err := json.Unmarshal([]byte(text(item["doc"])), &e); err != nil {
+				return nil, fmt.Errorf("audit entry of %s %d: %w", t, id, err)
+			}
+			out = append(out, &e)
+		}
+		if page.LastEvaluatedKey == nil {
+			return out, nil
+		}
+		in.ExclusiveStartKey = page.LastEvaluatedKey
+	}
+}
+
+// pause waits before the n-th repeat of something that was throttled: longer each time, up to 5 s, and never in step with
+// others.
+func pause(ctx context.Context, n int) error {
+	if n == 0 {
+		return ctx.Err()
+	}
+	limit := min(5*time.Second, 20*time.Millisecond<<min(n, 10))
+	t := time.NewTimer(rand.N(limit))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// Transact implements biobank.Store.
+func (s *Records) Transact(ctx context.Context, writes []biobank.Write) ([]biobank.Result, error) {
+	items := make([]types.TransactWriteItem, len(writes))
+	for i := range writes {
+		items[i] = s.transactItem(&writes[i])
+	}
+	for try := 0; ; try++ {
+		if err := pause(ctx, try); err != nil {
+			return nil, err
+		}
+		_, err := s.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: items})
+		if err == nil {
+			return nil, nil
+		}
+		var cancelled *types.TransactionCanceledException
+		if !errors.As(err, &cancelled) {
+			return nil, err
+		}
+		results := make([]biobank.Result, len(writes))
+		failed, again := false, false
+		for i, r := range cancelled.CancellationReasons {
+			results[i] = biobank.Written
+			switch aws.ToString(r.Code) {
+			case "", "None":
+			case "ConditionalCheckFailed":
+				failed = true
+				results[i] = biobank.Conflict
+				if k := writes[i].Kind; k == biobank.InsertMark || k == biobank.InsertRecord || k == biobank.InsertEntry {
+					results[i] = biobank.Exists
+				}
+			case "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded":
+				again = true
+			default:
+				return nil, err
+			}
+		}
+		if failed {
+			return results, biobank.ErrTransaction
+		}
+		if !again {
+			return nil, err
+		}
+	}
+}
+
+func (s *Records) transactItem(w *biobank.Write) types.TransactWriteItem {
+	fresh := aws.String("attribute_not_exists(pk)")
+	switch w.Kind {
+	case biobank.InsertMark:
+		return types.TransactWriteItem{Put: &types.Put{TableName: &s.tables.Records, Item: markItem(&w.Mark), ConditionExpression: fresh}}
+	case biobank.TakeMark:
+		return types.TransactWriteItem{Put: &types.Put{
+			TableName: &s.tables.Records, Item: markItem(&w.Mark),
+			ConditionExpression:       aws.String("src = :src AND tgt = :tgt"),
+			ExpressionAttributeValues: map[string]types.AttributeValue{":src": str(w.WasSource), ":tgt": str(w.WasTo.String())},
+		}}
+	case biobank.DropMark:
+		return types.TransactWriteItem{Delete: &types.Delete{
+			TableName: &s.tables.Records, Key: keyOf(w.Mark.Name, markSort),
+			ConditionExpression:       aws.String("src = :src AND tgt = :tgt"),
+			ExpressionAttributeValues: map[string]types.AttributeValue{":src": str(w.WasSource), ":tgt": str(w.WasTo.String())},
+		}}
+	case biobank.InsertRecord:
+		return types.TransactWriteItem{Put: &types.Put{TableName: &s.tables.Records, Item: recordItem(w.Record), ConditionExpression: fresh}}
+	case biobank.UpdateRecord:
+		return types.TransactWriteItem{Put: &types.Put{
+			TableName: &s.tables.Records, Item: recordItem(w.Record),
+			ConditionExpression:       aws.String("ver = :was"),
+			ExpressionAttributeValues: map[string]types.AttributeValue{":was": num(w.Record.Version - 1)},
+		}}
+	default:
+		key := w.Entry.AuditKey()
+		return types.TransactWriteItem{Put: &types.Put{
+			TableName:           &s.tables.Audit,
+			Item:                map[string]types.AttributeValue{"pk": str(key.Part), "sk": str(key.Sort), "doc": str(entryDoc(w.Entry))},
+			ConditionExpression: fresh,
+		}}
+	}
+}
+
+func markItem(m *biobank.Mark) map[string]types.AttributeValue {
+	item := map[string]types.AttributeValue{
+		"pk": str(m.Name), "sk": str(markSort), "tgt": str(m.To.String()), "num": num(m.ID), "src": str(m.Source),
+	}
+	if m.Info != "" {
+		item["inf"] = str(m.Info)
+	}
+	return item
+}
+
+func recordItem(r *biobank.Record) map[string]types.AttributeValue {
+	item := map[string]types.AttributeValue{
+		"pk": str(r.Key.Part), "sk": str(r.Key.Sort), "kind": str(string(r.Type)), "num": num(r.ID), "ver": num(r.Version),
+		"src": str(r.Source), "usr": num(r.CreatedBy), "made": num(r.CreatedAt), "doc": str(string(r.Doc)),
+	}
+	if r.Reason != "" {
+		item["why"] = str(r.Reason)
+	}
+	if r.Head != "" {
+		item["head"] = str(r.Head)
+	}
+	if len(r.Changes) > 0 {
+		item["chg"] = str(strings.Join(r.Changes, " "))
+	}
+	return item
+}
+
+func entryDoc(e *biobank.Entry) string {
+	doc, err := json.Marshal(e)
+	if err != nil {
+		panic(fmt.Sprintf("audit entry: %v", err)) // an Entry holds nothing that cannot be marshalled
+	}
+	return string(doc)
+}
