@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -85,7 +86,7 @@ func (s *Schema) missing(h *header, o Options) error {
 	lacks := func(groups [][]string) []string {
 		var missing []string
 		for _, group := range groups {
-			if !h.holdsAny(group) && !(o.ProtocolID > 0 && group[0] == captionProtocol) {
+			if !h.holdsAny(group) && !(o.ProtocolID > 0 && slices.Contains(group, captionProtocol)) {
 				missing = append(missing, `"`+strings.Join(group, `" or "`)+`"`)
 			}
 		}
@@ -158,7 +159,7 @@ func cellAt(cells [][]byte, i int) ([]byte, sent) {
 	if i < 0 || i >= len(cells) {
 		return nil, nothing
 	}
-	raw := bytes.TrimSpace(cells[i])
+	raw := trim(cells[i])
 	switch {
 	case len(raw) == 0:
 		return nil, nothing
@@ -166,6 +167,14 @@ func cellAt(cells [][]byte, i int) ([]byte, sent) {
 		return nil, cleared
 	}
 	return raw, given
+}
+
+// trim spares the usual cell, which has nothing to trim, the look at every rune.
+func trim(b []byte) []byte {
+	if n := len(b); n > 0 && b[0] > ' ' && b[0] < utf8.RuneSelf && b[n-1] > ' ' && b[n-1] < utf8.RuneSelf {
+		return b
+	}
+	return bytes.TrimSpace(b)
 }
 
 // sent tells whether any of the cells says something.
@@ -194,8 +203,8 @@ var (
 	errCount       = misfit{codeParse, "must be a whole number, 0 or more"}
 	errIdentifier  = misfit{codeParse, "must be the whole number of a record"}
 	errFlag        = misfit{codeParse, "must be yes or no"}
-	errFixed       = misfit{codeParse, "cannot be cleared"}
-	errUnsupported = misfit{codeParse, "is not supported; leave it blank"}
+	errFixed       = misfit{codeParse, "cannot be cleared: it must be blank or a value"}
+	errUnsupported = misfit{codeParse, "is not supported: it must be blank"}
 )
 
 const maxQuoted = 40
@@ -205,10 +214,6 @@ func (in *input) refuse(cell int, raw []byte, err error) {
 	code := codeParse
 	if m := (misfit{}); errors.As(err, &m) {
 		code = m.code
-	}
-	if raw == nil {
-		in.faults.Add(code, "%s %v.", in.captions[cell], err)
-		return
 	}
 	in.faults.Add(code, "%s %v, but is %s.", in.captions[cell], err, quote(raw))
 }
@@ -419,8 +424,7 @@ type identityKey struct {
 	tag      string // what is named: two keys with one tag name the same thing when their texts agree
 	own      bool   // the row creates or changes it; otherwise it refers to it
 	captions []string
-	many     bool   // the captions are members of a numbered record
-	record   string // its caption
+	record   string // the numbered record of which the captions are members, if any
 	scoped   bool   // within the protocol
 	primary  bool   // only where the row is about a participant: its lineage is blank or New
 }
@@ -486,7 +490,7 @@ func (b *Binding) hashProtocol(h uint64, cells [][]byte) uint64 {
 // bindKeys finds the cells of the keys. lineage is set to the cell that tells primary rows.
 func (s *Schema) bindKeys(h *header, lineage *int) []boundKey {
 	var keys []boundKey
-	add := func(k identityKey, prefix string) (found bool) {
+	add := func(k identityKey, prefix string) {
 		b := boundKey{seed: hashTag(k.tag), own: k.own, scoped: k.scoped, primary: k.primary}
 		for _, caption := range k.captions {
 			cell := h.find(prefix + caption)
@@ -494,23 +498,23 @@ func (s *Schema) bindKeys(h *header, lineage *int) []boundKey {
 				cell = h.findAlias(s.columns, caption)
 			}
 			if cell < 0 {
-				return false
+				return
 			}
 			b.cells = append(b.cells, cell)
 		}
 		keys = append(keys, b)
-		return true
 	}
 	for _, k := range s.keys {
 		if k.primary {
 			*lineage = h.find(captionLineage)
 		}
-		if !k.many {
+		if k.record == "" {
 			add(k, "")
 			continue
 		}
-		for n := 1; add(k, k.record+"#"+strconv.Itoa(n)+"#"); n++ {
-			continue
+		cells := h.takeNumbered(column{caption: k.record, members: k.captions})
+		for n := 1; n <= len(cells)/len(k.captions); n++ {
+			add(k, k.record+"#"+strconv.Itoa(n)+"#")
 		}
 	}
 	return keys

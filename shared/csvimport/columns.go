@@ -12,8 +12,12 @@ import (
 // from an accessor to what they fill, from which reading a cell, clearing it and copying it onto a stored object follow.
 type field[R any] struct {
 	column
-	// read fills r from the cells of the field and tells what the row sent. A cell that is not valid leaves a fault in in.
-	read func(in *input, at []int, r *R) sent
+	// set fills r from the cell of a single column. Its error says what the cell must be instead.
+	set func(in *input, raw []byte, r *R) error
+	// clear empties the field of r. It is nil where that has no meaning: a cell that asks for it is refused.
+	clear func(r *R)
+	// readAll does the work of set and clear for numbered columns, from the cells of all of them.
+	readAll func(in *input, cells []int, r *R) sent
 	// copy gives dst what src has of the field. It is nil where the registry acts on the draft itself, as on references.
 	copy func(dst, src *R)
 }
@@ -27,32 +31,57 @@ const (
 	given
 )
 
+// read fills r from the cells of the field and tells what the row sent. A cell that is not valid leaves a fault in in.
+func (f *field[R]) read(in *input, cells []int, r *R) sent {
+	if f.readAll != nil {
+		return f.readAll(in, cells, r)
+	}
+	raw, s := in.cell(cells[0])
+	switch {
+	case s == given:
+		if err := f.set(in, raw, r); err != nil {
+			in.refuse(cells[0], raw, err)
+		}
+	case s == cleared && f.clear == nil:
+		in.refuse(cells[0], []byte(setToBlank), errFixed)
+	case s == cleared:
+		f.clear(r)
+	}
+	return s
+}
+
 // aka adds older captions.
 func (f field[R]) aka(aliases ...string) field[R] {
 	f.aliases = aliases
 	return f
 }
 
-// single is a field of one cell. A cell that asks to be cleared gives *at(r) what none returns.
+// fixed makes a field that cannot be cleared.
+func (f field[R]) fixed() field[R] {
+	f.clear = nil
+	return f
+}
+
+// draftOnly takes the copy away from a field that the registry resolves.
+func (f field[R]) draftOnly() field[R] {
+	f.copy = nil
+	return f
+}
+
+// single is a field of one cell. Cleared, *at(r) becomes what none returns.
 func single[R, T any](caption string, at func(*R) *T, none func() T, parse func(*input, []byte) (T, error)) field[R] {
 	return field[R]{
 		column: column{caption: caption},
-		read: func(in *input, cells []int, r *R) sent {
-			raw, s := in.cell(cells[0])
-			switch s {
-			case cleared:
-				*at(r) = none()
-			case given:
-				v, err := parse(in, raw)
-				if err != nil {
-					in.refuse(cells[0], raw, err)
-				} else {
-					*at(r) = v
-				}
+		set: func(in *input, raw []byte, r *R) error {
+			v, err := parse(in, raw)
+			if err != nil {
+				return err
 			}
-			return s
+			*at(r) = v
+			return nil
 		},
-		copy: func(dst, src *R) { *at(dst) = *at(src) },
+		clear: func(r *R) { *at(r) = none() },
+		copy:  func(dst, src *R) { *at(dst) = *at(src) },
 	}
 }
 
@@ -65,55 +94,34 @@ func text[R any](caption string, at func(*R) *string) field[R] {
 
 // ref is the text by which a row names the object or another one. It cannot be cleared.
 func ref[R any](caption string, at func(*R) *string) field[R] {
-	f := text(caption, at)
-	f.copy = nil
-	return f.fixed()
-}
-
-// fixed makes a field that cannot be cleared.
-func (f field[R]) fixed() field[R] {
-	read := f.read
-	f.read = func(in *input, cells []int, r *R) sent {
-		if _, s := in.cell(cells[0]); s == cleared {
-			in.refuse(cells[0], nil, errFixed)
-			return cleared
-		}
-		return read(in, cells, r)
-	}
-	return f
+	return text(caption, at).draftOnly().fixed()
 }
 
 // identifier is the numeric id of the object.
 func identifier[R any](at func(*R) *int64) field[R] {
-	f := single(captionIdentifier, at, zero, func(_ *input, raw []byte) (int64, error) {
+	return single(captionIdentifier, at, zero, func(_ *input, raw []byte) (int64, error) {
 		n, err := strconv.ParseInt(string(raw), 10, 64)
 		if err != nil || n < 1 {
 			return 0, errIdentifier
 		}
 		return n, nil
-	})
-	f.copy = nil
-	return f.fixed()
+	}).draftOnly().fixed()
 }
 
 // name is a name that the registry resolves: absent, given, or given as empty to clear it.
 func name[R any](caption string, at func(*R) **string) field[R] {
-	f := single(caption, at, func() *string { return new(string) }, func(in *input, raw []byte) (*string, error) {
+	return single(caption, at, func() *string { return new(string) }, func(in *input, raw []byte) (*string, error) {
 		s := in.keep(raw)
 		return &s, nil
-	})
-	f.copy = nil
-	return f
+	}).draftOnly()
 }
 
 // user is a user named by e-mail address.
 func user[R any](caption string, at func(*R) *biobank.UserRef) field[R] {
-	f := single(caption, at, func() biobank.UserRef { return biobank.UserRef{Clear: true} },
+	return single(caption, at, func() biobank.UserRef { return biobank.UserRef{Clear: true} },
 		func(in *input, raw []byte) (biobank.UserRef, error) {
 			return biobank.UserRef{Email: in.keep(raw)}, nil
-		})
-	f.copy = nil
-	return f
+		}).draftOnly()
 }
 
 func quantity[R any](caption string, at func(*R) **biobank.Quantity) field[R] {
@@ -181,23 +189,22 @@ func moment[R any](caption string, at func(*R) *int64) field[R] {
 // unsupported is a column of the reference for which there is no place here yet. A value would be lost, so it is
 // refused; a flag that is off loses nothing.
 func unsupported[R any](caption string) field[R] {
-	return field[R]{
-		column: column{caption: caption},
-		read: func(in *input, cells []int, _ *R) sent {
-			raw, s := in.cell(cells[0])
-			if on, err := parseFlag(in, raw); s == given && (err != nil || on) {
-				in.refuse(cells[0], nil, errUnsupported)
-			}
-			return nothing
-		},
+	f := ignored[R](caption)
+	f.set = func(in *input, raw []byte, _ *R) error {
+		if on, err := parseFlag(in, raw); err == nil && !on {
+			return nil
+		}
+		return errUnsupported
 	}
+	return f
 }
 
 // ignored is a column that says nothing about the object itself.
 func ignored[R any](caption string) field[R] {
 	return field[R]{
 		column: column{caption: caption},
-		read:   func(*input, []int, *R) sent { return nothing },
+		set:    func(*input, []byte, *R) error { return nil },
+		clear:  func(*R) {},
 	}
 }
 
@@ -206,7 +213,7 @@ func ignored[R any](caption string) field[R] {
 func list[R any](caption string, at func(*R) *[]string) field[R] {
 	return field[R]{
 		column: column{caption: caption, many: true},
-		read: func(in *input, cells []int, r *R) sent {
+		readAll: func(in *input, cells []int, r *R) sent {
 			var values []string
 			for i, cell := range cells {
 				raw, s := in.cell(cell)
@@ -241,7 +248,7 @@ func records[R, E any](caption string, at func(*R) *[]E, members ...field[E]) fi
 	}
 	return field[R]{
 		column: column{caption: caption, many: true, members: names},
-		read: func(in *input, cells []int, r *R) sent {
+		readAll: func(in *input, cells []int, r *R) sent {
 			all := []E{} // once sent, empty is not nil
 			said := nothing
 			for ; len(cells) > 0 && in.sent(cells[:len(members)]); cells = cells[len(members):] {
@@ -264,26 +271,21 @@ func records[R, E any](caption string, at func(*R) *[]E, members ...field[E]) fi
 	}
 }
 
-// draftOnly takes the copy away from a field that the registry resolves.
-func (f field[R]) draftOnly() field[R] {
-	f.copy = nil
-	return f
-}
-
 // inside is a field of a part E of R that need not exist: it is made when a value is sent, not when one is cleared.
 func inside[R, E any](part func(*R) **E, f field[E]) field[R] {
 	return field[R]{
 		column: f.column,
-		read: func(in *input, cells []int, r *R) sent {
+		set: func(in *input, raw []byte, r *R) error {
 			p := part(r)
-			if *p != nil {
-				return f.read(in, cells, *p)
+			if *p == nil {
+				*p = new(E)
 			}
-			if _, s := in.cell(cells[0]); s != given {
-				return s
+			return f.set(in, raw, *p)
+		},
+		clear: func(r *R) {
+			if p := *part(r); p != nil {
+				f.clear(p)
 			}
-			*p = new(E)
-			return f.read(in, cells, *p)
 		},
 		copy: func(dst, src *R) {
 			to, from := part(dst), *part(src)
@@ -399,11 +401,9 @@ func (d *dates) parseDate(s string) (int64, error) {
 
 func (d *dates) parseMoment(s string) (int64, error) {
 	if s[len(s)-1] == 'Z' {
-		c, err := isoUTC.civil(s)
-		if err != nil {
-			return 0, d.wantMoment
+		if c, err := isoUTC.civil(s); err == nil {
+			return c.utcMillis(), nil
 		}
-		return c.utcMillis(), nil
 	}
 	if c, err := d.moment.civil(s); err == nil {
 		return d.millis(c, d.moment)

@@ -93,10 +93,7 @@ func participantKeys(primary bool) []identityKey {
 		{tag: "cpr.ppid", own: true, captions: []string{captionPPID}, scoped: true, primary: primary},
 		{tag: "participant.empi", own: true, captions: []string{"eMPI"}, primary: primary},
 		{tag: "participant.uid", own: true, captions: []string{"National ID"}, primary: primary},
-		{
-			tag: "participant.mrn", own: true, captions: []string{"Site Name", "MRN"}, many: true, record: "PMI",
-			primary: primary,
-		},
+		{tag: "participant.mrn", own: true, captions: []string{"Site Name", "MRN"}, record: "PMI", primary: primary},
 	}
 }
 
