@@ -43,7 +43,7 @@ func between(property string, v, lowest, highest int) error {
 func (t *Template) checkFunction(f *Function, n names) error {
 	path := "Resources." + f.ID + ".Properties"
 	if !strings.HasSuffix(f.ID, "Function") {
-		return fmt.Errorf("Resources.%s: the name of a function ends in Function", f.ID)
+		return at("Resources."+f.ID, "the name of a function ends in Function")
 	}
 	if err := between("Timeout", f.Timeout, 1, 900); err != nil {
 		return fmt.Errorf("%s.%w", path, err)
@@ -188,20 +188,20 @@ func parseRate(text string) (time.Duration, error) {
 
 func (table *Table) check() error {
 	if table.TableName != "" {
-		return fmt.Errorf("TableName: a retained table with a fixed name stops the next stack from being made")
+		return at("TableName", "a retained table with a fixed name stops the next stack from being made")
 	}
 	if table.BillingMode != "PAY_PER_REQUEST" {
-		return fmt.Errorf("BillingMode: wants PAY_PER_REQUEST")
+		return at("BillingMode", "wants PAY_PER_REQUEST")
 	}
 	defined := map[string]bool{}
 	for _, a := range table.AttributeDefinitions {
 		if a.AttributeName == nil || a.AttributeType != "S" && a.AttributeType != "N" && a.AttributeType != "B" {
-			return fmt.Errorf("AttributeDefinitions: wants a name and one of the types S, N, B")
+			return at("AttributeDefinitions", "wants a name and one of the types S, N, B")
 		}
 		defined[*a.AttributeName] = true
 	}
 	if n := len(table.KeySchema); n < 1 || n > 2 || n != len(defined) {
-		return fmt.Errorf("KeySchema: wants the hash key and perhaps a range key, each defined and nothing else defined")
+		return at("KeySchema", "wants the hash key and perhaps a range key, each defined and nothing else defined")
 	}
 	for i, k := range table.KeySchema {
 		if k.AttributeName == nil || !defined[*k.AttributeName] {
@@ -226,7 +226,7 @@ func (t *Template) checkQueue(q *Queue, n names) error {
 	}
 	if p := q.RedrivePolicy; p.DeadLetterTargetArn != "" || p.MaxReceiveCount != 0 {
 		if t.queue(p.DeadLetterTargetArn, n) == nil {
-			return fmt.Errorf("RedrivePolicy.deadLetterTargetArn: %s is not a queue of this template", p.DeadLetterTargetArn)
+			return at("RedrivePolicy.deadLetterTargetArn", "%s is not a queue of this template", p.DeadLetterTargetArn)
 		}
 		return between("RedrivePolicy.maxReceiveCount", p.MaxReceiveCount, 1, 1000)
 	}
@@ -235,10 +235,10 @@ func (t *Template) checkQueue(q *Queue, n names) error {
 
 func (t *Template) checkRule(r *Rule, n names) error {
 	if r.State != "" && r.State != "ENABLED" && r.State != "DISABLED" {
-		return fmt.Errorf("State: %q is neither ENABLED nor DISABLED", r.State)
+		return at("State", "%q is neither ENABLED nor DISABLED", r.State)
 	}
 	if len(r.Targets) == 0 || len(r.Targets) > 5 {
-		return fmt.Errorf("Targets: wants 1 to 5")
+		return at("Targets", "wants 1 to 5")
 	}
 	if err := checkPattern(r.EventPattern, "EventPattern"); err != nil {
 		return err

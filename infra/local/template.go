@@ -286,7 +286,7 @@ func parseTemplate(text []byte, params map[string]string, n names) (*Template, e
 		return nil, fmt.Errorf("%s", strings.TrimPrefix(err.Error(), ": "))
 	}
 	if doc.Transform != "AWS::Serverless-2016-10-31" {
-		return nil, fmt.Errorf("Transform: wants AWS::Serverless-2016-10-31")
+		return nil, at("Transform", "wants AWS::Serverless-2016-10-31")
 	}
 	values, err := parameterValues(doc.Parameters, params)
 	if err != nil {
@@ -459,12 +459,12 @@ func parameterValues(params map[string]parameter, overrides map[string]string) (
 		v, ok := overrides[name]
 		if !ok {
 			if p.Default == nil {
-				return nil, fmt.Errorf("Parameters.%s: has no default, so it must be given", name)
+				return nil, at("Parameters."+name, "has no default, so it must be given")
 			}
 			v = *p.Default
 		}
 		if err := p.check(v); err != nil {
-			return nil, fmt.Errorf("Parameters.%s: %w", name, err)
+			return nil, at("Parameters."+name, "%w", err)
 		}
 		values[name] = v
 	}

@@ -130,6 +130,11 @@ func newCall(name string, arg any, path string) (any, error) {
 	return call{name, arg}, nil
 }
 
+// at makes an error of a place in the template and what is wrong there.
+func at(path, format string, args ...any) error {
+	return fmt.Errorf("%s: %w", path, fmt.Errorf(format, args...))
+}
+
 func join(path, key string) string {
 	if path == "" {
 		return key
@@ -160,7 +165,7 @@ func (s *scope) resolve(v any, path string) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			if r != (any)(dropped{}) {
+			if r != any(dropped{}) {
 				out = append(out, r)
 			}
 		}
@@ -284,7 +289,7 @@ func (s *scope) condition(name, path string) (bool, error) {
 	}
 	b, ok := v.(bool)
 	if !ok {
-		return false, fmt.Errorf("Conditions.%s: is not a condition", name)
+		return false, at("Conditions."+name, "is not a condition")
 	}
 	return b, nil
 }
