@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+	"unicode/utf8"
 )
 
 // FormatKind says what a format names.
@@ -58,7 +59,8 @@ const (
 // A token that is a number may give a width, %SYS_UID(6)%, to which zeros fill it up; a longer number is not cut. Names
 // of tokens are in capitals. A format must be able to tell two objects apart: it needs %SYS_UID% or %CP_UID%, or a
 // narrower number together with what it counts below: %PPI% and %PPI_UID%, %VISIT_NAME% and %VISIT_UID%, %PSPEC_LABEL%
-// and %PSPEC_UID%. The reference leaves the grammar open beyond the names of some tokens (openspecimen-rest.md 24).
+// and %PSPEC_UID%. Literal text has to keep apart what two protocols number alike. The reference leaves the grammar open
+// beyond the names of some tokens (openspecimen-rest.md 24).
 //
 // A Format does not change and may be used by several goroutines.
 type Format struct {
@@ -141,8 +143,8 @@ func ParseFormat(kind FormatKind, text string) (*Format, error) {
 		return nil, errors.New("is blank")
 	case len(text) > maxFormat:
 		return nil, fmt.Errorf("is longer than %d characters", maxFormat)
-	case strings.ContainsFunc(text, unicode.IsControl):
-		return nil, errors.New("holds a tab, line break or other control character")
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl):
+		return nil, errors.New("holds a character that cannot be printed")
 	}
 	f := &Format{text: text}
 	literal := func(s string) {

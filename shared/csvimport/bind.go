@@ -74,7 +74,10 @@ func (s *Schema) Bind(captions []string, o Options) (*Binding, error) {
 	if err := s.missing(h, o); err != nil {
 		return nil, err
 	}
-	b.protocol, b.lineage, b.reason = h.find(captionProtocol), -1, h.find(captionReason)
+	b.protocol, b.lineage, b.reason = h.find(captionProtocol), -1, -1
+	if i := h.find(captionReason); i >= 0 && h.used[i] {
+		b.reason = i
+	}
 	b.keys = s.bindKeys(h, &b.lineage)
 	b.bound = h.bound()
 	b.unknown = h.unknown()
