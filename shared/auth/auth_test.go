@@ -298,7 +298,7 @@ func newGuard(t *testing.T) (*auth.Guard, sessionsTable) {
 	stack := localtest.Data(t)
 	table := sessionsTable{dynamodb.NewFromConfig(stack.AWSConfig()), stack.Tables["sessions"]}
 	return &auth.Guard{
-		Store: &store.Sessions{DB: table.db, Table: table.name}, Idle: time.Hour, Max: 24 * time.Hour, Random: rand.Reader,
+		Store: store.NewSessions(table.db, store.Tables{Sessions: table.name}), Idle: time.Hour, Max: 24 * time.Hour, Random: rand.Reader,
 	}, table
 }
 

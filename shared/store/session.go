@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,30 +15,27 @@ import (
 // Sessions keeps sessions and logins in the sessions table: pk, version, doc, and expires in epoch seconds, by which
 // DynamoDB drops items some time after.
 type Sessions struct {
-	DB    *dynamodb.Client
-	Table string
+	db    *dynamodb.Client
+	table string
 }
+
+// NewSessions makes the store over t.Sessions.
+func NewSessions(db *dynamodb.Client, t Tables) *Sessions {
+	return &Sessions{db: db, table: t.Sessions}
+}
+
+var _ auth.Store = (*Sessions)(nil)
 
 // Get implements auth.Store.
 func (s *Sessions) Get(ctx context.Context, key string) (*auth.Item, error) {
-	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &s.Table, Key: sessionKey(key), ConsistentRead: aws.Bool(true),
+	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.table, Key: sessionKey(key), ConsistentRead: aws.Bool(true),
 	})
 	if err != nil || out.Item == nil {
 		return nil, err
 	}
-	item := &auth.Item{Key: key}
-	if doc, ok := out.Item["doc"].(*types.AttributeValueMemberS); ok {
-		item.Doc = []byte(doc.Value)
-	}
-	if item.Version, err = number(out.Item["version"]); err != nil {
-		return nil, err
-	}
-	expires, err := number(out.Item["expires"])
-	if err != nil {
-		return nil, err
-	}
-	if expires != 0 {
+	item := &auth.Item{Key: key, Version: number(out.Item["version"]), Doc: []byte(text(out.Item["doc"]))}
+	if expires := number(out.Item["expires"]); expires != 0 {
 		item.Expires = time.Unix(expires, 0).UTC()
 	}
 	return item, nil
@@ -48,25 +44,21 @@ func (s *Sessions) Get(ctx context.Context, key string) (*auth.Item, error) {
 // Put implements auth.Store.
 func (s *Sessions) Put(ctx context.Context, item *auth.Item) error {
 	in := &dynamodb.PutItemInput{
-		TableName: &s.Table,
+		TableName: &s.table,
 		Item: map[string]types.AttributeValue{
-			"pk":      &types.AttributeValueMemberS{Value: item.Key},
-			"version": &types.AttributeValueMemberN{Value: strconv.FormatInt(item.Version+1, 10)},
-			"doc":     &types.AttributeValueMemberS{Value: string(item.Doc)},
+			"pk": str(item.Key), "version": num(item.Version + 1), "doc": str(string(item.Doc)),
 		},
 		ConditionExpression: aws.String("attribute_not_exists(pk)"),
 	}
 	if !item.Expires.IsZero() {
 		// Upwards: it must not vanish before its time.
-		in.Item["expires"] = &types.AttributeValueMemberN{Value: strconv.FormatInt(item.Expires.Unix()+1, 10)}
+		in.Item["expires"] = num(item.Expires.Unix() + 1)
 	}
 	if item.Version != 0 {
 		in.ConditionExpression = aws.String("version = :was")
-		in.ExpressionAttributeValues = map[string]types.AttributeValue{
-			":was": &types.AttributeValueMemberN{Value: strconv.FormatInt(item.Version, 10)},
-		}
+		in.ExpressionAttributeValues = map[string]types.AttributeValue{":was": num(item.Version)}
 	}
-	_, err := s.DB.PutItem(ctx, in)
+	_, err := s.db.PutItem(ctx, in)
 	var failed *types.ConditionalCheckFailedException
 	if errors.As(err, &failed) {
 		return auth.ErrChanged
@@ -76,19 +68,10 @@ func (s *Sessions) Put(ctx context.Context, item *auth.Item) error {
 
 // Delete implements auth.Store.
 func (s *Sessions) Delete(ctx context.Context, key string) error {
-	_, err := s.DB.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &s.Table, Key: sessionKey(key)})
+	_, err := s.db.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &s.table, Key: sessionKey(key)})
 	return err
 }
 
 func sessionKey(key string) map[string]types.AttributeValue {
-	return map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: key}}
-}
-
-// number reads a number attribute; a missing one is 0.
-func number(v types.AttributeValue) (int64, error) {
-	n, ok := v.(*types.AttributeValueMemberN)
-	if !ok {
-		return 0, nil
-	}
-	return strconv.ParseInt(n.Value, 10, 64)
+	return map[string]types.AttributeValue{"pk": str(key)}
 }
