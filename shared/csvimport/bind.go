@@ -376,9 +376,11 @@ func (h *header) unknown() []string {
 }
 
 // partBinding is the fields of a draft that a file has, with their cells.
-type partBinding[R any] struct {
-	fields []*field[R]
-	cells  [][]int
+type partBinding[R any] []boundField[R]
+
+type boundField[R any] struct {
+	field[R]
+	cells []int
 }
 
 // maxFields is how many fields of a draft the set of those that were sent can hold.
@@ -386,22 +388,22 @@ const maxFields = 64
 
 func bindPart[R any](h *header, fields []field[R]) partBinding[R] {
 	var p partBinding[R]
-	for i := range fields {
-		if cells := h.take(fields[i].column); cells != nil {
-			p.fields = append(p.fields, &fields[i])
-			p.cells = append(p.cells, cells)
+	for _, f := range fields {
+		if cells := h.take(f.column); cells != nil {
+			p = append(p, boundField[R]{f, cells})
 		}
 	}
-	if len(p.fields) > maxFields {
-		panic(fmt.Sprintf("%d fields in one draft", len(p.fields)))
+	if len(p) > maxFields {
+		panic(fmt.Sprintf("%d fields in one draft", len(p)))
 	}
 	return p
 }
 
 // read fills r and returns the set of fields that were sent and belong onto the stored object.
-func (p *partBinding[R]) read(in *input, r *R) (set uint64) {
-	for i, f := range p.fields {
-		if f.read(in, p.cells[i], r) != nothing && f.copy != nil {
+func (p partBinding[R]) read(in *input, r *R) (set uint64) {
+	for i := range p {
+		f := &p[i]
+		if f.read(in, f.cells, r) != nothing && f.copy != nil {
 			set |= 1 << i
 		}
 	}
@@ -409,13 +411,13 @@ func (p *partBinding[R]) read(in *input, r *R) (set uint64) {
 }
 
 // merger is the Merge of a draft: it copies the fields in set from r.
-func merger[R, D any](p *partBinding[R], r *R, set uint64, doc func(*R) *D) func(*D) {
+func merger[R, D any](p partBinding[R], r *R, set uint64, doc func(*R) *D) func(*D) {
 	return func(stored *D) {
 		var to R
 		*doc(&to) = *stored
-		for i, f := range p.fields {
+		for i := range p {
 			if set&(1<<i) != 0 {
-				f.copy(&to, r)
+				p[i].copy(&to, r)
 			}
 		}
 		*stored = *doc(&to)

@@ -320,7 +320,7 @@ var flags = [...]struct {
 }{{[]byte("yes"), true}, {[]byte("no"), false}, {[]byte("true"), true}, {[]byte("false"), false}}
 
 func (c civil) appendDate(b []byte) []byte {
-	digits := func(n, width int) {
+	digits := func(n int16, width int) {
 		for place := pow10[width-1]; place > 0; place /= 10 {
 			b = append(b, byte('0'+n/place%10))
 		}
@@ -333,7 +333,7 @@ func (c civil) appendDate(b []byte) []byte {
 	return b
 }
 
-var pow10 = [...]int{1, 10, 100, 1000}
+var pow10 = [...]int16{1, 10, 100, 1000}
 
 // dates reads the dates of a job.
 type dates struct {

@@ -302,7 +302,7 @@ func (f *DateFormat) String() string { return f.pattern }
 
 // civil is a date and time of day as written, without a zone. Fields that the pattern does not hold are zero.
 type civil struct {
-	year, month, day, hour, minute, second, milli int
+	year, month, day, hour, minute, second, milli int16
 }
 
 // Parse reads a date or time as the clocks of loc show it. A part that the pattern does not hold is its first: January,
@@ -328,27 +328,32 @@ func (f *DateFormat) hasHour() bool {
 // civil reads s as written.
 func (f *DateFormat) civil(s string) (civil, error) {
 	c := civil{year: 1970, month: 1, day: 1}
-	half, weekday := 0, -1
+	half, weekday := int16(0), -1
 	for i := range f.steps {
 		step := &f.steps[i]
-		var v int
+		var v int16
 		switch {
 		case step.field == fieldLiteral:
-			if !strings.HasPrefix(s, step.literal) {
+			n := len(step.literal)
+			if len(s) < n || s[0] != step.literal[0] || n > 1 && s[:n] != step.literal {
 				return civil{}, ErrDateText
 			}
-			s = s[len(step.literal):]
+			s = s[n:]
 			continue
 		case step.names != nil:
-			if v = matchName(step.names, s); v < 0 {
+			i := matchName(step.names, s)
+			if i < 0 {
 				return civil{}, ErrDateText
 			}
-			s = s[len(step.names[v]):]
+			v, s = int16(i), s[len(step.names[i]):]
 		default:
-			n := 0
-			for n < len(s) && n < int(step.max) && s[n] >= '0' && s[n] <= '9' {
-				v = v*10 + int(s[n]-'0')
-				n++
+			n, most := 0, min(int(step.max), len(s))
+			for ; n < most; n++ {
+				digit := s[n] - '0'
+				if digit > 9 {
+					break
+				}
+				v = v*10 + int16(digit)
 			}
 			if n < int(step.min) {
 				return civil{}, ErrDateText
@@ -384,7 +389,7 @@ func (f *DateFormat) civil(s string) (civil, error) {
 		case fieldHalf:
 			half = v
 		case fieldWeekday:
-			weekday = v
+			weekday = int(v)
 		}
 		if !ok {
 			return civil{}, ErrDateText
@@ -394,7 +399,7 @@ func (f *DateFormat) civil(s string) (civil, error) {
 	if s != "" || c.day > daysIn(c.year, c.month) {
 		return civil{}, ErrDateText
 	}
-	if weekday >= 0 && weekday != int(time.Date(c.year, time.Month(c.month), c.day, 0, 0, 0, 0, time.UTC).Weekday()) {
+	if weekday >= 0 && weekday != int(time.Date(int(c.year), time.Month(c.month), int(c.day), 0, 0, 0, 0, time.UTC).Weekday()) {
 		return civil{}, ErrDateText
 	}
 	return c, nil
@@ -409,7 +414,7 @@ func matchName(names []string, s string) int {
 	return -1
 }
 
-func daysIn(year, month int) int {
+func daysIn(year, month int16) int16 {
 	switch month {
 	case 4, 6, 9, 11:
 		return 30
@@ -425,14 +430,14 @@ func daysIn(year, month int) int {
 // utcMillis is c as if the clocks showed UTC.
 func (c civil) utcMillis() int64 {
 	// Days since 1970 by the count of Gregorian eras of 400 years, with years that begin in March.
-	y, m := c.year, c.month-3
+	y, m := int(c.year), int(c.month)-3
 	if m < 0 {
 		m, y = m+12, y-1
 	}
 	era := y / 400
 	yearOfEra := y - era*400
-	days := era*146097 + yearOfEra*365 + yearOfEra/4 - yearOfEra/100 + (153*m+2)/5 + c.day - 1 - 719468
-	seconds := int64(days)*86400 + int64(c.hour*3600+c.minute*60+c.second)
+	days := era*146097 + yearOfEra*365 + yearOfEra/4 - yearOfEra/100 + (153*m+2)/5 + int(c.day) - 1 - 719468
+	seconds := int64(days)*86400 + int64(c.hour)*3600 + int64(c.minute)*60 + int64(c.second)
 	return seconds*1000 + int64(c.milli)
 }
 

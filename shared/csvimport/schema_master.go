@@ -85,9 +85,9 @@ func masterSchema() *Schema {
 			return func(in *input) biobank.Draft {
 				m := &biobank.MasterDraft{}
 				reg, vis, spec := &m.Registration, &m.Visit, &m.Specimen
-				reg.Merge = merger(&regPart, reg, regPart.read(in, reg), registrationDoc)
-				vis.Merge = merger(&visitPart, vis, visitPart.read(in, vis), visitDoc)
-				spec.Merge = merger(&specimenPart, spec, specimenPart.read(in, spec), specimenDoc)
+				reg.Merge = merger(regPart, reg, regPart.read(in, reg), registrationDoc)
+				vis.Merge = merger(visitPart, vis, visitPart.read(in, vis), visitDoc)
+				spec.Merge = merger(specimenPart, spec, specimenPart.read(in, spec), specimenDoc)
 				in.defaultProtocol(&reg.Protocol)
 				vis.Protocol, spec.Protocol = reg.Protocol, reg.Protocol
 				vis.PPID, spec.VisitName = reg.Doc.PPID, vis.Doc.Name

@@ -77,7 +77,7 @@ func protocolSchema() *Schema {
 				d := &protocol{}
 				set := part.read(in, d)
 				if o.Op != biobank.Create {
-					d.Merge = merger(&part, d, set, func(d *protocol) *biobank.ProtocolDoc { return &d.Doc })
+					d.Merge = merger(part, d, set, func(d *protocol) *biobank.ProtocolDoc { return &d.Doc })
 				}
 				return d
 			}

@@ -51,7 +51,7 @@ func registrationSchema() *Schema {
 				set := part.read(in, d)
 				in.defaultProtocol(&d.Protocol)
 				if o.Op != biobank.Create {
-					d.Merge = merger(&part, d, set, registrationDoc)
+					d.Merge = merger(part, d, set, registrationDoc)
 				}
 				return d
 			}

@@ -31,7 +31,7 @@ func instituteSchema() *Schema {
 				d := &institute{}
 				set := part.read(in, d)
 				if o.Op != biobank.Create {
-					d.Merge = merger(&part, d, set, func(d *institute) *biobank.InstituteDoc { return &d.Doc })
+					d.Merge = merger(part, d, set, func(d *institute) *biobank.InstituteDoc { return &d.Doc })
 				}
 				return d
 			}
@@ -70,7 +70,7 @@ func siteSchema() *Schema {
 				d := &site{}
 				set := part.read(in, d)
 				if o.Op != biobank.Create {
-					d.Merge = merger(&part, d, set, func(d *site) *biobank.SiteDoc { return &d.Doc })
+					d.Merge = merger(part, d, set, func(d *site) *biobank.SiteDoc { return &d.Doc })
 				}
 				return d
 			}

@@ -86,7 +86,7 @@ func specimenSchema() *Schema {
 				set := part.read(in, d)
 				in.defaultProtocol(&d.Protocol)
 				if o.Op != biobank.Create {
-					d.Merge = merger(&part, d, set, specimenDoc)
+					d.Merge = merger(part, d, set, specimenDoc)
 				}
 				return d
 			}

@@ -47,7 +47,7 @@ func visitSchema() *Schema {
 				set := part.read(in, d)
 				in.defaultProtocol(&d.Protocol)
 				if o.Op != biobank.Create {
-					d.Merge = merger(&part, d, set, visitDoc)
+					d.Merge = merger(part, d, set, visitDoc)
 				}
 				return d
 			}
