@@ -288,6 +288,11 @@ func parseTemplate(text []byte, params map[string]string, n names) (*Template, e
 	if doc.Transform != "AWS::Serverless-2016-10-31" {
 		return nil, at("Transform", "wants AWS::Serverless-2016-10-31")
 	}
+	for id, r := range doc.Resources {
+		if _, known := attributes[r.Type]; !known {
+			return nil, at("Resources."+id, "Type: %q is not known", r.Type)
+		}
+	}
 	values, err := parameterValues(doc.Parameters, params)
 	if err != nil {
 		return nil, err
@@ -346,9 +351,6 @@ func parseTemplate(text []byte, params map[string]string, n names) (*Template, e
 // add resolves one resource and, where the local stack runs its type, reads it strictly.
 func (t *Template) add(id string, r Resource, all map[string]Resource, s *scope, globals any, n names) error {
 	path := "Resources." + id
-	if _, known := attributes[r.Type]; !known {
-		return fmt.Errorf("%s.Type: %q is not known", path, r.Type)
-	}
 	if r.Condition != "" {
 		if _, err := s.condition(r.Condition, path+".Condition"); err != nil {
 			return err
