@@ -4,7 +4,6 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"sync"
 )
 
@@ -140,6 +139,6 @@ func Values(attribute string) []string { return loadVocabulary().values[attribut
 
 // Dead tells whether a vital status, in any case, means that the person has died; only then a death date is kept.
 func Dead(vitalStatus string) bool {
-	c, ok := Canonical(VitalStatuses, strings.TrimSpace(vitalStatus))
+	c, ok := Canonical(VitalStatuses, vitalStatus)
 	return ok && loadVocabulary().dead[c]
 }
