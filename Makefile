@@ -71,6 +71,10 @@ deploy: ## build and deploy with the SAM CLI; STACK names the stack
 	sam deploy --guided $(if $(STACK),--stack-name $(STACK)) --capabilities CAPABILITY_IAM
 
 .PHONY: admin
-admin: ## set the super administrator's first password on the deployed stack STACK
+admin: ## set up the deployed stack STACK: users, and the administrator's first password; needs the AWS CLI
 	@test -n "$(STACK)" || { echo "usage: make admin STACK=<name>"; exit 1; }
-	@go run ./infra/admin/cmd/admin -stack "$(STACK)"
+	@output() { aws cloudformation describe-stacks --stack-name "$(STACK)" --output text \
+		--query "Stacks[0].Outputs[?OutputKey=='$$1'].OutputValue"; }; \
+	export ALIQUOT_RECORDS_TABLE="$$(output RecordsTableName)" ALIQUOT_AUDIT_TABLE="$$(output AuditTableName)" \
+		ALIQUOT_JOBS_TABLE="$$(output JobsTableName)" ALIQUOT_SESSIONS_TABLE="$$(output SessionsTableName)"; \
+	go run ./infra/admin/cmd

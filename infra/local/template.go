@@ -30,6 +30,8 @@ type Template struct {
 	Rules     []*Rule
 	// Resources holds every resource by logical id, those that have no part in a local stack included.
 	Resources map[string]Resource
+	// Outputs are the values of the outputs.
+	Outputs map[string]string
 }
 
 // Resource is one resource as written, resolved.
@@ -330,16 +332,19 @@ func parseTemplate(text []byte, params map[string]string, n names) (*Template, e
 			return nil, err
 		}
 	}
+	outputs := make(map[string]string, len(doc.Outputs))
 	for name, out := range doc.Outputs {
-		if _, err := s.resolve(out.Value, "Outputs."+name+".Value"); err != nil {
+		v, err := s.resolve(out.Value, "Outputs."+name+".Value")
+		if err != nil {
 			return nil, err
 		}
+		outputs[name] = fmt.Sprint(v)
 	}
 	globals, err := s.resolve(doc.Globals.Function, "Globals.Function")
 	if err != nil {
 		return nil, err
 	}
-	t := &Template{Resources: make(map[string]Resource, len(doc.Resources))}
+	t := &Template{Resources: make(map[string]Resource, len(doc.Resources)), Outputs: outputs}
 	for _, id := range slices.Sorted(maps.Keys(doc.Resources)) {
 		if err := t.add(id, doc.Resources[id], doc.Resources, s, globals, n); err != nil {
 			return nil, err

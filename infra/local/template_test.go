@@ -355,6 +355,23 @@ func TestEveryFunctionKeepsItsLogsForATimeAndHasAnAlarm(t *testing.T) {
 	}
 }
 
+func TestMakefileAsksForOutputsThatAreThere(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := regexp.MustCompile(`\(output (\w+)\)`).FindAllSubmatch(text, -1)
+	if len(asked) == 0 {
+		t.Fatal("the Makefile asks for no output")
+	}
+	outputs := mustReadTemplate(t).Outputs
+	for _, m := range asked {
+		if outputs[string(m[1])] == "" {
+			t.Errorf("there is no output %s", m[1])
+		}
+	}
+}
+
 // TestEventsAreWhatTheirServicesSend reads every sample strictly as the type of its service, and holds its names against
 // those of the stack that sends it.
 func TestEventsAreWhatTheirServicesSend(t *testing.T) {

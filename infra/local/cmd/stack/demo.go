@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-
-	"aliquot/infra/local"
 )
 
 // demo is to show an import from a dropped file to its report.
@@ -15,6 +13,3 @@ func demo(_ context.Context, args []string) error {
 	}
 	return errors.New("the demonstration needs functions/api and functions/csvimport, and they are not there yet")
 }
-
-// ensureAdmin sets up the super administrator.
-func ensureAdmin(context.Context, *local.Stack) error { return nil }

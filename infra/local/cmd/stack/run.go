@@ -36,7 +36,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer os.Remove(file)
-	if err := ensureAdmin(ctx, s); err != nil {
+	if err := setUp(ctx, s); err != nil {
 		return err
 	}
 	fmt.Printf("data        %s\n", s.Dir)
