@@ -1,0 +1,269 @@
+// Package api is the REST API, on the wire as OpenSpecimen's clients know it (reference openspecimen-rest.md).
+//
+// A request takes this way: its path is brought into the one form the routes know, from below either prefix; the caller is
+// found by token, cookie or Basic credentials; a handler decodes, calls the registry or the stores, and returns what to
+// answer; and what it returns, an object or faults, is written in one place (fault.go knows the statuses and bodies). A
+// handler holds no rule of the domain: the registry does, for every door alike.
+//
+// One file per noun: how it is decoded, how it is shown, what its routes are.
+package api
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"path"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"aliquot/shared/auth"
+	"aliquot/shared/biobank"
+	"aliquot/shared/blob"
+	"aliquot/shared/fault"
+	"aliquot/shared/store"
+)
+
+// maxBody is the largest body of a request, and the largest answer given inline.
+const maxBody = 4 << 20
+
+// Sender puts a message on the import queue.
+type Sender interface {
+	Send(ctx context.Context, body []byte, group string, delay time.Duration) error
+}
+
+// API answers requests. Its fields are set before Handler is called.
+type API struct {
+	Registry *biobank.Registry
+	Guard    *auth.Guard
+	Jobs     *store.Jobs
+	Blobs    *blob.Store
+	Queue    Sender
+	// Intake and Results are the buckets of uploads and of reports.
+	Intake, Results string
+	Now             func() time.Time
+	// Random gives request and file ids: crypto/rand.Reader.
+	Random io.Reader
+	Log    *slog.Logger
+}
+
+// call is one request on its way.
+type call struct {
+	*http.Request
+	api *API
+	w   http.ResponseWriter
+	// id names the request, in the log and in the audit of what it changes.
+	id string
+	at time.Time
+	// app is what the path has before /rest/ng.
+	app string
+	// actor is who calls, nil for a public route; token is what told so, empty for Basic credentials.
+	actor *biobank.Actor
+	token string
+}
+
+// route is one thing that can be asked for.
+type route struct {
+	// pattern is one of net/http.ServeMux, below the prefix.
+	pattern string
+	// public routes are served to anybody.
+	public bool
+	// serve returns what to answer: a writer writes itself, anything else goes out as JSON.
+	serve func(*call) (any, error)
+}
+
+// writer is an answer that is not JSON, or not 200.
+type writer interface {
+	write(w http.ResponseWriter) error
+}
+
+func routes() []route {
+	var all []route
+	for _, some := range [][]route{
+		sessionRoutes(), userRoutes(), roleRoutes(), instituteRoutes(), siteRoutes(), protocolRoutes(), eventRoutes(),
+		requirementRoutes(), registrationRoutes(), visitRoutes(), specimenRoutes(), importRoutes(), uploadRoutes(),
+	} {
+		all = append(all, some...)
+	}
+	return all
+}
+
+// Handler serves the API below /rest/ng and /openspecimen/rest/ng.
+func (a *API) Handler() http.Handler {
+	mux := http.NewServeMux()
+	known := map[string]route{}
+	for _, r := range routes() {
+		known[r.pattern] = r
+		// The mux only finds the route and its wildcards; serve calls it.
+		mux.HandleFunc(r.pattern, func(http.ResponseWriter, *http.Request) {})
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := a.Now()
+		c := &call{Request: r, api: a, w: w, at: began.UTC()}
+		pattern, status, err := a.serve(c, mux, known)
+		a.log(c, pattern, status, err, a.Now().Sub(began))
+	})
+}
+
+// serve answers a request and tells, for the log, which route it took, the status and the faults.
+func (a *API) serve(c *call, mux *http.ServeMux, known map[string]route) (pattern string, status int, err error) {
+	setHeaders(c.w.Header(), c.Header.Get("Origin"))
+	if c.Method == http.MethodOptions {
+		c.w.WriteHeader(http.StatusOK)
+		return "OPTIONS", http.StatusOK, nil
+	}
+	id := make([]byte, 16)
+	if _, err := io.ReadFull(a.Random, id); err != nil {
+		return "", c.fail(fmt.Errorf("draw a request id: %w", err)), err
+	}
+	c.id = hex.EncodeToString(id)
+
+	below, ok := c.route()
+	if !ok {
+		err := noRoute(http.StatusNotFound)
+		return "", c.fail(err), err
+	}
+	c.Request = c.Request.Clone(c.Context())
+	c.URL.Path, c.URL.RawPath = below, ""
+	found := &statusOnly{header: http.Header{}}
+	mux.ServeHTTP(found, c.Request)
+	pattern = c.Pattern
+	r, ok := known[pattern]
+	if !ok {
+		if allow := found.header.Get("Allow"); allow != "" {
+			c.w.Header().Set("Allow", allow)
+		}
+		err := noRoute(found.status)
+		return "", c.fail(err), err
+	}
+	answer, err := c.answer(r)
+	if err != nil {
+		return pattern, c.fail(err), err
+	}
+	if err := write(c.w, answer); err != nil {
+		return pattern, c.fail(err), err
+	}
+	return pattern, http.StatusOK, nil
+}
+
+// answer runs a route for whoever calls.
+func (c *call) answer(r route) (answer any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			answer, err = nil, panicked(p)
+		}
+	}()
+	if !r.public {
+		if err := c.identify(); err != nil {
+			return nil, err
+		}
+	}
+	return r.serve(c)
+}
+
+// panicked turns a panic into an internal fault. Only the runtime's own texts are sure to hold no one's data.
+func panicked(p any) error {
+	what := fmt.Sprintf("%T", p)
+	if re, ok := p.(runtime.Error); ok {
+		what = re.Error()
+	}
+	return fmt.Errorf("panic: %s\n%s", what, debug.Stack())
+}
+
+// route returns the path below the prefix, without doubled and trailing slashes, and notes what came before /rest/ng.
+func (c *call) route() (below string, ok bool) {
+	clean := path.Clean("/" + c.URL.Path)
+	if strings.Contains(c.URL.Path, "/.") && clean != "/"+strings.Trim(c.URL.Path, "/") {
+		return "", false // dots lead nowhere
+	}
+	for _, app := range []string{"/openspecimen", ""} {
+		if below, ok := strings.CutPrefix(clean, app+"/rest/ng/"); ok {
+			c.app = app
+			return "/" + below, true
+		}
+	}
+	return "", false
+}
+
+// statusOnly keeps the status of an answer and drops the rest.
+type statusOnly struct {
+	header http.Header
+	status int
+}
+
+func (s *statusOnly) Header() http.Header         { return s.header }
+func (s *statusOnly) WriteHeader(status int)      { s.status = status }
+func (s *statusOnly) Write(p []byte) (int, error) { return len(p), nil }
+
+// setHeaders sets what every answer carries (section 1, Caching headers and CORS).
+func setHeaders(h http.Header, origin string) {
+	h.Set("Cache-Control", "no-cache, no-store, must-revalidate")
+	h.Set("Pragma", "no-cache")
+	h.Set("Expires", "0")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if origin == "" {
+		return
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Vary", "Origin")
+	h.Set("Access-Control-Allow-Credentials", "true")
+	h.Set("Access-Control-Allow-Methods", "POST, GET, PUT, DELETE, PATCH, OPTIONS")
+	h.Set("Access-Control-Allow-Headers", "Origin, Accept, Content-Type, X-OS-API-TOKEN, X-OS-API-CLIENT, "+
+		"X-OS-IMPERSONATE-USER, X-OS-CLIENT-TZ, X-OS-SURVEY-TOKEN")
+	h.Set("Access-Control-Expose-Headers", "Content-Disposition, Content-Length, Content-Type")
+}
+
+func write(w http.ResponseWriter, answer any) error {
+	if own, ok := answer.(writer); ok {
+		return own.write(w)
+	}
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("encode an answer: %w", err)
+	}
+	w.Header().Set("Content-Type", "application/json;charset=UTF-8")
+	_, _ = w.Write(body) // the caller may have hung up; there is nobody left to tell
+	return nil
+}
+
+// body reads a request's JSON object.
+func (c *call) body() (*input, error) {
+	text, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return nil, bodyTooLarge("")
+	}
+	if err != nil {
+		return nil, invalid("The body could not be read.").Wrap(err)
+	}
+	return decode(text)
+}
+
+// pathID reads a numeric part of the path.
+func (c *call) pathID(name string) (int64, error) { return parseID(name, c.PathValue(name)) }
+
+// log writes one line per request: ids, the route's pattern and codes, never a value of the request.
+func (a *API) log(c *call, pattern string, status int, err error, took time.Duration) {
+	attrs := []slog.Attr{
+		slog.String("function", "api"), slog.String("request", c.id), slog.String("route", pattern),
+		slog.String("method", c.Method), slog.Int("status", status), slog.Int64("ms", took.Milliseconds()),
+	}
+	if c.actor != nil {
+		attrs = append(attrs, slog.Int64("user", c.actor.ID))
+	}
+	level := slog.LevelInfo
+	if err != nil {
+		attrs = append(attrs, slog.String("codes", fault.Codes(err)))
+		if len(fault.All(err)) == 0 {
+			level = slog.LevelError
+			attrs = append(attrs, slog.String("cause", err.Error()))
+		}
+	}
+	a.Log.LogAttrs(c.Context(), level, "request", attrs...)
+}

@@ -1,0 +1,113 @@
+package api
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"aliquot/shared/biobank"
+)
+
+// related are the records that an answer shows parts of: the names of sites, institutes, users and protocols, the visit
+// above a specimen. They are fetched in rounds; one that does not exist shows as null.
+type related struct {
+	c    *call
+	recs map[biobank.Key]*biobank.Record
+}
+
+func (c *call) related() *related {
+	return &related{c: c, recs: map[biobank.Key]*biobank.Record{}}
+}
+
+// fetch reads the records at keys that are not there yet, in one round.
+func (r *related) fetch(keys ...biobank.Key) error {
+	keys = slices.DeleteFunc(slices.Clone(keys), func(k biobank.Key) bool {
+		_, known := r.recs[k]
+		return known || k.IsZero()
+	})
+	slices.SortFunc(keys, func(a, b biobank.Key) int {
+		return cmp.Or(strings.Compare(a.Part, b.Part), strings.Compare(a.Sort, b.Sort))
+	})
+	keys = slices.Compact(keys)
+	if len(keys) == 0 {
+		return nil
+	}
+	got, err := r.c.api.Registry.Fetch(r.c.Context(), keys...)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		r.recs[k] = got[k]
+	}
+	return nil
+}
+
+// fetchUsers reads users with the institutes and sites that their summaries name.
+func (r *related) fetchUsers(ids ...int64) error {
+	var keys []biobank.Key
+	for _, id := range ids {
+		keys = append(keys, setKey(biobank.User, id))
+	}
+	if err := r.fetch(keys...); err != nil {
+		return err
+	}
+	var names []biobank.Key
+	for _, k := range keys {
+		u, err := biobank.Decode[biobank.UserDoc](r.recs[k])
+		if err != nil {
+			return err
+		}
+		names = append(names, setKey(biobank.Institute, u.InstituteID), setKey(biobank.Site, u.PrimarySiteID))
+	}
+	return r.fetch(names...)
+}
+
+// setKey is the key of a member of a small set, zero for id 0.
+func setKey(t biobank.Type, id int64) biobank.Key {
+	if id == 0 {
+		return biobank.Key{}
+	}
+	return biobank.SetKey(t, id)
+}
+
+// decodeAt is the object at a key, zero when there is none.
+func decodeAt[T any](r *related, k biobank.Key) (T, error) { return biobank.Decode[T](r.recs[k]) }
+
+// siteName and instituteName are null for id 0 and for what does not exist.
+func (r *related) siteName(id int64) (*string, error) {
+	doc, err := decodeAt[biobank.SiteDoc](r, setKey(biobank.Site, id))
+	return orNull(doc.Name), err
+}
+
+func (r *related) instituteName(id int64) (*string, error) {
+	doc, err := decodeAt[biobank.InstituteDoc](r, setKey(biobank.Institute, id))
+	return orNull(doc.Name), err
+}
+
+// orNull is nil for the zero value: null on the wire, or left out where a view omits nulls.
+func orNull[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
+
+// orEmpty is never nil: [] on the wire.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// dayMillis shows a stored day as UTC midnight in epoch milliseconds; nil for none.
+func dayMillis(day string) *int64 {
+	at, err := time.Parse(time.DateOnly, day)
+	if err != nil {
+		return nil
+	}
+	ms := at.UnixMilli()
+	return &ms
+}

@@ -1,0 +1,180 @@
+package api_test
+
+import (
+	"encoding/base64"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"aliquot/shared/auth"
+	"aliquot/shared/biobank"
+)
+
+func TestSignInIsRefused(t *testing.T) {
+	w := newWorld(t)
+	tests := map[string]struct{ body, code string }{
+		"nothing":        {``, "INVALID_REQUEST"},
+		"no names":       {`{}`, "AUTH_INVALID_CREDENTIALS"},
+		"unknown":        {`{"loginName":"nobody","password":"Invented-1"}`, "AUTH_INVALID_CREDENTIALS"},
+		"wrong password": {`{"loginName":"admin","password":"Invented-2"}`, "AUTH_INVALID_CREDENTIALS"},
+		"another case":   {`{"loginName":"admin","password":"invented-1"}`, "AUTH_INVALID_CREDENTIALS"},
+		"other domain":   {`{"loginName":"admin","password":"Invented-1","domainName":"elsewhere"}`, "AUTH_INVALID_CREDENTIALS"},
+		"the system":     {`{"loginName":"","password":"Invented-1"}`, "AUTH_INVALID_CREDENTIALS"},
+		"a number":       {`{"loginName":"admin","password":1}`, "INVALID_REQUEST"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			a := w.request("POST", base+"/sessions", tt.body)
+			a.refused(t, http.StatusBadRequest, tt.code)
+			if cookie := a.header.Get("Set-Cookie"); !strings.Contains(cookie, "osAuthToken=;") {
+				t.Errorf("the cookie is not cleared: %q", cookie)
+			}
+		})
+	}
+}
+
+func TestSignIn(t *testing.T) {
+	w := newWorld(t)
+	for name, body := range map[string]string{
+		"no domain":      `{"loginName":"admin","password":"Invented-1"}`,
+		"null domain":    `{"loginName":"admin","password":"Invented-1","domainName":null}`,
+		"domain's case":  `{"loginName":"Admin","password":"Invented-1","domainName":"openSpecimen"}`,
+		"further fields": `{"loginName":"admin","password":"Invented-1","props":{"otp":1}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := w.request("POST", base+"/sessions", body, "X-Forwarded-Proto: https")
+			if a.status != http.StatusOK {
+				t.Fatalf("%d %s", a.status, a.body)
+			}
+			token := regexp.MustCompile(`"token":"([\w-]{43})"`)
+			if !token.MatchString(a.body) {
+				t.Fatalf("no token in %s", a.body)
+			}
+			golden(t, "session", token.ReplaceAllString(a.body, `"token":"..."`))
+			cookie := a.header.Get("Set-Cookie")
+			want := "osAuthToken=" + token.FindStringSubmatch(a.body)[1] + "; Path=/openspecimen; HttpOnly; Secure; SameSite=Strict"
+			if cookie != want {
+				t.Errorf("cookie %q, want %q", cookie, want)
+			}
+		})
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	basic := func(s string) string { return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(s)) }
+	tests := map[string]struct {
+		headers   []string
+		status    int
+		challenge bool
+	}{
+		"token":                          {[]string{"X-OS-API-TOKEN: " + c.token}, 200, false},
+		"cookie":                         {[]string{"Cookie: osAuthToken=" + c.token}, 200, false},
+		"basic":                          {[]string{basic("admin:" + password)}, 200, false},
+		"a good token beside bad basic":  {[]string{"X-OS-API-TOKEN: " + c.token, basic("admin:x")}, 200, false},
+		"none":                           {nil, 401, true},
+		"none, from a browser":           {[]string{"X-OS-API-CLIENT: webui"}, 401, false},
+		"a bad token beside good basic":  {[]string{"X-OS-API-TOKEN: x", basic("admin:" + password)}, 401, false},
+		"a bad token beside good cookie": {[]string{"X-OS-API-TOKEN: x", "Cookie: osAuthToken=" + c.token}, 401, false},
+		"wrong basic":                    {[]string{basic("admin:Invented-2")}, 401, false},
+		"basic of nobody":                {[]string{basic("nobody:" + password)}, 401, false},
+		"basic without a colon":          {[]string{basic("admin")}, 401, true},
+		"bearer":                         {[]string{"Authorization: Bearer " + c.token}, 401, true},
+		"acting as another":              {[]string{"X-OS-API-TOKEN: " + c.token, "X-OS-IMPERSONATE-USER: x"}, 400, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			a := w.request("GET", base+"/users/current-user", "", tt.headers...)
+			if a.status != tt.status {
+				t.Fatalf("%d %s, want %d", a.status, a.body, tt.status)
+			}
+			if got := a.header.Get("WWW-Authenticate"); (got == `Basic realm="OpenSpecimen"`) != tt.challenge {
+				t.Errorf("challenge %q, want one: %v", got, tt.challenge)
+			}
+			if tt.status == http.StatusUnauthorized {
+				a.codes(t)
+				if !strings.Contains(a.header.Get("Set-Cookie"), "osAuthToken=;") {
+					t.Error("the cookie is not cleared")
+				}
+			}
+		})
+	}
+}
+
+func TestTokenIsDeadAfter(t *testing.T) {
+	w := newWorld(t)
+	alive := func(t *testing.T, c caller, want bool) {
+		t.Helper()
+		if a := c.do("GET", "/users/current-user", ""); (a.status == http.StatusOK) != want || !want && a.status != 401 {
+			t.Fatalf("%d %s, want alive: %v", a.status, a.body, want)
+		}
+	}
+	t.Run("signing out", func(t *testing.T) {
+		c, other := w.newUser("one", "NONE"), w.signIn("one", password)
+		alive(t, c, true)
+		a := c.do("DELETE", "/sessions", "")
+		if a.status != http.StatusOK || a.body != `{"Status":"Success"}` {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		alive(t, c, false)
+		alive(t, other, true)
+		c.do("DELETE", "/sessions", "").refused(t, 401, "AUTH_INVALID_TOKEN")
+	})
+	t.Run("closing the user", func(t *testing.T) {
+		c := w.newUser("two", "NONE")
+		setStatus(w, "two@example.org", biobank.StatusClosed)
+		alive(t, c, false)
+	})
+	t.Run("locking the user", func(t *testing.T) {
+		c := w.newUser("three", "NONE")
+		setStatus(w, "three@example.org", "Locked")
+		alive(t, c, false)
+		w.request("POST", base+"/sessions", `{"loginName":"three","password":"Invented-1"}`).refused(t, 400, "AUTH_USER_LOCKED")
+	})
+	t.Run("a change of the password", func(t *testing.T) {
+		c := w.newUser("four", "NONE")
+		a := c.do("PUT", "/users/password", `{"oldPassword":"Invented-1","newPassword":"Invented-2"}`)
+		if a.status != http.StatusOK || a.body != "true" {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		alive(t, c, false)
+		alive(t, w.signIn("four", "Invented-2"), true)
+	})
+	t.Run("an hour without use", func(t *testing.T) {
+		c := w.newUser("five", "NONE")
+		w.wait(59 * time.Minute)
+		alive(t, c, true)
+		w.wait(time.Hour)
+		c.do("GET", "/users/current-user", "").refused(t, 401, "AUTH_TOKEN_EXPIRED")
+	})
+}
+
+func TestUnknownAndKnownNamesLookAlike(t *testing.T) {
+	w := newWorld(t)
+	var answers [2][]string
+	for i, login := range []string{"admin", "nobody"} {
+		for range auth.MaxFailures + 1 {
+			a := w.request("POST", base+"/sessions", `{"loginName":"`+login+`","password":"Invented-2"}`)
+			answers[i] = append(answers[i], a.body)
+		}
+	}
+	if strings.Join(answers[0], "\n") != strings.Join(answers[1], "\n") {
+		t.Errorf("the answers differ: %q", answers)
+	}
+	if !strings.Contains(answers[1][auth.MaxFailures], "AUTH_USER_LOCKED") {
+		t.Errorf("no lock after %d failures: %s", auth.MaxFailures, answers[1])
+	}
+	w.wait(auth.LockFor)
+	w.signIn("admin", password)
+}
+
+func setStatus(w *world, email, status string) {
+	w.t.Helper()
+	w.mustApply(biobank.Update, &biobank.UserDraft{
+		Doc:   biobank.UserDoc{EmailAddress: email},
+		Merge: func(doc *biobank.UserDoc) { doc.ActivityStatus = status },
+	})
+}
