@@ -26,7 +26,8 @@ import (
 // Imports write through BatchExecuteStatement: insert-if-absent at one write unit an item, 25 independent statements a
 // request, without a read and without a transaction. Building such a request from the SDK's types costs more than
 // everything else an import does, so its body is written here by hand; the SDK still signs, sends, retries and reads the
-// failures. writeStatements takes the place of its serializer, for this operation alone.
+// failures. A person's changes are the same statements in an ExecuteTransaction: so an item looks the same whichever way
+// it was written, and a function needs no more than dynamodb:PartiQLInsert to append to the audit table.
 
 // statements are the texts of the statements, quoted for JSON.
 type statements struct {
@@ -46,13 +47,13 @@ func newStatements(t Tables) statements {
 	return statements{
 		insertMark:      q(`INSERT INTO %s VALUE {'pk':?,'sk':'=','tgt':?,'num':?,'src':?}`, t.Records),
 		insertMarkInfo:  q(`INSERT INTO %s VALUE {'pk':?,'sk':'=','tgt':?,'num':?,'src':?,'inf':?}`, t.Records),
-		takeMark:        q(`UPDATE %s SET tgt=? SET num=? SET src=? SET inf=? WHERE pk=? AND sk='=' AND src=? AND tgt=?`, t.Records),
+		takeMark:        q(`UPDATE %s SET tgt=?, num=?, src=?, inf=? WHERE pk=? AND sk='=' AND src=? AND tgt=?`, t.Records),
 		dropMark:        q(`DELETE FROM %s WHERE pk=? AND sk='=' AND src=? AND tgt=?`, t.Records),
 		insertRecord:    q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?}`, t.Records),
 		insertRecordWhy: q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?,'why':?}`, t.Records),
-		updateRecord:    q(`UPDATE %s SET doc=? SET ver=? SET chg=? SET head=? WHERE pk=? AND sk=? AND ver=?`, t.Records),
+		updateRecord:    q(`UPDATE %s SET doc=?, ver=?, chg=?, head=? WHERE pk=? AND sk=? AND ver=?`, t.Records),
 		insertEntry:     q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'doc':?}`, t.Audit),
-		renewLease:      q(`UPDATE %s SET lease=? SET done=? SET bad=? WHERE pk=? AND sk=? AND fence=? AND halt=?`, t.Jobs),
+		renewLease:      q(`UPDATE %s SET lease=?, done=?, bad=? WHERE pk=? AND sk=? AND fence=? AND halt=?`, t.Jobs),
 	}
 }
 
@@ -65,7 +66,6 @@ func (s *Records) Write(ctx context.Context, opening bool, writes []biobank.Writ
 		pending[i] = i
 	}
 	buf := bodies.Get().(*[]byte)
-	defer bodies.Put(buf)
 	for try := 0; len(pending) > 0 || guarded; try++ {
 		if err := pause(ctx, try); err != nil {
 			return nil, err
@@ -117,7 +117,55 @@ func (s *Records) Write(ctx context.Context, opening bool, writes []biobank.Writ
 		}
 		pending = left
 	}
+	// Only now: after a failure the transport may still be reading the body.
+	bodies.Put(buf)
 	return results, nil
+}
+
+// Transact implements biobank.Store. A transaction that met another one, or was throttled, is tried again.
+func (s *Records) Transact(ctx context.Context, writes []biobank.Write) ([]biobank.Result, error) {
+	body := []byte(`{"TransactStatements":[`)
+	for i := range writes {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = s.text.append(body, &writes[i])
+	}
+	body = append(body, ']')
+	for try := 0; ; try++ {
+		if err := pause(ctx, try); err != nil {
+			return nil, err
+		}
+		request := &rawRequest{target: "ExecuteTransaction", body: body}
+		_, err := s.db.ExecuteTransaction(ctx, &dynamodb.ExecuteTransactionInput{TransactStatements: noTransaction}, request.option)
+		if err == nil {
+			return nil, nil
+		}
+		var cancelled *types.TransactionCanceledException
+		if !errors.As(err, &cancelled) {
+			return nil, err
+		}
+		if len(cancelled.CancellationReasons) != len(writes) {
+			return nil, fmt.Errorf("a transaction of %d writes was cancelled for %d reasons", len(writes), len(cancelled.CancellationReasons))
+		}
+		results := make([]biobank.Result, len(writes))
+		failed := false
+		for i, r := range cancelled.CancellationReasons {
+			switch code := aws.ToString(r.Code); {
+			case code == "" || code == "None" || retryable(code):
+				results[i] = biobank.Written
+			case code == "DuplicateItem":
+				failed, results[i] = true, biobank.Exists
+			case code == "ConditionalCheckFailed":
+				failed, results[i] = true, biobank.Conflict
+			default:
+				return nil, fmt.Errorf("write %d of %d: %s", i+1, len(writes), code)
+			}
+		}
+		if failed {
+			return results, biobank.ErrTransaction
+		}
+	}
 }
 
 func boolInt(b bool) int {
@@ -283,71 +331,74 @@ func appendQuoted[T string | []byte](b []byte, s T) []byte {
 
 // execute sends the statements of body and returns each one's code, "" for success.
 func (s *Records) execute(ctx context.Context, body []byte, n int) ([]string, error) {
-	exchange := &rawExchange{body: body}
-	_, err := s.db.BatchExecuteStatement(ctx, &dynamodb.BatchExecuteStatementInput{Statements: noStatements}, exchange.option)
+	var answer rawAnswer
+	request := &rawRequest{target: "BatchExecuteStatement", body: body}
+	_, err := s.db.BatchExecuteStatement(ctx, &dynamodb.BatchExecuteStatementInput{Statements: noStatements}, request.option, answer.option)
 	if err != nil {
 		return nil, err
 	}
-	codes := make([]string, n)
-	if !bytes.Contains(exchange.answer, []byte(`"Code"`)) {
-		return codes, nil
-	}
-	var answer struct {
+	var told struct {
 		Responses []struct {
 			Error *struct{ Code, Message string }
 		}
 	}
-	if err := json.Unmarshal(exchange.answer, &answer); err != nil {
+	if err := json.Unmarshal(answer.body, &told); err != nil {
 		return nil, fmt.Errorf("read the answer to a batch: %w", err)
 	}
-	if len(answer.Responses) != n {
-		return nil, fmt.Errorf("a batch of %d statements got %d answers", n, len(answer.Responses))
+	if len(told.Responses) != n {
+		return nil, fmt.Errorf("a batch of %d statements got %d answers", n, len(told.Responses))
 	}
-	for i, r := range answer.Responses {
+	codes := make([]string, n)
+	for i, r := range told.Responses {
 		if r.Error != nil {
 			codes[i] = r.Error.Code
-			if codes[i] == "ValidationError" || codes[i] == "ValidationException" {
-				codes[i] += ": " + r.Error.Message // names attributes, never values
+			if codes[i] == "" {
+				codes[i] = "failed without a code"
 			}
 		}
 	}
 	return codes, nil
 }
 
-// noStatements satisfies the SDK's check; the real ones are in the body.
-var noStatements = []types.BatchStatementRequest{{Statement: aws.String("-")}}
+// They satisfy the SDK's checks; the real statements are in the body.
+var (
+	noStatements  = []types.BatchStatementRequest{{Statement: aws.String("-")}}
+	noTransaction = []types.ParameterizedStatement{{Statement: aws.String("-")}}
+)
 
-// rawExchange sends a request body as it is and keeps the answer's.
-type rawExchange struct {
+// rawRequest sends a request body as it is, in place of the SDK's serializer.
+type rawRequest struct {
+	target string
 	body   []byte
-	answer []byte
 }
 
-func (x *rawExchange) option(o *dynamodb.Options) {
+func (x *rawRequest) option(o *dynamodb.Options) {
 	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
 		_, err := stack.Serialize.Swap("OperationSerializer", x)
-		if err != nil {
-			return err
-		}
-		_, err = stack.Deserialize.Swap("OperationDeserializer", &rawAnswer{x, o})
 		return err
 	})
 }
 
 // ID implements middleware.SerializeMiddleware.
-func (x *rawExchange) ID() string { return "OperationSerializer" }
+func (*rawRequest) ID() string { return "OperationSerializer" }
 
 // HandleSerialize implements middleware.SerializeMiddleware.
-func (x *rawExchange) HandleSerialize(ctx context.Context, in middleware.SerializeInput, next middleware.SerializeHandler) (middleware.SerializeOutput, middleware.Metadata, error) {
+func (x *rawRequest) HandleSerialize(ctx context.Context, in middleware.SerializeInput, next middleware.SerializeHandler) (middleware.SerializeOutput, middleware.Metadata, error) {
 	req, ok := in.Request.(*smithyhttp.Request)
 	if !ok {
 		return middleware.SerializeOutput{}, middleware.Metadata{}, fmt.Errorf("unexpected transport %T", in.Request)
 	}
+	body := x.body
+	if tx, ok := in.Parameters.(*dynamodb.ExecuteTransactionInput); ok {
+		// The SDK has made the token that lets it send a transaction again whose answer was lost.
+		body = append(body, `,"ClientRequestToken":`...)
+		body = append(appendQuoted(body, aws.ToString(tx.ClientRequestToken)), '}')
+	}
 	req.Method = http.MethodPost
 	req.URL.Path = "/"
 	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
-	req.Header.Set("X-Amz-Target", "DynamoDB_20120810.BatchExecuteStatement")
-	req, err := req.SetStream(bytes.NewReader(x.body))
+	req.Header.Set("X-Amz-Target", "DynamoDB_20120810."+x.target)
+	req, err := req.SetStream(bytes.NewReader(body))
 	if err != nil {
 		return middleware.SerializeOutput{}, middleware.Metadata{}, err
 	}
@@ -355,10 +406,15 @@ func (x *rawExchange) HandleSerialize(ctx context.Context, in middleware.Seriali
 	return next.HandleSerialize(ctx, in)
 }
 
-// rawAnswer keeps the body of a good answer, and has the SDK's kind of failure for the others.
-type rawAnswer struct {
-	x *rawExchange
-	o *dynamodb.Options
+// rawAnswer keeps the body of a good answer, in place of the SDK's deserializer, and has the SDK's kind of failure for the
+// others.
+type rawAnswer struct{ body []byte }
+
+func (a *rawAnswer) option(o *dynamodb.Options) {
+	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+		_, err := stack.Deserialize.Swap("OperationDeserializer", a)
+		return err
+	})
 }
 
 // ID implements middleware.DeserializeMiddleware.
@@ -381,7 +437,7 @@ func (a *rawAnswer) HandleDeserialize(ctx context.Context, in middleware.Deseria
 	if resp.StatusCode != http.StatusOK {
 		return out, meta, &smithyhttp.ResponseError{Response: resp, Err: serviceFault(resp, body)}
 	}
-	a.x.answer = body
+	a.body = body
 	out.Result = &dynamodb.BatchExecuteStatementOutput{}
 	return out, meta, nil
 }

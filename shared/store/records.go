@@ -7,7 +7,6 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -180,15 +179,16 @@ func (s *Records) List(ctx context.Context, part, prefix, after string, limit in
 	}
 	switch {
 	case after != "" && after >= prefix:
-		in.ExclusiveStartKey = keyOf(part, after)
-		fallthrough
+		// The lowest text above after, and the highest with the prefix: sort keys hold nothing above '~'.
+		in.KeyConditionExpression = aws.String("pk = :p AND sk BETWEEN :lo AND :hi")
+		in.ExpressionAttributeValues[":lo"] = str(after + "\x00")
+		in.ExpressionAttributeValues[":hi"] = str(prefix + "~")
+		if after > prefix+"~" {
+			return nil, nil
+		}
 	case prefix != "":
 		in.KeyConditionExpression = aws.String("pk = :p AND begins_with(sk, :s)")
 		in.ExpressionAttributeValues[":s"] = str(prefix)
-	}
-	if prefix == "" && after != "" {
-		in.KeyConditionExpression = aws.String("pk = :p")
-		delete(in.ExpressionAttributeValues, ":s")
 	}
 	var out []*biobank.Record
 	for {
@@ -283,113 +283,6 @@ func pause(ctx context.Context, n int) error {
 	case <-t.C:
 		return nil
 	}
-}
-
-// Transact implements biobank.Store.
-func (s *Records) Transact(ctx context.Context, writes []biobank.Write) ([]biobank.Result, error) {
-	items := make([]types.TransactWriteItem, len(writes))
-	for i := range writes {
-		items[i] = s.transactItem(&writes[i])
-	}
-	for try := 0; ; try++ {
-		if err := pause(ctx, try); err != nil {
-			return nil, err
-		}
-		_, err := s.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: items})
-		if err == nil {
-			return nil, nil
-		}
-		var cancelled *types.TransactionCanceledException
-		if !errors.As(err, &cancelled) {
-			return nil, err
-		}
-		results := make([]biobank.Result, len(writes))
-		failed, again := false, false
-		for i, r := range cancelled.CancellationReasons {
-			results[i] = biobank.Written
-			switch aws.ToString(r.Code) {
-			case "", "None":
-			case "ConditionalCheckFailed":
-				failed = true
-				results[i] = biobank.Conflict
-				if k := writes[i].Kind; k == biobank.InsertMark || k == biobank.InsertRecord || k == biobank.InsertEntry {
-					results[i] = biobank.Exists
-				}
-			case "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded":
-				again = true
-			default:
-				return nil, err
-			}
-		}
-		if failed {
-			return results, biobank.ErrTransaction
-		}
-		if !again {
-			return nil, err
-		}
-	}
-}
-
-func (s *Records) transactItem(w *biobank.Write) types.TransactWriteItem {
-	fresh := aws.String("attribute_not_exists(pk)")
-	switch w.Kind {
-	case biobank.InsertMark:
-		return types.TransactWriteItem{Put: &types.Put{TableName: &s.tables.Records, Item: markItem(&w.Mark), ConditionExpression: fresh}}
-	case biobank.TakeMark:
-		return types.TransactWriteItem{Put: &types.Put{
-			TableName: &s.tables.Records, Item: markItem(&w.Mark),
-			ConditionExpression:       aws.String("src = :src AND tgt = :tgt"),
-			ExpressionAttributeValues: map[string]types.AttributeValue{":src": str(w.WasSource), ":tgt": str(w.WasTo.String())},
-		}}
-	case biobank.DropMark:
-		return types.TransactWriteItem{Delete: &types.Delete{
-			TableName: &s.tables.Records, Key: keyOf(w.Mark.Name, markSort),
-			ConditionExpression:       aws.String("src = :src AND tgt = :tgt"),
-			ExpressionAttributeValues: map[string]types.AttributeValue{":src": str(w.WasSource), ":tgt": str(w.WasTo.String())},
-		}}
-	case biobank.InsertRecord:
-		return types.TransactWriteItem{Put: &types.Put{TableName: &s.tables.Records, Item: recordItem(w.Record), ConditionExpression: fresh}}
-	case biobank.UpdateRecord:
-		return types.TransactWriteItem{Put: &types.Put{
-			TableName: &s.tables.Records, Item: recordItem(w.Record),
-			ConditionExpression:       aws.String("ver = :was"),
-			ExpressionAttributeValues: map[string]types.AttributeValue{":was": num(w.Record.Version - 1)},
-		}}
-	default:
-		key := w.Entry.AuditKey()
-		return types.TransactWriteItem{Put: &types.Put{
-			TableName:           &s.tables.Audit,
-			Item:                map[string]types.AttributeValue{"pk": str(key.Part), "sk": str(key.Sort), "doc": str(entryDoc(w.Entry))},
-			ConditionExpression: fresh,
-		}}
-	}
-}
-
-func markItem(m *biobank.Mark) map[string]types.AttributeValue {
-	item := map[string]types.AttributeValue{
-		"pk": str(m.Name), "sk": str(markSort), "tgt": str(m.To.String()), "num": num(m.ID), "src": str(m.Source),
-	}
-	if m.Info != "" {
-		item["inf"] = str(m.Info)
-	}
-	return item
-}
-
-func recordItem(r *biobank.Record) map[string]types.AttributeValue {
-	item := map[string]types.AttributeValue{
-		"pk": str(r.Key.Part), "sk": str(r.Key.Sort), "kind": str(string(r.Type)), "num": num(r.ID), "ver": num(r.Version),
-		"src": str(r.Source), "usr": num(r.CreatedBy), "made": num(r.CreatedAt), "doc": str(string(r.Doc)),
-	}
-	if r.Reason != "" {
-		item["why"] = str(r.Reason)
-	}
-	if r.Head != "" {
-		item["head"] = str(r.Head)
-	}
-	if len(r.Changes) > 0 {
-		item["chg"] = str(strings.Join(r.Changes, " "))
-	}
-	return item
 }
 
 func entryDoc(e *biobank.Entry) string {
