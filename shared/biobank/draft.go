@@ -167,3 +167,35 @@ func (*RegistrationDraft) recordType() Type { return Registration }
 func (*VisitDraft) recordType() Type        { return Visit }
 func (*SpecimenDraft) recordType() Type     { return Specimen }
 func (*MasterDraft) recordType() Type       { return Specimen }
+
+// CountedBelow names what a draft's generated name is counted under, where the draft gives no name itself: the parent's
+// name as sent. It is "" for a draft with a name of its own.
+func CountedBelow(d Draft) string {
+	switch d := d.(type) {
+	case *SpecimenDraft:
+		return d.countedBelow()
+	case *VisitDraft:
+		if d.Doc.Name == "" {
+			return d.Protocol.ShortTitle + "\x00" + d.PPID
+		}
+	case *MasterDraft:
+		if d.Specimen.Doc.Label == "" && d.Specimen.ParentLabel != "" {
+			return d.Specimen.ParentLabel
+		}
+		if d.Specimen.Doc.Label == "" || d.Visit.Doc.Name == "" {
+			p := &d.Registration.Doc
+			return d.Registration.Protocol.ShortTitle + "\x00" + p.PPID + "\x00" + p.Participant.EMPI + "\x00" + p.Participant.UID
+		}
+	}
+	return ""
+}
+
+func (d *SpecimenDraft) countedBelow() string {
+	switch {
+	case d.Doc.Label != "":
+		return ""
+	case d.ParentLabel != "":
+		return d.ParentLabel
+	}
+	return d.VisitName
+}

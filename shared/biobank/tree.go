@@ -53,7 +53,8 @@ func (b *Batch) pay(c *Change, source string, parent *Record, d *debt) error {
 }
 
 // Settle changes the parents of the specimens that the batch created, once each: lowered by the children that mine says
-// are the batch's own, known by their source. The change carries the given source, so that a repeat changes nothing.
+// are the batch's own, known by their source. The change carries the given source with the sum so far, so that a repeat
+// changes nothing, and a chunk that goes on later takes off only what came since.
 func (b *Batch) Settle(ctx context.Context, source string, mine func(source string) bool) error {
 	parents := make([]Key, 0, len(b.debts))
 	for k := range b.debts {
@@ -116,7 +117,7 @@ func (b *Batch) owe(ctx context.Context, key Key, source string, mine func(strin
 	if err != nil {
 		return err
 	}
-	if parent == nil || parent.Done(source) {
+	if parent == nil {
 		return nil
 	}
 	children, err := b.children(ctx, key)
@@ -136,6 +137,20 @@ func (b *Batch) owe(ctx context.Context, key Key, source string, mine func(strin
 			d.quantity += *doc.InitialQty
 		}
 	}
+	total := d.quantity
+	for _, change := range parent.Changes {
+		if paid, ok := strings.CutPrefix(change, source+"="); ok {
+			n, err := strconv.ParseInt(paid, 10, 64)
+			if err != nil {
+				return fmt.Errorf("source of a settled parent: %w", err)
+			}
+			d.quantity = total - Quantity(n)
+			if d.quantity == 0 {
+				return nil
+			}
+		}
+	}
+	source += "=" + strconv.FormatInt(int64(total), 10)
 	return b.pay(&Change{Source: source}, source, parent, &d)
 }
 

@@ -432,6 +432,9 @@ type identityKey struct {
 	record   string // the numbered record of which the captions are members, if any
 	scoped   bool   // within the protocol
 	primary  bool   // only where the row is about a participant: its lineage is blank or New
+	// unnamed is the column of the row's own name: the key counts only where that is blank, so that the rows whose names
+	// are counted under one parent stay together.
+	unnamed string
 }
 
 type boundKey struct {
@@ -440,6 +443,7 @@ type boundKey struct {
 	own     bool
 	scoped  bool
 	primary bool
+	unnamed int // the cell that must be blank, -1: none
 }
 
 // Identity is what a row is about, as hashes: equal names give equal hashes, in every file and process, so hashes of the
@@ -460,6 +464,9 @@ keys:
 	for i := range b.keys {
 		k := &b.keys[i]
 		if k.primary && !primary {
+			continue
+		}
+		if _, s := cellAt(cells, k.unnamed); s == given {
 			continue
 		}
 		h := k.seed
@@ -496,7 +503,10 @@ func (b *Binding) hashProtocol(h uint64, cells [][]byte) uint64 {
 func (s *Schema) bindKeys(h *header, lineage *int) []boundKey {
 	var keys []boundKey
 	add := func(k identityKey, prefix string) {
-		b := boundKey{seed: hashTag(k.tag), own: k.own, scoped: k.scoped, primary: k.primary}
+		b := boundKey{seed: hashTag(k.tag), own: k.own, scoped: k.scoped, primary: k.primary, unnamed: -1}
+		if k.unnamed != "" {
+			b.unnamed = h.find(k.unnamed)
+		}
 		for _, caption := range k.captions {
 			cell := h.find(prefix + caption)
 			if cell < 0 {
@@ -510,6 +520,9 @@ func (s *Schema) bindKeys(h *header, lineage *int) []boundKey {
 		keys = append(keys, b)
 	}
 	for _, k := range s.keys {
+		if !k.own && !slices.ContainsFunc(s.keys, func(o identityKey) bool { return o.own && o.tag == k.tag }) {
+			continue // no row of this type makes what the column names
+		}
 		if k.primary {
 			*lineage = h.find(captionLineage)
 		}

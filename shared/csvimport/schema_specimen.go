@@ -77,7 +77,7 @@ func specimenSchema() *Schema {
 		keys: append([]identityKey{
 			{tag: "specimen", own: true, captions: []string{captionIdentifier}},
 			{tag: "specimen.additionalLabel", own: true, captions: []string{"Additional Label"}},
-			{tag: "visit.name", captions: []string{"Visit Name"}},
+			{tag: "specimen.counted", own: true, captions: []string{"Visit Name"}, unnamed: "Specimen Label"},
 		}, specimenKeys()...),
 		binder: func(h *header, o Options) func(*input) biobank.Draft {
 			part := bindPart(h, fields)
@@ -107,5 +107,6 @@ func specimenKeys() []identityKey {
 		{tag: "specimen.label", own: true, captions: []string{"Specimen Label"}},
 		{tag: "specimen.barcode", own: true, captions: []string{"Barcode"}},
 		{tag: "specimen.label", captions: []string{"Parent Specimen Label"}},
+		{tag: "specimen.counted", own: true, captions: []string{"Parent Specimen Label"}, unnamed: "Specimen Label"},
 	}
 }

@@ -39,6 +39,7 @@ func visitSchema() *Schema {
 			{tag: "visit", own: true, captions: []string{captionIdentifier}},
 			{tag: "visit.name", own: true, captions: []string{"Name"}},
 			{tag: "cpr.ppid", captions: []string{captionPPID}, scoped: true},
+			{tag: "visit.counted", own: true, captions: []string{captionPPID}, scoped: true, unnamed: "Name"},
 		},
 		binder: func(h *header, o Options) func(*input) biobank.Draft {
 			part := bindPart(h, fields)

@@ -61,8 +61,10 @@ type Job struct {
 	// Report and FailedReport are keys in the results bucket, empty until they are whole.
 	Report, FailedReport string
 
-	Stop   bool `json:"-"` // asked to stop
-	Chunks int  // 0 until planned
+	Stop bool `json:"-"` // asked to stop
+	// Plan is the fence under which the plan was made; it is in the names of its objects.
+	Plan   int64
+	Chunks int // 0 until planned
 
 	// The lease on planning and finishing. Attempts counts the times it was taken since the last progress.
 	Fence    int64     `json:"-"`

@@ -1,0 +1,526 @@
+package csvimport
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"aliquot/shared/biobank"
+	"aliquot/shared/csvfile"
+	"aliquot/shared/fault"
+	"aliquot/shared/jobs"
+)
+
+// window is how many rows are looked up together.
+const window = 4 * biobank.MaxBatch
+
+// errOutOfTime means that the function's time is nearly over.
+var errOutOfTime = errors.New("out of time")
+
+// chunk imports the rows of a chunk.
+func (im *Importer) chunk(ctx context.Context, id int64, n int) error {
+	c, err := im.Jobs.LeaseChunk(ctx, id, n, im.Now(), im.Config.Lease)
+	switch {
+	case errors.Is(err, jobs.ErrEnded):
+		return im.finishIfLast(ctx, id, n)
+	case errors.Is(err, jobs.ErrLeased):
+		return im.wait(c.LeasedTo)
+	case err != nil:
+		return err
+	}
+	// Read after the lease was taken: whoever asks the job to stop flags it first and then the leased chunks.
+	j, err := im.Jobs.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	if j == nil || j.Status.Final() {
+		return nil
+	}
+	w := &worker{im: im, job: j, chunk: c, done: map[int64]bool{}}
+	if !j.Stop && !c.Stop {
+		err = w.run(ctx)
+	}
+	again := false
+	switch {
+	case errors.Is(err, jobs.ErrLeaseLost):
+		im.Log.WarnContext(ctx, "lease lost", "job", id, "chunk", n, "fence", c.Fence)
+		return nil
+	case errors.Is(err, errOutOfTime):
+		again = true
+	case err != nil && !errors.Is(err, jobs.ErrStopped):
+		return fmt.Errorf("job %d chunk %d: %w", id, n, err)
+	}
+	if err := w.save(ctx, again); err != nil {
+		return leaseGone(err)
+	}
+	if again {
+		im.Log.InfoContext(ctx, "chunk goes on later", "job", id, "chunk", n, "rows", c.Done)
+		return im.send(ctx, Message{Job: id, Step: stepChunk, Chunk: n}, 0)
+	}
+	return im.finishIfLast(ctx, id, n)
+}
+
+// worker does the rows of one chunk.
+type worker struct {
+	im    *Importer
+	job   *jobs.Job
+	chunk *jobs.Chunk
+
+	head    head
+	span    span
+	schema  *Schema
+	header  *csvfile.Header
+	binding *Binding
+	batch   *biobank.Batch
+	actor   error // why the owner may not import, nil when he may
+	stopAt  time.Time
+
+	done map[int64]bool // rows finished in earlier turns
+	kin  map[string]int64
+
+	slots   []slot
+	cells   [][]byte
+	changes []biobank.Change
+	at      []int // the slot of each change
+
+	lines []placed
+	text  []byte
+	count struct{ done, failed int64 }
+}
+
+// placed is a finished row's line within worker.text.
+type placed struct {
+	row      int64
+	from, to int
+}
+
+// slot is a row on its way.
+type slot struct {
+	row   int64
+	kin   int64
+	echo  []byte
+	raw   []byte
+	draft biobank.Draft
+	why   string
+	err   error
+}
+
+// run imports the rows that no earlier turn has finished. Whatever it returns, the lines of finished rows are kept.
+func (w *worker) run(ctx context.Context) error {
+	if err := w.prepare(ctx); err != nil {
+		return err
+	}
+	if w.chunk.Attempts > w.im.Config.MaxAttempts {
+		return w.giveUp(ctx)
+	}
+	if w.span.Linked {
+		return w.linked(ctx)
+	}
+	return w.stream(ctx)
+}
+
+// prepare reads the plan and what earlier turns have done, and sets up the batch.
+func (w *worker) prepare(ctx context.Context) error {
+	im, id := w.im, w.job.ID
+	if err := im.readHead(ctx, w.job, &w.head); err != nil {
+		return err
+	}
+	if w.chunk.N >= len(w.head.Index) {
+		return fmt.Errorf("the plan has %d chunks", len(w.head.Index))
+	}
+	from := int64(0)
+	if w.chunk.N > 0 {
+		from = w.head.Index[w.chunk.N-1]
+	}
+	doc, err := im.get(ctx, im.Config.Results, rowsKey(id, w.job.Plan), from, w.head.Index[w.chunk.N])
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(doc, &w.span); err != nil {
+		return fmt.Errorf("read plan of chunk: %w", err)
+	}
+	w.schema = SchemaFor(w.job.ObjectType)
+	o, err := options(w.job)
+	if err != nil {
+		return err
+	}
+	w.header = &csvfile.Header{Captions: w.head.Captions}
+	if w.binding, err = w.schema.Bind(w.head.Captions, o); err != nil {
+		return err
+	}
+	for _, key := range w.chunk.Parts {
+		if err := w.readPart(ctx, key); err != nil {
+			return err
+		}
+	}
+	actor, err := im.actor(ctx, w.job)
+	if fault.All(err) != nil {
+		w.actor = err
+	} else if err != nil {
+		return err
+	}
+	progress := func() (int64, int64) { return w.chunk.Done + w.count.done, w.chunk.Failed + w.count.failed }
+	w.batch = im.Under(w.chunk, im.until, progress).Import(actor, w.job.CreatedAt, o.Location, w.chunk.Fence > 1)
+	w.kin = map[string]int64{}
+	if deadline, ok := ctx.Deadline(); ok {
+		left := deadline.Sub(im.Now())
+		w.stopAt = deadline.Add(-min(20*time.Second, left/5))
+	}
+	return nil
+}
+
+// readHead reads what every chunk needs of a job's plan.
+func (im *Importer) readHead(ctx context.Context, j *jobs.Job, h *head) error {
+	doc, err := im.get(ctx, im.Config.Results, planKey(j.ID, j.Plan), 0, -1)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(doc, h); err != nil {
+		return fmt.Errorf("read plan: %w", err)
+	}
+	return nil
+}
+
+// readPart notes the rows that an earlier turn has finished.
+func (w *worker) readPart(ctx context.Context, key string) error {
+	in, err := w.im.Files.Open(ctx, w.im.Config.Results, key, "", 0, -1)
+	if err != nil {
+		return fmt.Errorf("open report part: %w", err)
+	}
+	defer in.Close()
+	r := bufio.NewReader(in)
+	var l line
+	for {
+		err := readLine(r, &l)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read report part: %w", err)
+		}
+		w.done[l.row] = true
+	}
+}
+
+// get reads a small object.
+func (im *Importer) get(ctx context.Context, bucket, key string, from, to int64) ([]byte, error) {
+	in, err := im.Files.Open(ctx, bucket, key, "", from, to)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", key, err)
+	}
+	defer in.Close()
+	b, err := io.ReadAll(in)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", key, err)
+	}
+	return b, nil
+}
+
+// each reads the rows of the chunk that are still to be done. The record is valid until the function returns.
+func (w *worker) each(ctx context.Context, do func(row int64, rec *csvfile.Record) error) error {
+	if w.span.Lane != nil {
+		return w.eachOfLane(ctx, do)
+	}
+	skip := w.span.Skip
+	n := int64(-1)
+	return w.records(ctx, csvfile.Position{Offset: w.span.Offset, Line: w.span.Line}, w.span.End, func(rec *csvfile.Record) error {
+		n++
+		if len(skip) > 0 && int64(skip[0]) == n {
+			skip = skip[1:]
+			return nil
+		}
+		if row := w.span.First + n; !w.done[row] {
+			return do(row, rec)
+		}
+		return nil
+	})
+}
+
+// lanePull is the largest gap between rows of a lane that is read over rather than asked for anew.
+const lanePull = 256 << 10
+
+func (w *worker) eachOfLane(ctx context.Context, do func(int64, *csvfile.Record) error) error {
+	lane := w.span.Lane
+	for len(lane) > 0 {
+		n := 1
+		for n < len(lane) && lane[n].Offset-lane[n-1].End < lanePull {
+			n++
+		}
+		run := lane[:n]
+		lane = lane[n:]
+		start := csvfile.Position{Offset: run[0].Offset, Line: run[0].Line}
+		err := w.records(ctx, start, run[n-1].End, func(rec *csvfile.Record) error {
+			if len(run) == 0 || rec.Offset != run[0].Offset {
+				return nil
+			}
+			row := run[0].Row
+			run = run[1:]
+			if w.done[row] {
+				return nil
+			}
+			return do(row, rec)
+		})
+		if err != nil {
+			return err
+		}
+		if len(run) > 0 {
+			return fmt.Errorf("row %d is not where the plan saw it", run[0].Row)
+		}
+	}
+	return nil
+}
+
+// records reads the rows between two places of the file.
+func (w *worker) records(ctx context.Context, start csvfile.Position, end int64, do func(*csvfile.Record) error) error {
+	in, err := w.im.Files.Open(ctx, w.head.Bucket, w.head.Key, w.head.Version, start.Offset, end)
+	if err != nil {
+		return fmt.Errorf("open the file: %w", err)
+	}
+	defer in.Close()
+	r := csvfile.NewReader(in, w.head.Comma, start)
+	for {
+		rec, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if rec.Blank() && rec.Err == nil {
+			continue
+		}
+		if err := do(rec); err != nil {
+			return err
+		}
+	}
+}
+
+// stream imports rows that do not depend on each other, as they come.
+func (w *worker) stream(ctx context.Context) error {
+	w.slots = make([]slot, window)
+	n := 0
+	err := w.each(ctx, func(row int64, rec *csvfile.Record) error {
+		w.parse(&w.slots[n], row, rec)
+		if n++; n < window {
+			return nil
+		}
+		n = 0
+		return w.apply(ctx, w.slots)
+	})
+	if err != nil {
+		return err
+	}
+	return w.apply(ctx, w.slots[:n])
+}
+
+// linked imports rows of which some depend on others, in waves.
+func (w *worker) linked(ctx context.Context) error {
+	var own, refs [][]uint64
+	err := w.each(ctx, func(row int64, rec *csvfile.Record) error {
+		w.slots = append(w.slots, slot{})
+		s := &w.slots[len(w.slots)-1]
+		w.parse(s, row, rec)
+		var ids Identity
+		if s.err == nil {
+			w.binding.Identity(w.cells, &ids)
+		}
+		own, refs = append(own, ids.Own), append(refs, ids.Refs)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	turn := make([]slot, 0, window)
+	for _, wave := range order(own, refs) {
+		for from := 0; from < len(wave); from += window {
+			turn = turn[:0]
+			for _, i := range wave[from:min(len(wave), from+window)] {
+				turn = append(turn, w.slots[i])
+			}
+			if err := w.apply(ctx, turn); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// parse makes a row's draft and the beginning of its line.
+func (w *worker) parse(s *slot, row int64, rec *csvfile.Record) {
+	s.row, s.kin, s.draft, s.why, s.err = row, 0, nil, "", nil
+	s.echo = appendEcho(s.echo[:0], w.head.Comma, len(w.head.Captions), rec)
+	s.raw = append(s.raw[:0], rec.Raw...)
+	bad := rec.Err
+	if bad == nil {
+		bad = w.header.Check(rec)
+	}
+	if bad != nil {
+		s.err = fault.New(codeParse, "%s", bad.Error()).Wrap(bad)
+		return
+	}
+	w.cells = clean(w.cells, rec.Fields)
+	if s.draft, s.err = w.draft(w.cells); s.err != nil {
+		return
+	}
+	s.why = w.binding.Reason(w.cells)
+	if parent := biobank.CountedBelow(s.draft); parent != "" {
+		s.kin = w.kin[parent]
+		w.kin[parent]++
+	}
+}
+
+// draft reads a row's cells; a row that makes a column's code panic fails alone.
+func (w *worker) draft(cells [][]byte) (d biobank.Draft, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.New("COMMON_SERVER_ERROR", "The row could not be read because of a fault in the program; the other rows are not affected.").
+				Wrap(fmt.Errorf("panic: %T", p))
+		}
+	}()
+	return w.binding.Draft(cells)
+}
+
+// apply has the registry do the rows, and writes their lines. An error leaves the rows unfinished.
+func (w *worker) apply(ctx context.Context, slots []slot) error {
+	if len(slots) == 0 {
+		return nil
+	}
+	if !w.stopAt.IsZero() && w.im.Now().After(w.stopAt) {
+		return errOutOfTime
+	}
+	w.changes, w.at = w.changes[:0], w.at[:0]
+	prefix := strconv.FormatInt(w.job.ID, 10) + "#"
+	for i := range slots {
+		s := &slots[i]
+		if s.err == nil {
+			s.err = w.actor
+		}
+		if s.err != nil {
+			continue
+		}
+		source := prefix + strconv.FormatInt(s.row, 10)
+		w.changes = append(w.changes, biobank.Change{
+			Op: biobank.Op(w.job.ImportType), Draft: s.draft, Source: source, ID: source, Reason: s.why,
+			Reserved: w.head.Reserved, Row: s.row, Kin: s.kin, Shared: w.span.Linked,
+		})
+		w.at = append(w.at, i)
+	}
+	outcomes, err := w.batch.Apply(ctx, w.changes)
+	n := 0
+	for i := range slots {
+		s := &slots[i]
+		var o biobank.Outcome
+		if n < len(w.at) && w.at[n] == i {
+			if n >= len(outcomes) {
+				break // not done: the batch was cut short
+			}
+			o = outcomes[n]
+			n++
+		} else {
+			o.Err = s.err
+		}
+		w.finish(s, &o)
+	}
+	return err
+}
+
+// finish writes the line of a row with an outcome.
+func (w *worker) finish(s *slot, o *biobank.Outcome) {
+	message := ""
+	var values [4]string
+	if o.Err != nil {
+		message = fault.Row(o.Err)
+	} else if o.Record != nil {
+		values[0] = strconv.FormatInt(o.Record.ID, 10)
+		next := values[1:1]
+		for _, caption := range w.schema.Generated()[1:] {
+			switch caption {
+			case "OS_PPID":
+				next = append(next, o.PPID)
+			case "OS_VISIT_NAME":
+				next = append(next, o.VisitName)
+			default:
+				next = append(next, o.Label)
+			}
+		}
+	}
+	s.echo = appendOutcome(s.echo, w.head.Comma, message, w.schema.Generated(), values)
+	from := len(w.text)
+	w.text = appendLine(w.text, &line{row: s.row, failed: o.Err != nil, text: s.echo, raw: s.raw})
+	w.lines = append(w.lines, placed{s.row, from, len(w.text)})
+	w.count.done++
+	if o.Err != nil {
+		w.count.failed++
+	}
+}
+
+// giveUp fails the rows of a chunk that was tried too often: the file's other chunks are not held up.
+func (w *worker) giveUp(ctx context.Context) error {
+	w.im.Log.ErrorContext(ctx, "chunk given up", "job", w.job.ID, "chunk", w.chunk.N, "attempts", w.chunk.Attempts)
+	reason := fault.New("IMPORT_JOB_FAIL", "Processing of this part of the file broke off %d times, so it is not known whether the row was saved. Drop it again.", w.im.Config.MaxAttempts)
+	return w.each(ctx, func(row int64, rec *csvfile.Record) error {
+		var s slot
+		s.row = row
+		s.echo = appendEcho(nil, w.head.Comma, len(w.head.Captions), rec)
+		s.raw = bytes.Clone(rec.Raw)
+		w.finish(&s, &biobank.Outcome{Err: reason})
+		return nil
+	})
+}
+
+// save stores what was finished: parents lowered by their children, the part of the report, and last how far the chunk is.
+func (w *worker) save(ctx context.Context, open bool) error {
+	if w.batch != nil {
+		source := fmt.Sprintf("%d#c%d", w.job.ID, w.chunk.N)
+		if err := w.batch.Settle(ctx, source, w.mine); err != nil && !errors.Is(err, jobs.ErrStopped) {
+			return err
+		}
+	}
+	if len(w.lines) > 0 {
+		slices.SortFunc(w.lines, func(a, b placed) int { return int(a.row - b.row) })
+		part := make([]byte, 0, len(w.text))
+		for _, l := range w.lines {
+			part = append(part, w.text[l.from:l.to]...)
+		}
+		key := partKey(w.job.ID, w.chunk.N, w.chunk.Fence, w.lines[0].row)
+		if err := w.im.Files.Put(ctx, w.im.Config.Results, key, part); err != nil {
+			return fmt.Errorf("store report part: %w", err)
+		}
+		w.chunk.Parts = append(w.chunk.Parts, key)
+	}
+	w.chunk.Open = open
+	w.chunk.Done += w.count.done
+	w.chunk.Failed += w.count.failed
+	w.chunk.Next = w.chunk.Done
+	return w.im.Jobs.SaveChunk(ctx, w.chunk)
+}
+
+// mine tells whether a source is a row of this chunk.
+func (w *worker) mine(source string) bool {
+	job, rest, ok := strings.Cut(source, "#")
+	if !ok || job != strconv.FormatInt(w.job.ID, 10) {
+		return false
+	}
+	row, err := strconv.ParseInt(rest, 10, 64)
+	if err != nil {
+		return false
+	}
+	if w.span.Lane != nil {
+		_, found := slices.BinarySearchFunc(w.span.Lane, row, func(l laneRow, row int64) int { return int(l.Row - row) })
+		return found
+	}
+	n := row - w.span.First
+	if n < 0 || n >= w.span.Rows {
+		return false
+	}
+	_, skipped := slices.BinarySearch(w.span.Skip, uint32(n))
+	return !skipped
+}

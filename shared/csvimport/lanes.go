@@ -1,0 +1,189 @@
+package csvimport
+
+import (
+	"slices"
+	"sort"
+)
+
+// rowKey is a hash of something that a row is about, with the row: 12 bytes, since a plan holds one or two for every row
+// of the file.
+type rowKey struct {
+	hi, lo uint32
+	row    uint32 // the top bit tells that the row creates or changes the thing
+}
+
+const ownBit = 1 << 31
+
+func newRowKey(hash uint64, row uint32, own bool) rowKey {
+	if own {
+		row |= ownBit
+	}
+	return rowKey{uint32(hash >> 32), uint32(hash), row}
+}
+
+func (k rowKey) at() uint32 { return k.row &^ ownBit }
+
+func (k rowKey) hash() uint64 { return uint64(k.hi)<<32 | uint64(k.lo) }
+
+// link finds the rows that belong together: those that share a thing that at least one of them creates or changes. Where
+// they lie in different chunks they go into a lane: one chunk, so one worker, for all of them, with everything that they
+// in turn belong to.
+func (s *scan) link() {
+	slices.SortFunc(s.keys, func(a, b rowKey) int {
+		switch ah, bh := a.hash(), b.hash(); {
+		case ah < bh:
+			return -1
+		case ah > bh:
+			return 1
+		}
+		return int(int64(a.at()) - int64(b.at()))
+	})
+	var sets *sets
+	for from := 0; from < len(s.keys); {
+		to, owned := from, false
+		for ; to < len(s.keys) && s.keys[to].hash() == s.keys[from].hash(); to++ {
+			owned = owned || s.keys[to].row&ownBit != 0
+		}
+		if owned && to-from > 1 && s.keys[to-1].at() != s.keys[from].at() {
+			if sets == nil {
+				sets = newSets(int(s.head.Rows))
+			}
+			for i := from + 1; i < to; i++ {
+				sets.join(s.keys[from].at(), s.keys[i].at())
+			}
+		}
+		from = to
+	}
+	s.keys = nil
+	if sets == nil {
+		return
+	}
+	s.split(sets)
+}
+
+// split marks the chunks whose rows depend on one another, and makes lanes of the sets that span chunks.
+func (s *scan) split(sets *sets) {
+	chunkOf := func(row uint32) int {
+		return sort.Search(len(s.spans), func(i int) bool { return s.spans[i].First-1 > int64(row) }) - 1
+	}
+	rows := uint32(s.head.Rows)
+	spanning := make([]uint64, (rows+63)/64) // a bit for each set, at its root
+	at := 0
+	for row := range rows {
+		for at+1 < len(s.spans) && int64(row) >= s.spans[at+1].First-1 {
+			at++
+		}
+		root := sets.find(row)
+		if root == row {
+			continue
+		}
+		if chunkOf(root) == at {
+			s.spans[at].Linked = true
+		} else {
+			spanning[root/64] |= 1 << (root % 64)
+		}
+	}
+	lanes := map[uint32][]uint32{}
+	var roots []uint32
+	for row := range rows {
+		root := sets.find(row)
+		if spanning[root/64]&(1<<(root%64)) == 0 {
+			continue
+		}
+		if lanes[root] == nil {
+			roots = append(roots, root)
+		}
+		lanes[root] = append(lanes[root], row)
+		s.lane = append(s.lane, row)
+	}
+	// Whole lanes fill chunks, in the order of their first rows, so that a chunk reads neighbouring parts of the file.
+	var chunk []uint32
+	for _, root := range roots {
+		if len(chunk) > 0 && len(chunk)+len(lanes[root]) > s.im.Config.ChunkRows {
+			s.lanes = append(s.lanes, chunk)
+			chunk = nil
+		}
+		chunk = append(chunk, lanes[root]...)
+	}
+	if len(chunk) > 0 {
+		s.lanes = append(s.lanes, chunk)
+	}
+}
+
+// sets are disjoint sets of rows; a set's root is its lowest row.
+type sets struct{ up []uint32 }
+
+func newSets(n int) *sets {
+	s := &sets{up: make([]uint32, n)}
+	for i := range s.up {
+		s.up[i] = uint32(i)
+	}
+	return s
+}
+
+func (s *sets) find(row uint32) uint32 {
+	for s.up[row] != row {
+		s.up[row] = s.up[s.up[row]]
+		row = s.up[row]
+	}
+	return row
+}
+
+func (s *sets) join(a, b uint32) {
+	a, b = s.find(a), s.find(b)
+	if a < b {
+		s.up[b] = a
+	} else {
+		s.up[a] = b
+	}
+}
+
+// order is the order in which a chunk's rows are done: waves of rows that do not depend on each other. A row comes in a
+// later wave than the earlier rows that share with it something that either creates or changes, and than the rows, wherever
+// they stand, that create what it names.
+//
+// own and refs are each row's hashes; the result holds the rows' indices.
+func order(own, refs [][]uint64) [][]int {
+	owners := map[uint64][]int{}
+	for i := range own {
+		for _, h := range own[i] {
+			if l := owners[h]; len(l) == 0 || l[len(l)-1] != i {
+				owners[h] = append(l, i)
+			}
+		}
+	}
+	wave := make([]int, len(own))
+	const unknown, onTheWay = 0, -1
+	var depth func(i int) int
+	depth = func(i int) int {
+		if wave[i] != unknown {
+			return max(wave[i], 0) // two rows that name each other: the file's order decides
+		}
+		wave[i] = onTheWay
+		d := 0
+		for _, h := range own[i] {
+			l := owners[h]
+			if at := slices.Index(l, i); at > 0 {
+				d = max(d, depth(l[at-1]))
+			}
+		}
+		for _, h := range refs[i] {
+			for _, other := range owners[h] {
+				if other != i {
+					d = max(d, depth(other))
+				}
+			}
+		}
+		wave[i] = d + 1
+		return d + 1
+	}
+	var waves [][]int
+	for i := range own {
+		d := depth(i)
+		for len(waves) < d {
+			waves = append(waves, nil)
+		}
+		waves[d-1] = append(waves[d-1], i)
+	}
+	return waves
+}

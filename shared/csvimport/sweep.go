@@ -1,0 +1,117 @@
+package csvimport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// sweepWindow is how far back the sweep looks for files without a job. Events are lost rarely, and found within minutes.
+const sweepWindow = 24 * time.Hour
+
+// Sweep finds what was left lying and sets it going again: jobs that nobody works on, chunks whose lease ran out, dropped
+// files whose event was lost, uploads that were never finished. It is called every minute, and two at once do no harm.
+func (im *Importer) Sweep(ctx context.Context) error {
+	return errors.Join(im.sweepJobs(ctx), im.sweepDrops(ctx), im.sweepUploads(ctx))
+}
+
+func (im *Importer) sweepJobs(ctx context.Context) error {
+	ids, err := im.Jobs.Open(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, id := range ids {
+		if err := im.sweepJob(ctx, id); err != nil {
+			errs = append(errs, fmt.Errorf("sweep job %d: %w", id, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (im *Importer) sweepJob(ctx context.Context, id int64) error {
+	j, err := im.Jobs.Get(ctx, id)
+	if err != nil || j == nil || j.Status.Final() {
+		return err
+	}
+	now := im.Now()
+	if j.LeasedTo.After(now) || now.Sub(j.CreatedAt) < im.Config.DropWait+im.Config.Lease {
+		return nil
+	}
+	if j.Chunks == 0 {
+		return im.send(ctx, Message{Job: id, Step: stepPlan}, 0)
+	}
+	chunks, err := im.Jobs.Chunks(ctx, id, -1, 0)
+	if err != nil {
+		return err
+	}
+	open, working := 0, 0
+	for _, c := range chunks {
+		if c.Open {
+			open++
+			if c.LeasedTo.After(now) {
+				working++
+			}
+		}
+	}
+	if open == 0 {
+		return im.send(ctx, Message{Job: id, Step: stepFinish}, 0)
+	}
+	for _, c := range chunks {
+		// A chunk that was never begun waits in the queue, unless the whole job stands still.
+		stale := c.LeasedTo.UnixMilli() > 0 || working == 0
+		if c.Open && stale && !c.LeasedTo.After(now) {
+			if err := im.send(ctx, Message{Job: id, Step: stepChunk, Chunk: c.N}, 0); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sweepDrops makes the jobs of files whose event did not arrive.
+func (im *Importer) sweepDrops(ctx context.Context) error {
+	now := im.Now()
+	for after := ""; ; {
+		page, err := im.Files.List(ctx, im.Config.Intake, after)
+		if err != nil {
+			return fmt.Errorf("list the drop folders: %w", err)
+		}
+		for _, o := range page {
+			after = o.Key
+			age := now.Sub(o.Modified)
+			if strings.HasPrefix(o.Key, UploadPrefix) || age < im.Config.Lease || age > sweepWindow {
+				continue
+			}
+			version, err := im.Files.Version(ctx, im.Config.Intake, o.Key)
+			if errors.Is(err, ErrNoFile) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			known, err := im.Jobs.Dropped(ctx, im.Config.Intake, o.Key, version)
+			if err != nil {
+				return err
+			}
+			if known {
+				continue
+			}
+			if err := im.Drop(ctx, im.Config.Intake, o.Key, version); err != nil && !errors.As(err, new(*Later)) {
+				return err
+			}
+		}
+		if len(page) == 0 {
+			return nil
+		}
+	}
+}
+
+// UploadPrefix is where uploads of the API lie in the intake bucket. They start nothing by themselves.
+const UploadPrefix = "_uploads/"
+
+func (im *Importer) sweepUploads(ctx context.Context) error {
+	return im.Files.AbortUploads(ctx, im.Config.Results, im.Now().Add(-sweepWindow))
+}

@@ -1,0 +1,55 @@
+package wire
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+
+	"aliquot/shared/api"
+	"aliquot/shared/auth"
+	"aliquot/shared/biobank"
+	"aliquot/shared/blob"
+	"aliquot/shared/queue"
+	"aliquot/shared/store"
+)
+
+// APISettings are the settings of api.
+type APISettings struct {
+	Records          string `env:"ALIQUOT_RECORDS_TABLE"`
+	Audit            string `env:"ALIQUOT_AUDIT_TABLE"`
+	Jobs             string `env:"ALIQUOT_JOBS_TABLE"`
+	Sessions         string `env:"ALIQUOT_SESSIONS_TABLE"`
+	Intake           string `env:"ALIQUOT_INTAKE_BUCKET"`
+	Results          string `env:"ALIQUOT_RESULTS_BUCKET"`
+	Queue            string `env:"ALIQUOT_IMPORT_QUEUE_URL"`
+	TokenIdleMinutes int    `env:"ALIQUOT_TOKEN_IDLE_MINUTES" default:"60"`
+	TokenMaxHours    int    `env:"ALIQUOT_TOKEN_MAX_HOURS" default:"24"`
+}
+
+// API assembles the REST API.
+func API(ctx context.Context) (*api.API, error) {
+	var s APISettings
+	if err := Settings(&s); err != nil {
+		return nil, err
+	}
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tables := store.Tables{Records: s.Records, Audit: s.Audit, Jobs: s.Jobs, Sessions: s.Sessions}
+	db := store.NewClient(cfg)
+	return &api.API{
+		Registry: &biobank.Registry{Store: store.NewRecords(db, tables)},
+		Guard: &auth.Guard{
+			Store: store.NewSessions(db, tables), Random: rand.Reader,
+			Idle: time.Duration(s.TokenIdleMinutes) * time.Minute, Max: time.Duration(s.TokenMaxHours) * time.Hour,
+		},
+		Jobs: store.NewJobs(db, tables), Blobs: blob.New(cfg), Queue: queue.New(cfg, s.Queue),
+		Intake: s.Intake, Results: s.Results, Now: time.Now, Random: rand.Reader,
+		Log: slog.New(slog.NewJSONHandler(os.Stderr, nil)),
+	}, nil
+}
