@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,8 +27,6 @@ import (
 	"aliquot/shared/blob"
 	"aliquot/shared/store"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 const password = "Invented-1"
 
@@ -223,7 +220,7 @@ func golden(t *testing.T, name, body string) {
 	}
 	got.WriteByte('\n')
 	file := filepath.Join("testdata", name+".json")
-	if *update {
+	if os.Getenv("ALIQUOT_GOLDEN") == "write" {
 		if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}

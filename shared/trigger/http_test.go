@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -102,6 +103,9 @@ func TestAnswers(t *testing.T) {
 		}},
 		"bytes": {"GET", func(w http.ResponseWriter) { _, _ = w.Write([]byte{0xff}) }, events.APIGatewayV2HTTPResponse{
 			StatusCode: 200, Headers: map[string]string{}, Body: "/w==", IsBase64Encoded: true,
+		}},
+		"much text": {"GET", func(w http.ResponseWriter) { _, _ = io.WriteString(w, strings.Repeat("<", 1<<20+2)) }, events.APIGatewayV2HTTPResponse{
+			StatusCode: 200, Headers: map[string]string{}, Body: strings.Repeat("PDw8", (1<<20+2)/3), IsBase64Encoded: true,
 		}},
 		"head": {"HEAD", func(w http.ResponseWriter) { _, _ = io.WriteString(w, "x") }, events.APIGatewayV2HTTPResponse{
 			StatusCode: 200, Headers: map[string]string{},

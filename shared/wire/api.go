@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/caarlos0/env/v11"
 
 	"aliquot/shared/api"
 	"aliquot/shared/auth"
@@ -19,21 +20,21 @@ import (
 
 // APISettings are the settings of api.
 type APISettings struct {
-	Records          string `env:"ALIQUOT_RECORDS_TABLE"`
-	Audit            string `env:"ALIQUOT_AUDIT_TABLE"`
-	Jobs             string `env:"ALIQUOT_JOBS_TABLE"`
-	Sessions         string `env:"ALIQUOT_SESSIONS_TABLE"`
-	Intake           string `env:"ALIQUOT_INTAKE_BUCKET"`
-	Results          string `env:"ALIQUOT_RESULTS_BUCKET"`
-	Queue            string `env:"ALIQUOT_IMPORT_QUEUE_URL"`
-	TokenIdleMinutes int    `env:"ALIQUOT_TOKEN_IDLE_MINUTES" default:"60"`
-	TokenMaxHours    int    `env:"ALIQUOT_TOKEN_MAX_HOURS" default:"24"`
+	Records          string `env:"ALIQUOT_RECORDS_TABLE,required"`
+	Audit            string `env:"ALIQUOT_AUDIT_TABLE,required"`
+	Jobs             string `env:"ALIQUOT_JOBS_TABLE,required"`
+	Sessions         string `env:"ALIQUOT_SESSIONS_TABLE,required"`
+	Intake           string `env:"ALIQUOT_INTAKE_BUCKET,required"`
+	Results          string `env:"ALIQUOT_RESULTS_BUCKET,required"`
+	Queue            string `env:"ALIQUOT_IMPORT_QUEUE_URL,required"`
+	TokenIdleMinutes int    `env:"ALIQUOT_TOKEN_IDLE_MINUTES" envDefault:"60"`
+	TokenMaxHours    int    `env:"ALIQUOT_TOKEN_MAX_HOURS" envDefault:"24"`
 }
 
 // API assembles the REST API.
 func API(ctx context.Context) (*api.API, error) {
 	var s APISettings
-	if err := Settings(&s); err != nil {
+	if err := env.Parse(&s); err != nil {
 		return nil, err
 	}
 	cfg, err := config.LoadDefaultConfig(ctx)
