@@ -284,6 +284,21 @@ func (q *messageQueue) hide(receipt string, d time.Duration) error {
 	return nil
 }
 
+// redeliver shows every message in flight at once, so that it comes a second time while the first is worked on.
+func (q *messageQueue) redeliver() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now, n := time.Now(), 0
+	for _, m := range q.messages {
+		if m.flying(now) {
+			m.VisibleAt = now
+			n++
+		}
+	}
+	q.wake()
+	return n
+}
+
 // count returns how many messages are visible, in flight, and delayed.
 func (q *messageQueue) count() (visible, flying, delayed int) {
 	q.mu.Lock()

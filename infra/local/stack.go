@@ -318,11 +318,18 @@ func (s *Stack) Publish(event []byte) error {
 	return nil
 }
 
+// Redeliver delivers every message of a queue that is being worked on a second time, as SQS may, and returns how many
+// they were.
+func (s *Stack) Redeliver(queue string) int { return s.queue(queue).redeliver() }
+
 // QueueCounts tells how many messages of a queue, by its logical name, are visible, in flight, and delayed.
 func (s *Stack) QueueCounts(queue string) (visible, flying, delayed int) {
-	url := s.Queues[queue]
-	q := s.services.queues.byName(url[strings.LastIndexByte(url, '/')+1:])
-	return q.count()
+	return s.queue(queue).count()
+}
+
+func (s *Stack) queue(name string) *messageQueue {
+	url := s.Queues[name]
+	return s.services.queues.byName(url[strings.LastIndexByte(url, '/')+1:])
 }
 
 // AWSConfig is a configuration for clients of the stack's services.

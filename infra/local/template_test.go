@@ -128,7 +128,7 @@ func TestEveryFunctionHasItsFolders(t *testing.T) {
 }
 
 // setting matches the name of a setting in a struct tag or a string.
-var setting = regexp.MustCompile("ALIQUOT_[A-Z0-9_]+")
+var setting = regexp.MustCompile(`\bALIQUOT_[A-Z0-9_]+`)
 
 // TestEverySettingIsGivenAndRead holds the template's variables against the code that a function is made of.
 func TestEverySettingIsGivenAndRead(t *testing.T) {
