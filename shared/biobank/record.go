@@ -158,7 +158,8 @@ type Store interface {
 	// group of rows is opening: a store that writes under a lease renews it there, and returns an error when the lease
 	// is lost or the work was stopped.
 	Write(ctx context.Context, opening bool, writes []Write) ([]Result, error)
-	// Transact does all the writes or none. A failed condition gives ErrTransaction with the results.
+	// Transact does all the writes or none. A failed condition gives ErrTransaction with the results, of which at least
+	// one tells what failed; the others may say Written.
 	Transact(ctx context.Context, writes []Write) ([]Result, error)
 	// Reserve takes n numbers from a counter and returns the first. Numbers start at 1; gaps are allowed.
 	Reserve(ctx context.Context, counter string, n int64) (int64, error)
