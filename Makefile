@@ -6,7 +6,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 functions := $(patsubst functions/%/main.go,%,$(wildcard functions/*/main.go))
-stack := go run ./infra/local/cmd/stack
+# Built and then run as itself, so that a signal to make reaches it; `go run` would keep it to itself.
+stack := go build -o build/stack ./infra/local/cmd/stack && exec build/stack
 tool := go tool -modfile=infra/tools/go.mod
 # Parameters without a usable default value, for the checks that want one.
 sample := AlarmTopicArn=arn:aws:sns:us-east-1:000000000000:alarms DropOwner=lab DropWriterArn=arn:aws:iam::000000000000:role/lab
