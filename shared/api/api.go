@@ -88,6 +88,7 @@ func routes() []route {
 	for _, some := range [][]route{
 		sessionRoutes(), userRoutes(), roleRoutes(), instituteRoutes(), siteRoutes(), protocolRoutes(), eventRoutes(),
 		requirementRoutes(), registrationRoutes(), visitRoutes(), specimenRoutes(), importRoutes(), uploadRoutes(),
+		scheduleRoutes(),
 	} {
 		all = append(all, some...)
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"aliquot/shared/biobank"
 )
 
@@ -187,6 +189,31 @@ func TestWhoMaySetUp(t *testing.T) {
 		}
 		w.signIn("plain", "Invented-9")
 	})
+}
+
+func TestPatchUser(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	one := w.newUser("one", "NONE")
+	path := "/users/3"
+	one.do("PATCH", path, `{"type":"SUPER"}`).refused(t, 400, "RBAC_ADMIN_RIGHTS_REQUIRED")
+	c.do("PATCH", "/users/99", `{"dnd":true}`).refused(t, 400, "USER_NOT_FOUND")
+	c.do("PATCH", path, `{"dnd":"perhaps"}`).refused(t, 400, "INVALID_REQUEST")
+	c.do("PATCH", path, `{"emailAddress":"admin@localhost"}`).refused(t, 400, "USER_DUP_EMAIL")
+	c.do("PATCH", path, `{"emailAddress":""}`).refused(t, 400, "USER_EMAIL_REQUIRED")
+
+	was := c.must("GET", path, "")
+	got := c.must("PATCH", path, `{"dropFolder":true,"lastName":"Newname","id":77,"creationDate":0,"unknown":1}`)
+	was["dropFolder"], was["lastName"] = true, "Newname"
+	if diff := cmp.Diff(was, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	one.must("GET", "/users/current-user", "")
+	c.must("PATCH", path, `{"activityStatus":"Locked"}`)
+	one.do("GET", "/users/current-user", "").refused(t, 401, "AUTH_INVALID_TOKEN")
+	c.must("PATCH", path, `{"activityStatus":"Active"}`)
+	one.do("GET", "/users/current-user", "").refused(t, 401, "AUTH_INVALID_TOKEN")
+	w.signIn("one", password)
 }
 
 func TestRoles(t *testing.T) {

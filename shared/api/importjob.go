@@ -45,6 +45,7 @@ type jobView struct {
 	Status         jobs.Status       `json:"status"`
 	TotalRecords   *int64            `json:"totalRecords"`
 	FailedRecords  *int64            `json:"failedRecords"`
+	Processed      *int64            `json:"processedRecords"` // ours: rows with an outcome so far
 	CreatedBy      *userSummary      `json:"createdBy"`
 	CreationTime   int64             `json:"creationTime"`
 	EndTime        *int64            `json:"endTime"`
@@ -77,7 +78,7 @@ func showJobs(c *call, list []*jobs.Job) ([]jobView, error) {
 			v.Params = map[string]string{}
 		}
 		if j.Total >= 0 {
-			v.TotalRecords, v.FailedRecords = &j.Total, &j.FailedRows
+			v.TotalRecords, v.FailedRecords, v.Processed = &j.Total, &j.FailedRows, &j.Done
 		}
 		if !j.EndedAt.IsZero() {
 			v.EndTime = orNull(j.EndedAt.UnixMilli())

@@ -24,6 +24,11 @@ const participants = "CP Short Title,PPID,Registration Date\nINV,INV-1,2021-02-2
 // upload sends a file as the multipart part that clients use.
 func (c caller) upload(part, filename, body string) answer {
 	c.t.Helper()
+	return c.uploadTo("/import-jobs/input-file", part, filename, body)
+}
+
+func (c caller) uploadTo(path, part, filename, body string) answer {
+	c.t.Helper()
 	var form bytes.Buffer
 	w := multipart.NewWriter(&form)
 	must := func(err error) {
@@ -38,7 +43,7 @@ func (c caller) upload(part, filename, body string) answer {
 	_, err = io.WriteString(f, body)
 	must(err)
 	must(w.Close())
-	return c.do("POST", "/import-jobs/input-file", form.String(), "Content-Type: "+w.FormDataContentType())
+	return c.do("POST", path, form.String(), "Content-Type: "+w.FormDataContentType())
 }
 
 func (c caller) mustUpload(body string) (fileID string) {

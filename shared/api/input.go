@@ -243,6 +243,15 @@ func (in *input) flag(name string) bool {
 	return false
 }
 
+// maybeFlag is a boolean that may be left out: nil then.
+func (in *input) maybeFlag(name string) *bool {
+	if !in.sent(name) {
+		return nil
+	}
+	v := in.flag(name)
+	return &v
+}
+
 // quantity is a decimal number, nil when absent.
 func (in *input) quantity(name string) *biobank.Quantity {
 	text := ""

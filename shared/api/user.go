@@ -16,21 +16,78 @@ func userRoutes() []route {
 		{pattern: "PUT /users/password", serve: changePassword},
 		getRoute("/users", biobank.User, showUser),
 		createRoute("/users", userDraft, showUser),
+		{pattern: "PATCH /users/{id}", serve: patchUser},
 	}
 }
 
 func userDraft(in *input) biobank.Draft {
-	return &biobank.UserDraft{
-		Institute:   in.text("instituteName"),
-		PrimarySite: in.text("primarySite"),
-		Doc: biobank.UserDoc{
-			FirstName: in.text("firstName"), LastName: in.text("lastName"), EmailAddress: in.text("emailAddress"),
-			DomainName: cmp.Or(in.text("domainName"), in.text("domain")), LoginName: in.text("loginName"),
-			Type: in.text("type"), PhoneNumber: in.text("phoneNumber"), Address: in.text("address"),
-			TimeZone: in.text("timeZone"), ManageForms: in.flag("manageForms"), DND: in.flag("dnd"),
-			ActivityStatus: in.text("activityStatus"),
+	return &biobank.UserDraft{Institute: in.text("instituteName"), PrimarySite: in.text("primarySite"), Doc: userDoc(in)}
+}
+
+// userDoc reads a user. dropFolder, which lets files dropped below the user's login name run as the user, is ours.
+func userDoc(in *input) biobank.UserDoc {
+	return biobank.UserDoc{
+		FirstName: in.text("firstName"), LastName: in.text("lastName"), EmailAddress: in.text("emailAddress"),
+		DomainName: cmp.Or(in.text("domainName"), in.text("domain")), LoginName: in.text("loginName"),
+		Type: in.text("type"), PhoneNumber: in.text("phoneNumber"), Address: in.text("address"),
+		TimeZone: in.text("timeZone"), ManageForms: in.flag("manageForms"), DND: in.flag("dnd"),
+		DropFolder: in.maybeFlag("dropFolder"), ActivityStatus: in.text("activityStatus"),
+	}
+}
+
+// patchUser changes what was sent and keeps the rest (section 4.1). Whoever is no longer active is signed out for good:
+// the sessions do not come back with the user.
+func patchUser(c *call) (any, error) {
+	id, err := c.pathID("id")
+	if err != nil {
+		return nil, err
+	}
+	in, err := c.body()
+	if err != nil {
+		return nil, err
+	}
+	fresh := userDoc(in)
+	d := &biobank.UserDraft{
+		ID: id, Institute: in.text("instituteName"), PrimarySite: in.text("primarySite"),
+		Merge: func(doc *biobank.UserDoc) {
+			for name, change := range map[string]func(){
+				"firstName":      func() { doc.FirstName = fresh.FirstName },
+				"lastName":       func() { doc.LastName = fresh.LastName },
+				"emailAddress":   func() { doc.EmailAddress = fresh.EmailAddress },
+				"domainName":     func() { doc.DomainName = fresh.DomainName },
+				"loginName":      func() { doc.LoginName = fresh.LoginName },
+				"type":           func() { doc.Type = fresh.Type },
+				"phoneNumber":    func() { doc.PhoneNumber = fresh.PhoneNumber },
+				"address":        func() { doc.Address = fresh.Address },
+				"timeZone":       func() { doc.TimeZone = fresh.TimeZone },
+				"manageForms":    func() { doc.ManageForms = fresh.ManageForms },
+				"dnd":            func() { doc.DND = fresh.DND },
+				"dropFolder":     func() { doc.DropFolder = fresh.DropFolder },
+				"activityStatus": func() { doc.ActivityStatus = fresh.ActivityStatus },
+			} {
+				if in.sent(name) {
+					change()
+				}
+			}
 		},
 	}
+	if err := in.err(); err != nil {
+		return nil, err
+	}
+	rec, err := c.apply(biobank.Update, d, in.text("opComments"))
+	if err != nil {
+		return nil, err
+	}
+	doc, err := biobank.Decode[biobank.UserDoc](rec)
+	if err != nil {
+		return nil, err
+	}
+	if doc.ActivityStatus != biobank.StatusActive {
+		if err := c.api.Guard.EndSessions(c.Context(), id); err != nil {
+			return nil, err
+		}
+	}
+	return showUser(c, rec)
 }
 
 // userView has its nulls.
@@ -49,6 +106,7 @@ type userView struct {
 	PhoneNumber    *string `json:"phoneNumber"`
 	ManageForms    bool    `json:"manageForms"`
 	DND            bool    `json:"dnd"`
+	DropFolder     bool    `json:"dropFolder"`
 	Address        *string `json:"address"`
 	TimeZone       *string `json:"timeZone"`
 	CreationDate   *int64  `json:"creationDate"`
@@ -76,7 +134,7 @@ func showUser(c *call, rec *biobank.Record) (any, error) {
 		ID: rec.ID, FirstName: doc.FirstName, LastName: doc.LastName, EmailAddress: orNull(doc.EmailAddress),
 		DomainName: orNull(doc.DomainName), LoginName: orNull(doc.LoginName), InstituteID: orNull(doc.InstituteID),
 		InstituteName: institute, PrimarySite: site, Type: doc.Type, PhoneNumber: orNull(doc.PhoneNumber),
-		ManageForms: doc.ManageForms, DND: doc.DND, Address: orNull(doc.Address), TimeZone: orNull(doc.TimeZone),
+		ManageForms: doc.ManageForms, DND: doc.DND, DropFolder: doc.Drops(), Address: orNull(doc.Address), TimeZone: orNull(doc.TimeZone),
 		CreationDate: orNull(rec.CreatedAt), ActivityStatus: doc.ActivityStatus,
 	}, nil
 }
