@@ -24,7 +24,7 @@ type UserDoc struct {
 	TimeZone       string  `json:"timeZone,omitempty"`
 	ManageForms    bool    `json:"manageForms,omitempty"`
 	DND            bool    `json:"dnd,omitempty"`
-	DropFolder     bool    `json:"dropFolder,omitempty"`
+	DropFolder     *bool   `json:"dropFolder,omitempty"` // see Drops
 	Roles          []Grant `json:"roles,omitempty"`
 	ActivityStatus string  `json:"activityStatus"`
 }
@@ -35,6 +35,15 @@ type Grant struct {
 	SiteID     int64  `json:"siteId,omitempty"`
 	ProtocolID int64  `json:"cpId,omitempty"`
 	Role       string `json:"role"`
+}
+
+// Drops tells whether files in the user's drop folder are imported. Unless it was set, they are for everybody but super
+// administrators: whoever may write into the folder acts with its owner's rights.
+func (u *UserDoc) Drops() bool {
+	if u.DropFolder != nil {
+		return *u.DropFolder
+	}
+	return u.Type != UserSuper
 }
 
 // The user types.

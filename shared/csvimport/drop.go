@@ -132,7 +132,7 @@ func (im *Importer) describe(ctx context.Context, j *jobs.Job, owner, name strin
 	if err != nil {
 		return err
 	}
-	if !doc.DropFolder {
+	if !doc.Drops() {
 		return fault.New("RBAC_ACCESS_DENIED", "The drop folder of user %q is not switched on. An administrator can set dropFolder on the user.", doc.LoginName)
 	}
 	d, err := ParseFileName(name)
