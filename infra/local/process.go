@@ -132,7 +132,11 @@ func (p *process) waitFor(ctx context.Context, addr string) error {
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
 		conn, err := net.Dial("tcp", addr)
 		if err == nil {
-			return conn.Close()
+			// While nothing listens on a port of the ephemeral range, a connection to it may be one with itself.
+			itself := conn.LocalAddr().String() == addr
+			if err := conn.Close(); err != nil || !itself {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -194,7 +194,7 @@ func newStack(ctx context.Context, opts Options, root string, sv *services, pref
 		return nil, err
 	}
 	if err := createData(ctx, s.AWSConfig(), s.Template); err != nil {
-		return nil, err
+		return nil, errors.Join(err, sv.check())
 	}
 	sv.bus.add(s.Template)
 	if err := sv.check(); err != nil {
