@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"aliquot/shared/fault"
@@ -16,9 +17,10 @@ const (
 	roundNames   = iota // marks of natural keys: they decide who owns a name
 	roundIDs            // marks of numeric ids
 	roundEntries        // audit entries
+	roundBelow          // records that change because one above them does: it comes last, as it tells that the row is done
 	roundParents        // records that others of the same row lie below
 	roundRecords
-	roundRelease // marks given up
+	roundRelease // marks given up, or told what became of their records
 	rounds
 )
 
@@ -53,6 +55,7 @@ type Batch struct {
 	cpFaults  map[string]error
 	serials   map[Key]int64
 	debts     map[Key]*debt
+	whole     map[string]bool // by job, whether all its rows are finished
 
 	wantMarks []string
 	wantRecs  []Key
@@ -62,6 +65,7 @@ type Batch struct {
 	// recordRound is where its records go: a record that another of the same row lies below goes a round earlier.
 	recordRound int
 	failed      []error
+	soft        []bool // failed for a name that a later row of the job holds: another reason counts more
 	again       []bool
 	bufs        []Write
 	sent        []int
@@ -73,6 +77,7 @@ type rowWrite struct {
 	Write
 	unique *unique // nil for a mark that is ours by its number
 	value  string
+	lax    bool // nothing follows where the condition fails
 }
 
 // unique is a value that only one record may hold.
@@ -85,21 +90,21 @@ func (r *Registry) newBatch(a *Actor, at time.Time) *Batch {
 	return &Batch{
 		store: r.Store, actor: a, at: at.UnixMilli(), zone: time.UTC,
 		marks: map[string]Mark{}, recs: map[Key]*Record{}, protocols: map[int64]*protocolInfo{},
-		cpNames: map[string]int64{}, cpFaults: map[string]error{}, serials: map[Key]int64{}, debts: map[Key]*debt{},
+		cpNames: map[string]int64{}, cpFaults: map[string]error{}, serials: map[Key]int64{}, debts: map[Key]*debt{}, whole: map[string]bool{},
 	}
 }
 
-// Apply does the changes, which must not depend on each other, and tells what became of each. An error means that it is
-// not known what became of them and the same changes must be applied again.
+// Apply does the changes, which must not depend on each other, and tells what became of each. After an error there are
+// outcomes for the first changes only: it is not known what became of the others, and they must be applied again.
 func (b *Batch) Apply(ctx context.Context, changes []Change) ([]Outcome, error) {
 	out := make([]Outcome, 0, len(changes))
 	for len(changes) > 0 {
 		n := min(len(changes), readAhead)
 		o, err := b.apply(ctx, changes[:n])
+		out = append(out, o...)
 		if err != nil {
 			return out, err
 		}
-		out = append(out, o...)
 		changes = changes[n:]
 	}
 	return out, nil
@@ -113,7 +118,7 @@ func (b *Batch) apply(ctx context.Context, changes []Change) ([]Outcome, error) 
 	for from := 0; from < len(changes); from += MaxBatch {
 		to := min(from+MaxBatch, len(changes))
 		if err := b.group(ctx, changes[from:to], out[from:to]); err != nil {
-			return nil, err
+			return out[:from], err
 		}
 	}
 	return out, nil
@@ -164,10 +169,18 @@ func (b *Batch) lookUp(ctx context.Context, changes []Change, out []Outcome) err
 }
 
 func (b *Batch) wantMark(name string) {
-	if _, known := b.marks[name]; !known {
-		b.wantMarks = append(b.wantMarks, name)
+	if _, known := b.marks[name]; known {
+		return
 	}
+	if len(name) > maxMark {
+		b.marks[name] = Mark{} // nobody can have made it
+		return
+	}
+	b.wantMarks = append(b.wantMarks, name)
 }
+
+// maxMark bounds the name of a mark, in bytes. The database takes keys of twice that.
+const maxMark = 1024
 
 func (b *Batch) wantRec(key Key) {
 	if _, known := b.recs[key]; !known && !key.IsZero() {
@@ -278,9 +291,9 @@ func (b *Batch) group(ctx context.Context, changes []Change, out []Outcome) erro
 		for i := range b.writes {
 			b.writes[i] = b.writes[i][:0]
 		}
-		b.failed = resized(b.failed, len(changes))
+		b.failed, b.soft = resized(b.failed, len(changes)), resized(b.soft, len(changes))
 		for i := range changes {
-			if !b.again[i] || out[i].Err != nil {
+			if !b.again[i] || out[i].Err != nil && !b.retry {
 				continue
 			}
 			if err := b.planOne(ctx, i, &changes[i], &out[i]); err != nil {
@@ -328,7 +341,7 @@ func (b *Batch) planOne(ctx context.Context, i int, c *Change, o *Outcome) error
 		from[r] = len(b.writes[r])
 	}
 	b.row, b.recordRound = i, roundRecords
-	if done, err := b.doneBefore(ctx, c, o); done || err != nil {
+	if done, err := b.doneBefore(ctx, c, o); done || err != nil || o.Err != nil {
 		return err
 	}
 	err := b.planSafely(ctx, c, o)
@@ -375,7 +388,35 @@ func (b *Batch) doneBefore(ctx context.Context, c *Change, o *Outcome) (bool, er
 	if err := b.owes(ctx, rec); err != nil {
 		return false, err
 	}
+	if m, ok := c.Draft.(*MasterDraft); ok && m.primary() {
+		if err := b.visitNames(ctx, rec.Key.VisitKey(), o); err != nil {
+			return false, err
+		}
+	}
 	return true, b.names(ctx, rec, o)
+}
+
+// done tells whether the change was made to the record by an earlier try. A record remembers the sources of its last
+// changes; where a job has changed it more often than that, the audit knows.
+func (b *Batch) done(ctx context.Context, rec *Record, c *Change) (bool, error) {
+	if rec == nil || c.Source == "" {
+		return false, nil
+	}
+	if rec.Done(c.Source) || !b.retry {
+		return rec.Done(c.Source), nil
+	}
+	if sameJob(rec.Source, c.Source) && sourceRow(rec.Source) > sourceRow(c.Source) {
+		return true, nil // a later row could make it only because this one was done and gave the name up
+	}
+	if len(rec.Changes) < keptChanges {
+		return false, nil
+	}
+	trail, err := b.store.Trail(ctx, rec.Type, rec.ID)
+	if err != nil {
+		return false, fmt.Errorf("read the audit of %s %d: %w", rec.Type, rec.ID, err)
+	}
+	chain, err := VerifyChain(rec, trail)
+	return slices.ContainsFunc(chain, func(e *Entry) bool { return strings.TrimRight(e.Change, again) == c.Source }), err
 }
 
 // names fills in the names of what was written before.
@@ -383,15 +424,10 @@ func (b *Batch) names(ctx context.Context, rec *Record, o *Outcome) error {
 	switch rec.Type {
 	case Specimen:
 		doc, err := Decode[SpecimenDoc](rec)
-		if err != nil {
-			return err
-		}
 		o.Label = doc.Label
-		return b.visitNames(ctx, rec.Key.VisitKey(), o)
-	case Visit:
-		doc, err := Decode[VisitDoc](rec)
-		o.VisitName = doc.Name
 		return err
+	case Visit:
+		return b.visitNames(ctx, rec.Key, o)
 	case Registration:
 		doc, err := Decode[RegistrationDoc](rec)
 		o.PPID = doc.PPID
@@ -431,8 +467,12 @@ func (b *Batch) claim(c *Change, u *unique, value, name string, to Key, id int64
 	})
 }
 
-// release plans giving up a value's mark, if it is still the owner's.
+// release plans giving up a value's mark, if it is still the owner's. A job leaves it: whoever wants the name takes it
+// over, and a repeat of a row that knew the record by that name finds it, and that it is done.
 func (b *Batch) release(ctx context.Context, name string, owner Key) error {
+	if b.bulk {
+		return nil
+	}
 	m, err := b.mark(ctx, name)
 	if err != nil || m.IsZero() || m.To != owner {
 		return err
@@ -443,7 +483,7 @@ func (b *Batch) release(ctx context.Context, name string, owner Key) error {
 
 // insert plans a new record with its id mark.
 func (b *Batch) insert(c *Change, t Type, key Key, id int64, doc any, o *Outcome) error {
-	body, err := marshal(doc)
+	body, err := encoded(doc)
 	if err != nil {
 		return err
 	}
@@ -466,7 +506,7 @@ func (b *Batch) change(c *Change, was *Record, doc any, o *Outcome) error {
 }
 
 func (b *Batch) changeAs(c *Change, source string, was *Record, doc any, o *Outcome) error {
-	body, err := marshal(doc)
+	body, err := encoded(doc)
 	if err != nil {
 		return err
 	}
@@ -509,6 +549,18 @@ func marshal(doc any) ([]byte, error) {
 		return a.AppendJSON(make([]byte, 0, 384)), nil
 	}
 	return json.Marshal(doc)
+}
+
+// maxDoc bounds an object as JSON, so that it fits into an item, and its audit entry too.
+const maxDoc = 128 << 10
+
+// encoded is an object's JSON. One that is too large is a fault of its change alone.
+func encoded(doc any) ([]byte, error) {
+	body, err := marshal(doc)
+	if err == nil && len(body) > maxDoc {
+		return nil, fault.New("COMMON_INVALID_INPUT", "The values take up %d KB together; at most %d KB are possible.", len(body)>>10, maxDoc>>10)
+	}
+	return body, err
 }
 
 // remember keeps what later changes of the batch may look at.

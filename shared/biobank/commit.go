@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	"aliquot/shared/fault"
 )
@@ -40,7 +43,7 @@ func (b *Batch) round(ctx context.Context, writes []rowWrite, opening *bool) err
 		}
 		*opening = false
 		for k, i := range b.sent {
-			if results[k] == Written || !b.live(writes[i].row) {
+			if results[k] == Written || !b.live(writes[i].row) && !b.soft[writes[i].row] {
 				continue
 			}
 			if err := b.settle(ctx, &writes[i], opening); err != nil {
@@ -57,6 +60,9 @@ func (b *Batch) live(row int) bool { return b.failed[row] == nil && !b.again[row
 // settle finds out why a write met something, and what follows: nothing (it was our own earlier try), a fault of the row,
 // or another plan.
 func (b *Batch) settle(ctx context.Context, w *rowWrite, opening *bool) error {
+	if w.lax {
+		return nil
+	}
 	switch w.Kind {
 	case InsertMark, TakeMark:
 		return b.settleMark(ctx, w, opening)
@@ -80,10 +86,61 @@ func (b *Batch) settle(ctx context.Context, w *rowWrite, opening *bool) error {
 		if got == nil || !got.Done(source) {
 			b.again[w.row] = true // somebody else was faster: plan the change on what is there now
 		}
-	case InsertEntry, DropMark:
-		// The entry has the change's own id in its key, so it is our own; a mark that is gone, or another's, needs no drop.
+	case InsertEntry:
+		return b.settleEntry(ctx, w, opening)
+	case DropMark:
+		// A mark that is gone, or another's, needs no drop.
 	}
 	return nil
+}
+
+// settleEntry decides about an audit entry whose place is taken. It has the change's own id there, so an earlier try made
+// it, at an earlier time: the record then names that one. One that tells of something else (the change came out
+// differently this time) stays, void, and the new one goes beside it.
+func (b *Batch) settleEntry(ctx context.Context, w *rowWrite, opening *bool) error {
+	trail, err := b.store.Trail(ctx, w.Entry.Type, w.Entry.ID)
+	if err != nil {
+		return fmt.Errorf("read the audit of %s %d: %w", w.Entry.Type, w.Entry.ID, err)
+	}
+	for {
+		i := slices.IndexFunc(trail, func(e *Entry) bool { return e.AuditKey() == w.Entry.AuditKey() })
+		if i < 0 {
+			break
+		}
+		ours := *w.Entry
+		if ours.At = trail[i].At; ours.Head() == trail[i].Head() {
+			b.rename(w, &ours)
+			return nil
+		}
+		ours = *w.Entry
+		ours.Change += again
+		b.rename(w, &ours)
+	}
+	res, err := b.store.Write(ctx, *opening, []Write{w.Write})
+	if err != nil {
+		return err
+	}
+	*opening = false
+	if res[0] != Written {
+		b.again[w.row] = true // another worker has the same row
+	}
+	return nil
+}
+
+// again ends the id of a change that came out differently from an earlier try.
+const again = "'"
+
+// rename puts an entry in place of the one of w, and has the record name it.
+func (b *Batch) rename(w *rowWrite, e *Entry) {
+	head := w.Entry.Head()
+	w.Entry = e
+	for _, round := range [][]rowWrite{b.writes[roundBelow], b.writes[roundParents], b.writes[roundRecords]} {
+		for i := range round {
+			if r := round[i].Record; r != nil && r.Head == head {
+				r.Head = e.Head()
+			}
+		}
+	}
 }
 
 // fresh reads a record anew.
@@ -101,7 +158,7 @@ func (b *Batch) settleMark(ctx context.Context, w *rowWrite, opening *bool) erro
 		}
 		m, ok := got[w.Mark.Name]
 		b.marks[w.Mark.Name] = m
-		if ok && m.To == w.Mark.To && (m.Source == w.Mark.Source || w.Mark.Source == "") {
+		if b.bulk && ok && m.To == w.Mark.To && m.Source == w.Mark.Source {
 			return nil
 		}
 		next := Write{Kind: InsertMark, Mark: w.Mark}
@@ -114,7 +171,11 @@ func (b *Batch) settleMark(ctx context.Context, w *rowWrite, opening *bool) erro
 				if w.unique == nil {
 					return fmt.Errorf("mark of id %d: %w", w.Mark.ID, errLostTrack)
 				}
-				b.failed[w.row] = fault.New(w.unique.code, w.unique.text, w.value)
+				// On a repeat a later row may hold the name that this row failed to keep: the reason of then counts.
+				later := sourceRow(m.Source) > sourceRow(w.Mark.Source) && sameJob(m.Source, w.Mark.Source)
+				if b.failed[w.row] == nil || b.soft[w.row] && !later {
+					b.failed[w.row], b.soft[w.row] = fault.New(w.unique.code, w.unique.text, w.value), later
+				}
 				return nil
 			}
 			next = Write{Kind: TakeMark, Mark: w.Mark, WasSource: m.Source, WasTo: m.To}
@@ -137,15 +198,17 @@ func (b *Batch) settleMark(ctx context.Context, w *rowWrite, opening *bool) erro
 
 // held tells whether a mark counts: its owner holds the value, or is a row that is still being written.
 func (b *Batch) held(ctx context.Context, w *rowWrite, m Mark) (bool, error) {
-	if w.unique == nil {
-		return true, nil
-	}
 	owner, err := b.fresh(ctx, m.To)
 	if err != nil {
 		return false, err
 	}
-	if owner != nil {
+	switch {
+	case w.unique == nil:
+		return owner != nil || m.Source != w.Mark.Source, nil // an earlier try may have meant to put the record elsewhere
+	case owner != nil:
 		return w.unique.holds(owner, w.value)
+	case b.claimed(w, m):
+		return true, nil
 	}
 	alive, err := b.store.Alive(ctx, m.Source)
 	if err != nil {
@@ -154,18 +217,29 @@ func (b *Batch) held(ctx context.Context, w *rowWrite, m Mark) (bool, error) {
 	return alive && !sameJob(m.Source, w.Mark.Source), nil
 }
 
+// claimed tells whether another row of the group is about to write the owner of a mark.
+func (b *Batch) claimed(w *rowWrite, m Mark) bool {
+	return slices.ContainsFunc(b.writes[roundNames], func(o rowWrite) bool {
+		return o.row != w.row && o.Mark.Name == m.Name && o.Mark.Source == m.Source && m.Source != "" && b.live(o.row)
+	})
+}
+
+// sourceRow is the row of a source, 0 for a person's.
+func sourceRow(source string) int64 {
+	_, row, _ := strings.Cut(source, "#")
+	n, err := strconv.ParseInt(row, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // sameJob tells whether two sources are rows of one job. Its rows that share a name run one after the other, so the
 // earlier one is finished: it failed, and its mark is a leftover.
 func sameJob(a, b string) bool {
-	job := func(s string) string {
-		for i := range len(s) {
-			if s[i] == '#' {
-				return s[:i]
-			}
-		}
-		return ""
-	}
-	return job(a) != "" && job(a) == job(b)
+	one, _, _ := strings.Cut(a, "#")
+	two, _, _ := strings.Cut(b, "#")
+	return one != "" && one == two
 }
 
 // undo releases the marks of rows that failed after some were made.
@@ -228,8 +302,10 @@ func (b *Batch) transact(ctx context.Context) error {
 			if results[i] == Written {
 				continue
 			}
-			switch w.Kind {
-			case InsertMark, TakeMark:
+			switch {
+			case w.lax || w.Kind == DropMark:
+				w.Kind = 0 // gone already
+			case w.Kind == InsertMark || w.Kind == TakeMark:
 				opening := false
 				if err := b.settleMark(ctx, w, &opening); err != nil {
 					return err
@@ -237,9 +313,7 @@ func (b *Batch) transact(ctx context.Context) error {
 				if b.failed[w.row] != nil {
 					return nil
 				}
-			case DropMark:
-				w.Kind = 0 // gone already
-			case InsertRecord, UpdateRecord:
+			case w.Kind == InsertRecord || w.Kind == UpdateRecord:
 				if _, err := b.fresh(ctx, w.Record.Key); err != nil {
 					return err
 				}

@@ -32,8 +32,11 @@ func (d *InstituteDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outco
 	if !b.actor.Super() {
 		return adminOnly("create or change institutes")
 	}
-	rec, was, err := member[InstituteDoc](ctx, b, c, Institute, d.ID, d.Doc.Name, instituteMark)
-	if err != nil || rec != nil && rec.Done(c.Source) {
+	rec, was, err := member[InstituteDoc](ctx, b, c, Institute, d.ID, d.Doc.Name, instituteMark, uniqueInstitute)
+	if err != nil {
+		return err
+	}
+	if is, err := b.done(ctx, rec, c); is || err != nil {
 		return done(o, rec, err)
 	}
 	is, err := merged(rec, &d.Doc, d.Merge)
@@ -84,7 +87,7 @@ func (b *Batch) wantMemberRec(c *Change, name string, mark func(string) string) 
 
 // member finds a stored member of a small set by Identifier, else by name. It is nil for a create; an update of what does
 // not exist is a fault.
-func member[T any](ctx context.Context, b *Batch, c *Change, t Type, id int64, name string, mark func(string) string) (*Record, T, error) {
+func member[T any](ctx context.Context, b *Batch, c *Change, t Type, id int64, name string, mark func(string) string, u *unique) (*Record, T, error) {
 	var none T
 	if c.Op == Create {
 		return nil, none, nil
@@ -96,7 +99,11 @@ func member[T any](ctx context.Context, b *Batch, c *Change, t Type, id int64, n
 			return nil, none, err
 		}
 		if rec != nil && statusOf(rec) == StatusDisabled {
-			rec = nil
+			if is, err := b.done(ctx, rec, c); err != nil {
+				return nil, none, err
+			} else if !is {
+				rec = nil
+			}
 		}
 	}
 	if rec == nil && name != "" {
@@ -107,8 +114,17 @@ func member[T any](ctx context.Context, b *Batch, c *Change, t Type, id int64, n
 		if rec, err = b.rec(ctx, m.To); err != nil {
 			return nil, none, err
 		}
-		if rec != nil && statusOf(rec) == StatusDisabled {
-			rec = nil
+		if rec != nil {
+			holds, err := u.holds(rec, name)
+			if err == nil && !holds {
+				holds, err = b.done(ctx, rec, c) // deleted or renamed by an earlier try
+			}
+			if err != nil {
+				return nil, none, err
+			}
+			if !holds {
+				rec = nil
+			}
 		}
 	}
 	if rec == nil {

@@ -65,9 +65,9 @@ func mrnMark(site int64, mrn string) string {
 func (b *Batch) protocol(ctx context.Context, ref ProtocolRef) (*protocolInfo, error) {
 	id := ref.ID
 	if id == 0 {
-		name, told := shortTitleMark(ref.ShortTitle), ref.ShortTitle
+		name, told, unique := shortTitleMark(ref.ShortTitle), ref.ShortTitle, uniqueShortTitle
 		if ref.Title != "" {
-			name, told = titleMark(ref.Title), ref.Title
+			name, told, unique = titleMark(ref.Title), ref.Title, uniqueTitle
 		}
 		if known, ok := b.cpNames[name]; ok {
 			id = known
@@ -75,15 +75,15 @@ func (b *Batch) protocol(ctx context.Context, ref ProtocolRef) (*protocolInfo, e
 			if err, ok := b.cpFaults[name]; ok {
 				return nil, err
 			}
-			m, err := b.mark(ctx, name)
+			known, err := b.setID(ctx, name, unique, told)
 			if err != nil {
 				return nil, err
 			}
-			if m.IsZero() {
+			if known == 0 {
 				b.cpFaults[name] = missing(Protocol, strconv.Quote(told))
 				return nil, b.cpFaults[name]
 			}
-			id = m.ID
+			id = known
 			b.cpNames[name] = id
 		}
 	}
@@ -212,7 +212,7 @@ func (b *Batch) siteID(ctx context.Context, name string) (int64, error) {
 	if name == "" {
 		return 0, nil
 	}
-	id, err := b.setID(ctx, Site, siteMark(name))
+	id, err := b.setID(ctx, siteMark(name), uniqueSite, name)
 	if err == nil && id == 0 {
 		return 0, missing(Site, strconv.Quote(name))
 	}
@@ -221,21 +221,24 @@ func (b *Batch) siteID(ctx context.Context, name string) (int64, error) {
 
 // instituteID finds an institute by name.
 func (b *Batch) instituteID(ctx context.Context, name string) (int64, error) {
-	id, err := b.setID(ctx, Institute, instituteMark(name))
+	id, err := b.setID(ctx, instituteMark(name), uniqueInstitute, name)
 	if err == nil && id == 0 {
 		return 0, missing(Institute, strconv.Quote(name))
 	}
 	return id, err
 }
 
-// setID finds a member of a small set by the mark of its name, 0 when there is none or it is deleted.
-func (b *Batch) setID(ctx context.Context, t Type, mark string) (int64, error) {
+// setID finds a member of a small set by the mark of its name, 0 when there is none: it is deleted or has another name.
+func (b *Batch) setID(ctx context.Context, mark string, u *unique, name string) (int64, error) {
 	m, err := b.mark(ctx, mark)
-	if err != nil || m.IsZero() {
+	if err != nil {
 		return 0, err
 	}
 	rec, err := b.rec(ctx, m.To)
-	if err != nil || rec == nil || statusOf(rec) == StatusDisabled {
+	if err != nil || rec == nil {
+		return 0, err
+	}
+	if holds, err := u.holds(rec, name); !holds || err != nil {
 		return 0, err
 	}
 	return rec.ID, nil
@@ -256,14 +259,14 @@ func (b *Batch) userID(ctx context.Context, u UserRef, code string) (int64, erro
 			id = 0
 		}
 	case u.Email != "":
-		id, err = b.setID(ctx, User, emailMark(u.Email))
+		id, err = b.setID(ctx, emailMark(u.Email), uniqueEmail, u.Email)
 	default:
 		told = u.Login
 		domain := u.Domain
 		if domain == "" {
 			domain = Domain
 		}
-		id, err = b.setID(ctx, User, loginMark(domain, u.Login))
+		id, err = b.setID(ctx, loginMark(domain, u.Login), uniqueLogin, u.Login)
 	}
 	if err != nil {
 		return 0, err

@@ -79,7 +79,7 @@ func (d *MasterDraft) read(ctx context.Context, b *Batch, c *Change) error {
 // plan follows the algorithm of reference openspecimen-import-query.md 2.9: find or create the registration, the visit
 // and the specimen; all are saved or none.
 func (d *MasterDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
-	spec, doc, err := d.Specimen.find(ctx, b)
+	spec, doc, err := d.Specimen.find(ctx, b, c)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (d *MasterDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome)
 // register finds the registration, by PPID, eMPI, National ID or MRNs, and patches it, or plans a new one.
 func (d *MasterDraft) register(ctx context.Context, b *Batch, c *Change, o *Outcome) (Key, *RegistrationDoc, error) {
 	r := &d.Registration
-	rec, doc, err := r.find(ctx, b)
+	rec, doc, err := r.find(ctx, b, c)
 	if err != nil {
 		return Key{}, nil, err
 	}
@@ -157,7 +157,10 @@ func (d *MasterDraft) register(ctx context.Context, b *Batch, c *Change, o *Outc
 		return o.Record.Key, is, nil
 	}
 	o.PPID = doc.PPID
-	if same, err := unchanged(rec, r.Merge); err != nil || same && r.Site == nil && r.PMIs == nil || rec.Done(c.Source) {
+	if same, err := unchanged(rec, r.Merge); err != nil || same && r.Site == nil && r.PMIs == nil {
+		return rec.Key, &doc, err
+	}
+	if is, err := b.done(ctx, rec, c); is || err != nil {
 		return rec.Key, &doc, err
 	}
 	is, err := r.patch(ctx, b, c, o, rec, doc)
@@ -171,7 +174,7 @@ func (d *MasterDraft) visit(ctx context.Context, b *Batch, c *Change, o *Outcome
 	if date == 0 && d.Specimen.Doc.Collection != nil {
 		date = d.Specimen.Doc.Collection.Time
 	}
-	rec, doc, err := v.find(ctx, b)
+	rec, doc, err := v.find(ctx, b, c)
 	if err != nil {
 		return Key{}, nil, err
 	}
@@ -189,7 +192,12 @@ func (d *MasterDraft) visit(ctx context.Context, b *Batch, c *Change, o *Outcome
 		return create.create(ctx, b, c, o, reg, regDoc.PPID)
 	}
 	o.VisitName = doc.Name
-	if same, err := unchanged(rec, v.Merge); err != nil || same && v.Site == nil && v.EventLabel == "" || rec.Done(c.Source) {
+	if is, err := b.done(ctx, rec, c); err != nil {
+		return rec.Key, &doc, err
+	} else if is {
+		return rec.Key, &doc, b.tellAgain(ctx, rec, &doc)
+	}
+	if same, err := unchanged(rec, v.Merge); err != nil || same && v.Site == nil && v.EventLabel == "" {
 		return rec.Key, &doc, err
 	}
 	is, err := v.patch(ctx, b, c, o, rec, doc)

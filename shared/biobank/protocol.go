@@ -94,8 +94,11 @@ func (d *ProtocolDraft) read(_ context.Context, b *Batch, c *Change) error {
 }
 
 func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
-	rec, was, err := member[ProtocolDoc](ctx, b, c, Protocol, d.ID, d.Doc.ShortTitle, shortTitleMark)
-	if err != nil || rec != nil && rec.Done(c.Source) {
+	rec, was, err := member[ProtocolDoc](ctx, b, c, Protocol, d.ID, d.Doc.ShortTitle, shortTitleMark, uniqueShortTitle)
+	if err != nil {
+		return err
+	}
+	if is, err := b.done(ctx, rec, c); is || err != nil {
 		return done(o, rec, err)
 	}
 	is, err := merged(rec, &d.Doc, d.Merge)

@@ -165,6 +165,9 @@ type Store interface {
 	Reserve(ctx context.Context, counter string, n int64) (int64, error)
 	// Alive tells whether the work that wrote source may still be going on.
 	Alive(ctx context.Context, source string) (bool, error)
+	// Whole tells whether every row of the work that wrote source was finished, so that no mark of it was left without its
+	// record.
+	Whole(ctx context.Context, source string) (bool, error)
 	// Trail returns the audit entries of an object, oldest first, void ones included.
 	Trail(ctx context.Context, t Type, id int64) ([]*Entry, error)
 }

@@ -140,15 +140,29 @@ func (d *RegistrationDraft) read(ctx context.Context, b *Batch, c *Change) error
 }
 
 // find returns the stored registration that the draft means by Identifier, else by protocol and PPID.
-func (d *RegistrationDraft) find(ctx context.Context, b *Batch) (*Record, RegistrationDoc, error) {
+func (d *RegistrationDraft) find(ctx context.Context, b *Batch, c *Change) (*Record, RegistrationDoc, error) {
 	var none RegistrationDoc
+	// earlier is the registration that an earlier try has deleted or renamed.
+	earlier := func(m Mark) (*Record, RegistrationDoc, error) {
+		rec, err := b.rec(ctx, m.To)
+		if err != nil {
+			return nil, none, err
+		}
+		if is, err := b.done(ctx, rec, c); !is || err != nil {
+			return nil, none, err
+		}
+		doc, err := Decode[RegistrationDoc](rec)
+		return rec, doc, err
+	}
 	if d.ID != 0 {
 		m, err := b.mark(ctx, IDMark(Registration, d.ID))
 		if err != nil {
 			return nil, none, err
 		}
-		rec, doc, err := b.registration(ctx, m)
-		if rec != nil || err != nil {
+		if rec, doc, err := b.registration(ctx, m); rec != nil || err != nil {
+			return rec, doc, err
+		}
+		if rec, doc, err := earlier(m); rec != nil || err != nil {
 			return rec, doc, err
 		}
 	}
@@ -164,8 +178,8 @@ func (d *RegistrationDraft) find(ctx context.Context, b *Batch) (*Record, Regist
 		return nil, none, err
 	}
 	rec, doc, err := b.registration(ctx, m)
-	if rec != nil && doc.PPID != d.Doc.PPID {
-		return nil, none, err
+	if err == nil && (rec == nil || doc.PPID != d.Doc.PPID) {
+		return earlier(m)
 	}
 	return rec, doc, err
 }
@@ -189,7 +203,7 @@ func (b *Batch) registration(ctx context.Context, m Mark) (*Record, Registration
 
 func (d *RegistrationDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
 	if c.Op != Create {
-		rec, doc, err := d.find(ctx, b)
+		rec, doc, err := d.find(ctx, b, c)
 		if err != nil {
 			return err
 		}
@@ -391,10 +405,9 @@ func contains(list []string, s string) bool {
 }
 
 func (d *RegistrationDraft) update(ctx context.Context, b *Batch, c *Change, o *Outcome, rec *Record, was RegistrationDoc) error {
-	o.PPID = was.PPID
-	if rec.Done(c.Source) {
-		o.Record, o.Changed = rec, true
-		return nil
+	o.PPID = b.nameBefore(was.PPID, was.ActivityStatus)
+	if is, err := b.done(ctx, rec, c); is || err != nil {
+		return done(o, rec, err)
 	}
 	_, err := d.patch(ctx, b, c, o, rec, was)
 	return err

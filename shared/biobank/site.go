@@ -42,8 +42,11 @@ func (d *SiteDraft) read(_ context.Context, b *Batch, c *Change) error {
 }
 
 func (d *SiteDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
-	rec, was, err := member[SiteDoc](ctx, b, c, Site, d.ID, d.Doc.Name, siteMark)
-	if err != nil || rec != nil && rec.Done(c.Source) {
+	rec, was, err := member[SiteDoc](ctx, b, c, Site, d.ID, d.Doc.Name, siteMark, uniqueSite)
+	if err != nil {
+		return err
+	}
+	if is, err := b.done(ctx, rec, c); is || err != nil {
 		return done(o, rec, err)
 	}
 	is, err := merged(rec, &d.Doc, d.Merge)

@@ -128,7 +128,7 @@ func (d *SpecimenDraft) want(ctx context.Context, b *Batch, c *Change) error {
 	return nil
 }
 
-func (d *SpecimenDraft) read(_ context.Context, b *Batch, c *Change) error {
+func (d *SpecimenDraft) read(ctx context.Context, b *Batch, c *Change) error {
 	if c.Op != Create {
 		if d.ID != 0 {
 			b.wantRec(b.marks[IDMark(Specimen, d.ID)].To)
@@ -139,8 +139,17 @@ func (d *SpecimenDraft) read(_ context.Context, b *Batch, c *Change) error {
 			b.wantRec(b.marks[barcodeMark(d.Doc.Barcode)].To)
 		}
 	}
-	if d.VisitID != 0 {
+	switch {
+	case d.VisitID != 0:
 		b.wantRec(b.marks[IDMark(Visit, d.VisitID)].To)
+	case d.VisitName != "" && c.Op != Update:
+		if m := b.marks[visitMark(d.VisitName)]; !m.IsZero() {
+			if ok, err := b.sure(ctx, m); err != nil {
+				return err
+			} else if !ok {
+				b.wantRec(m.To)
+			}
+		}
 	}
 	switch {
 	case d.ParentID != 0:
@@ -153,7 +162,7 @@ func (d *SpecimenDraft) read(_ context.Context, b *Batch, c *Change) error {
 
 // find returns the stored specimen that the draft means, nil when there is none. An Identifier that names nothing any
 // more falls back to the natural key (reference openspecimen-rest.md 23, 4).
-func (d *SpecimenDraft) find(ctx context.Context, b *Batch) (*Record, SpecimenDoc, error) {
+func (d *SpecimenDraft) find(ctx context.Context, b *Batch, c *Change) (*Record, SpecimenDoc, error) {
 	var none SpecimenDoc
 	try := func(mark string, holds func(*SpecimenDoc) bool) (*Record, SpecimenDoc, error) {
 		m, err := b.mark(ctx, mark)
@@ -165,8 +174,13 @@ func (d *SpecimenDraft) find(ctx context.Context, b *Batch) (*Record, SpecimenDo
 			return nil, none, err
 		}
 		doc, err := Decode[SpecimenDoc](rec)
-		if err != nil || doc.ActivityStatus == StatusDisabled || !holds(&doc) {
+		if err != nil {
 			return nil, none, err
+		}
+		if doc.ActivityStatus == StatusDisabled || !holds(&doc) {
+			if is, err := b.done(ctx, rec, c); !is || err != nil { // else deleted or renamed by an earlier try
+				return nil, none, err
+			}
 		}
 		return rec, doc, nil
 	}
@@ -186,7 +200,7 @@ func (d *SpecimenDraft) find(ctx context.Context, b *Batch) (*Record, SpecimenDo
 
 func (d *SpecimenDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
 	if c.Op != Create {
-		rec, doc, err := d.find(ctx, b)
+		rec, doc, err := d.find(ctx, b, c)
 		if err != nil {
 			return err
 		}
@@ -243,18 +257,14 @@ func (d *SpecimenDraft) place(ctx context.Context, b *Batch, lineage string) (at
 		}
 		return below{key: rec.Key, visitStatus: doc.Status, visitName: doc.Name}, nil
 	case d.VisitName != "":
-		m, err := b.mark(ctx, visitMark(d.VisitName))
+		key, status, err := b.visit(ctx, d.VisitName)
 		if err != nil {
 			return at, err
 		}
-		if m.IsZero() {
+		if key.IsZero() {
 			return at, missing(Visit, strconv.Quote(d.VisitName))
 		}
-		at = below{key: m.To, visitStatus: m.Info, visitName: d.VisitName}
-		if at.visitStatus == "" {
-			at.visitStatus = VisitComplete
-		}
-		return at, nil
+		return below{key: key, visitStatus: status, visitName: d.VisitName}, nil
 	}
 	return at, fault.New("SPECIMEN_VISIT_REQUIRED", "Give the Visit Name of a primary specimen.")
 }
@@ -347,9 +357,6 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 		return err
 	}
 	o.Label = doc.Label
-	if o.VisitName == "" {
-		o.VisitName = at.visitName
-	}
 	if at.parent != nil && doc.Status == Collected {
 		return b.taken(ctx, c, cp, at.parent, &doc)
 	}
@@ -654,10 +661,9 @@ func (d *SpecimenDraft) claims(b *Batch, c *Change, was, is *SpecimenDoc, key Ke
 }
 
 func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outcome, rec *Record, was SpecimenDoc) error {
-	o.Label = was.Label
-	if rec.Done(c.Source) {
-		o.Record, o.Changed = rec, true
-		return nil
+	o.Label = b.nameBefore(was.Label, was.ActivityStatus)
+	if is, err := b.done(ctx, rec, c); is || err != nil {
+		return done(o, rec, err)
 	}
 	cp, err := b.protocolAt(ctx, rec.Key)
 	if err != nil {

@@ -66,7 +66,7 @@ func (b *Batch) Settle(ctx context.Context, source string, mine func(source stri
 		}
 		return parents[i].Sort < parents[j].Sort
 	})
-	opening := true
+	opening := false // what was made is paid for after a stop too; a repeat by another worker changes nothing
 	for len(parents) > 0 {
 		n := min(len(parents), MaxBatch)
 		if err := b.settleGroup(ctx, parents[:n], source, mine, &opening); err != nil {
@@ -224,7 +224,12 @@ func (b *Batch) cascade(ctx context.Context, c *Change, rec *Record, status stri
 		return fmt.Errorf("read what lies below a record: %w", err)
 	}
 	for _, r := range below {
-		if r.Type != Specimen || r.Done(c.Source) {
+		if r.Type != Specimen {
+			continue
+		}
+		if is, err := b.done(ctx, r, c); err != nil {
+			return err
+		} else if is {
 			continue
 		}
 		doc, err := Decode[SpecimenDoc](r)
@@ -235,7 +240,7 @@ func (b *Batch) cascade(ctx context.Context, c *Change, rec *Record, status stri
 			continue
 		}
 		doc.Status = status
-		if err := b.change(c, r, &doc, &Outcome{}); err != nil {
+		if err := b.changeBelow(c, r, &doc); err != nil {
 			return err
 		}
 	}
@@ -259,19 +264,42 @@ func (b *Batch) remove(ctx context.Context, c *Change, o *Outcome, rec *Record, 
 		codes := map[Type]string{Registration: "PARTICIPANT_REF_ENTITY_FOUND", Visit: "SPECIMEN_REF_ENTITY_FOUND", Specimen: "SPECIMEN_REF_ENTITY_FOUND"}
 		return fault.New(codes[rec.Type], "The %s still has %d dependent records; delete them first or force the deletion.", strings.ToLower(notFound[rec.Type].noun), len(live))
 	}
-	suffix := "_" + strconv.FormatInt(b.at, 10)
+	suffix := b.suffix()
+	round := b.recordRound
+	b.recordRound = roundBelow
 	for _, r := range live {
 		if err := b.disable(ctx, c, r, suffix, &Outcome{}); err != nil {
 			return err
 		}
 	}
+	b.recordRound = round
 	return b.disable(ctx, c, rec, suffix, o)
+}
+
+// suffix makes the names of what is deleted free again.
+func (b *Batch) suffix() string { return "_" + strconv.FormatInt(b.at, 10) }
+
+// nameBefore is the name that an object had when a row that is done began.
+func (b *Batch) nameBefore(name, status string) string {
+	if status != StatusDisabled {
+		return name
+	}
+	return strings.TrimSuffix(name, b.suffix())
+}
+
+// changeBelow plans a change that follows from one further up, to be done before that one.
+func (b *Batch) changeBelow(c *Change, rec *Record, doc any) error {
+	round := b.recordRound
+	b.recordRound = roundBelow
+	err := b.change(c, rec, doc, &Outcome{})
+	b.recordRound = round
+	return err
 }
 
 // disable plans one record's soft deletion with the release of its names.
 func (b *Batch) disable(ctx context.Context, c *Change, rec *Record, suffix string, o *Outcome) error {
-	if rec.Done(c.Source) {
-		return nil
+	if is, err := b.done(ctx, rec, c); is || err != nil {
+		return err
 	}
 	var free []string
 	rename := func(v *string, mark func(string) string) {
@@ -296,6 +324,11 @@ func (b *Batch) disable(ctx context.Context, c *Change, rec *Record, suffix stri
 		v, err := Decode[VisitDoc](rec)
 		if err != nil {
 			return err
+		}
+		if b.bulk {
+			if err := b.doubt(ctx, rec, &v); err != nil {
+				return err
+			}
 		}
 		rename(&v.Name, visitMark)
 		v.ActivityStatus = StatusDisabled

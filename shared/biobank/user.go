@@ -85,8 +85,11 @@ func (d *UserDraft) read(_ context.Context, b *Batch, c *Change) error {
 }
 
 func (d *UserDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
-	rec, was, err := member[UserDoc](ctx, b, c, User, d.ID, d.Doc.EmailAddress, emailMark)
-	if err != nil || rec != nil && rec.Done(c.Source) {
+	rec, was, err := member[UserDoc](ctx, b, c, User, d.ID, d.Doc.EmailAddress, emailMark, uniqueEmail)
+	if err != nil {
+		return err
+	}
+	if is, err := b.done(ctx, rec, c); is || err != nil {
 		return done(o, rec, err)
 	}
 	is, err := merged(rec, &d.Doc, d.Merge)

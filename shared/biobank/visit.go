@@ -2,7 +2,9 @@ package biobank
 
 import (
 	"context"
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"aliquot/shared/fault"
@@ -46,6 +48,90 @@ func (v *VisitDoc) info() string {
 		return ""
 	}
 	return v.Status
+}
+
+// seeRecord in a visit's mark says that the record alone tells its status: a job is changing it.
+const seeRecord = "?"
+
+// doubt plans that the visit's mark sends readers to the record, before the record changes.
+func (b *Batch) doubt(ctx context.Context, rec *Record, was *VisitDoc) error {
+	m, err := b.mark(ctx, visitMark(was.Name))
+	if err != nil || m.To != rec.Key || m.Info == seeRecord {
+		return err
+	}
+	b.inform(roundNames, m, seeRecord)
+	return nil
+}
+
+// tell plans that the visit's mark tells its status again, once the record has it.
+func (b *Batch) tell(ctx context.Context, rec *Record, is *VisitDoc) error {
+	m, err := b.mark(ctx, visitMark(is.Name))
+	if err != nil || m.To != rec.Key {
+		return err
+	}
+	b.inform(roundRelease, m, is.info())
+	return nil
+}
+
+// tellAgain does what tell does for a row that an earlier try has done, where that did not come so far.
+func (b *Batch) tellAgain(ctx context.Context, rec *Record, is *VisitDoc) error {
+	m, err := b.mark(ctx, visitMark(is.Name))
+	if err != nil || m.Info == is.info() {
+		return err
+	}
+	return b.tell(ctx, rec, is)
+}
+
+// inform plans what a visit's mark tells. Where the mark has changed meanwhile, so has the record, and that is what
+// counts.
+func (b *Batch) inform(round int, m Mark, info string) {
+	w := Write{Kind: TakeMark, Mark: m, WasSource: m.Source, WasTo: m.To}
+	w.Mark.Info = info
+	b.writes[round] = append(b.writes[round], rowWrite{row: b.row, Write: w, lax: true})
+}
+
+// sure tells whether a visit's mark can be trusted without a look at the record: nobody is changing the visit, and what
+// made the mark surely made the record, too.
+func (b *Batch) sure(ctx context.Context, m Mark) (bool, error) {
+	if m.Info == seeRecord || m.Source == "" {
+		return m.Info != seeRecord, nil
+	}
+	job, _, _ := strings.Cut(m.Source, "#")
+	whole, known := b.whole[job]
+	if !known {
+		var err error
+		if whole, err = b.store.Whole(ctx, m.Source); err != nil {
+			return false, fmt.Errorf("look after the job of a visit: %w", err)
+		}
+		b.whole[job] = whole
+	}
+	return whole, nil
+}
+
+// visit finds a visit by name, for a specimen: its key, and its status; no key where there is none. The record is read
+// only where the mark alone will not do.
+func (b *Batch) visit(ctx context.Context, name string) (Key, string, error) {
+	m, err := b.mark(ctx, visitMark(name))
+	if err != nil || m.IsZero() {
+		return Key{}, "", err
+	}
+	if ok, err := b.sure(ctx, m); err != nil {
+		return Key{}, "", err
+	} else if ok {
+		if m.Info == "" {
+			return m.To, VisitComplete, nil
+		}
+		return m.To, m.Info, nil
+	}
+	rec, err := b.rec(ctx, m.To)
+	if err != nil || rec == nil {
+		return Key{}, "", err
+	}
+	doc, err := Decode[VisitDoc](rec)
+	if err != nil || doc.Name != name || doc.ActivityStatus == StatusDisabled {
+		return Key{}, "", err
+	}
+	return m.To, doc.Status, nil
 }
 
 func (d *VisitDraft) want(ctx context.Context, b *Batch, c *Change) error {
@@ -97,7 +183,7 @@ func (d *VisitDraft) read(ctx context.Context, b *Batch, c *Change) error {
 }
 
 // find returns the stored visit that the draft means by Identifier, else by name.
-func (d *VisitDraft) find(ctx context.Context, b *Batch) (*Record, VisitDoc, error) {
+func (d *VisitDraft) find(ctx context.Context, b *Batch, c *Change) (*Record, VisitDoc, error) {
 	var none VisitDoc
 	for _, name := range []string{IDMark(Visit, d.ID), visitMark(d.Doc.Name)} {
 		byID := name == IDMark(Visit, d.ID)
@@ -122,13 +208,16 @@ func (d *VisitDraft) find(ctx context.Context, b *Batch) (*Record, VisitDoc, err
 		if rec != nil && doc.ActivityStatus != StatusDisabled && (byID || doc.Name == d.Doc.Name) {
 			return rec, doc, nil
 		}
+		if is, err := b.done(ctx, rec, c); is || err != nil {
+			return rec, doc, err // deleted or renamed by an earlier try
+		}
 	}
 	return nil, none, nil
 }
 
 func (d *VisitDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
 	if c.Op != Create {
-		rec, doc, err := d.find(ctx, b)
+		rec, doc, err := d.find(ctx, b, c)
 		if err != nil {
 			return err
 		}
@@ -320,10 +409,11 @@ func (d *VisitDraft) check(b *Batch, l *fault.List, doc *VisitDoc) {
 }
 
 func (d *VisitDraft) update(ctx context.Context, b *Batch, c *Change, o *Outcome, rec *Record, was VisitDoc) error {
-	o.VisitName = was.Name
-	if rec.Done(c.Source) {
-		o.Record, o.Changed = rec, true
-		return nil
+	o.VisitName = b.nameBefore(was.Name, was.ActivityStatus)
+	if is, err := b.done(ctx, rec, c); err != nil {
+		return err
+	} else if is {
+		return done(o, rec, b.tellAgain(ctx, rec, &was))
 	}
 	_, err := d.patch(ctx, b, c, o, rec, was)
 	return err
@@ -393,19 +483,31 @@ func (d *VisitDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome,
 	if is.ActivityStatus == StatusDisabled {
 		return &is, b.remove(ctx, c, o, rec, d.Force)
 	}
-	if is.Name != was.Name {
-		b.claim(c, uniqueVisitName, is.Name, visitMark(is.Name), rec.Key, rec.ID, is.info())
+	switch {
+	case is.Name != was.Name:
+		info := is.info()
+		if b.bulk {
+			info = seeRecord
+			b.inform(roundRelease, Mark{Name: visitMark(is.Name), To: rec.Key, ID: rec.ID, Source: c.Source}, is.info())
+		}
+		b.claim(c, uniqueVisitName, is.Name, visitMark(is.Name), rec.Key, rec.ID, info)
+		if b.bulk {
+			if err := b.doubt(ctx, rec, &was); err != nil {
+				return nil, err
+			}
+		}
 		if err := b.release(ctx, visitMark(was.Name), rec.Key); err != nil {
 			return nil, err
 		}
-	} else if is.info() != was.info() {
-		m, err := b.mark(ctx, visitMark(is.Name))
-		if err != nil {
+	case is.info() != was.info():
+		if b.bulk {
+			if err := b.doubt(ctx, rec, &was); err != nil {
+				return nil, err
+			}
+		}
+		if err := b.tell(ctx, rec, &is); err != nil {
 			return nil, err
 		}
-		renewed := m
-		renewed.Info = is.info()
-		b.add(roundRelease, Write{Kind: TakeMark, Mark: renewed, WasSource: m.Source, WasTo: m.To})
 	}
 	if err := b.change(c, rec, &is, o); err != nil {
 		return nil, err

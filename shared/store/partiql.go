@@ -92,7 +92,7 @@ func (s *Records) Write(ctx context.Context, opening bool, writes []biobank.Writ
 		if guarded {
 			switch code := codes[len(pending)]; {
 			case code == "ConditionalCheckFailed":
-				return nil, s.jobs.lostLease(ctx, s.guard)
+				return nil, NewJobs(s.db, s.tables).lostLease(ctx, s.guard)
 			case retryable(code):
 			case code != "":
 				return nil, fmt.Errorf("renew lease: %s", code)

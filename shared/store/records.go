@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"aliquot/shared/biobank"
+	"aliquot/shared/jobs"
 )
 
 // Tables names the tables. A function needs to name only those that it uses.
@@ -53,14 +54,13 @@ type Records struct {
 	db     *dynamodb.Client
 	tables Tables
 	text   statements
-	jobs   *Jobs
 	// guard, when set, is renewed with the opening request of each group of rows.
 	guard *Guard
 }
 
 // NewRecords makes a store over the tables.
 func NewRecords(db *dynamodb.Client, t Tables) *Records {
-	return &Records{db: db, tables: t, text: newStatements(t), jobs: NewJobs(db, t)}
+	return &Records{db: db, tables: t, text: newStatements(t)}
 }
 
 // Leased returns the store writing under a chunk's lease.
@@ -229,16 +229,33 @@ func reserve(ctx context.Context, db *dynamodb.Client, table, counter string, n 
 
 // Alive implements biobank.Store: an import's source is alive while its job has not ended.
 func (s *Records) Alive(ctx context.Context, source string) (bool, error) {
+	status, err := s.jobStatus(ctx, source)
+	return status != "" && !status.Final(), err
+}
+
+// Whole implements biobank.Store: what people wrote, and what a job that was completed wrote.
+func (s *Records) Whole(ctx context.Context, source string) (bool, error) {
+	if source == "" {
+		return true, nil
+	}
+	status, err := s.jobStatus(ctx, source)
+	return status == jobs.Completed, err
+}
+
+// jobStatus is the state of the job that a source belongs to, "" where there is none.
+func (s *Records) jobStatus(ctx context.Context, source string) (jobs.Status, error) {
 	job, _, ok := strings.Cut(source, "#")
 	id, err := strconv.ParseInt(job, 10, 64)
 	if !ok || err != nil {
-		return false, nil
+		return "", nil
 	}
-	j, err := s.jobs.Get(ctx, id)
-	if err != nil || j == nil {
-		return false, err
+	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.tables.Jobs, Key: jobKey(id), ConsistentRead: aws.Bool(true), ProjectionExpression: aws.String("stat"),
+	})
+	if err != nil {
+		return "", fmt.Errorf("read the state of job %d: %w", id, err)
 	}
-	return !j.Status.Final(), nil
+	return jobs.Status(text(out.Item["stat"])), nil
 }
 
 // Trail implements biobank.Store.

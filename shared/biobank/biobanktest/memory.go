@@ -23,7 +23,7 @@ type Memory struct {
 	records  map[biobank.Key]*biobank.Record
 	entries  map[biobank.Key]*biobank.Entry
 	counters map[string]int64
-	ended    map[string]bool
+	ended    map[string]bool // by job, whether all its rows were finished
 }
 
 var _ biobank.Store = (*Memory)(nil)
@@ -49,11 +49,11 @@ func (m *Memory) Clone() *Memory {
 	return c
 }
 
-// EndJob ends the job whose rows have sources "<job>#<row>".
-func (m *Memory) EndJob(job string) {
+// EndJob ends the job whose rows have sources "<job>#<row>", and tells whether all of them were finished.
+func (m *Memory) EndJob(job string, whole bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.ended[job] = true
+	m.ended[job] = whole
 }
 
 // AllMarks returns every mark, by name.
@@ -245,7 +245,16 @@ func (m *Memory) Alive(ctx context.Context, source string) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	job, _, ok := strings.Cut(source, "#")
-	return ok && !m.ended[job], ctx.Err()
+	_, ended := m.ended[job]
+	return ok && !ended, ctx.Err()
+}
+
+// Whole implements biobank.Store.
+func (m *Memory) Whole(ctx context.Context, source string) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	job, _, ok := strings.Cut(source, "#")
+	return !ok || m.ended[job], ctx.Err()
 }
 
 // Trail implements biobank.Store.
