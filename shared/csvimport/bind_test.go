@@ -474,8 +474,8 @@ func identity(b *Binding, texts ...string) Identity {
 // Plans are stored and chunks run elsewhere, so the hashes are part of a format. A change here strands running jobs.
 func TestIdentityIsStable(t *testing.T) {
 	b := mustBind(t, "specimen", []string{"Visit Name", "Specimen Label", "Parent Specimen Label"}, Options{Op: biobank.Create})
-	got := identity(b, "V1", "S1", "")
-	want := Identity{Own: []uint64{12730624699235505902}, Refs: []uint64{5610360302755298696}}
+	got := identity(b, "V1", "S1", "S0")
+	want := Identity{Own: []uint64{12730624699235505902}, Refs: []uint64{876778854329251339}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -496,7 +496,11 @@ func TestIdentity(t *testing.T) {
 	if got := identity(specimens, "", "LUNG", "", "", "", ""); got.Own != nil || got.Refs != nil {
 		t.Errorf("a row that names nothing is about %v", got)
 	}
-	if got := identity(specimens, "5", "", "V", setToBlank, "", ""); len(got.Own) != 1 || len(got.Refs) != 1 {
+	// The specimens of a visit are independent of each other, unless their names are counted below it.
+	if got := identity(specimens, "", "", "V", "S1", "", ""); len(got.Own) != 1 || got.Refs != nil {
+		t.Errorf("a specimen with a label: %v", got)
+	}
+	if got := identity(specimens, "5", "", "V", setToBlank, "", ""); len(got.Own) != 2 || got.Refs != nil {
 		t.Errorf("identifier and visit: %v", got)
 	}
 	if got := identity(specimens, "5"); len(got.Own) != 1 {
@@ -514,8 +518,11 @@ func TestIdentity(t *testing.T) {
 		Options{Op: biobank.Update})
 	visits := mustBind(t, "visit", []string{"CP Short Title", "PPID", "Name"}, Options{Op: biobank.Update})
 	person := identity(regs, "LUNG", "P1", "", "", "", "", "")
-	if visit := identity(visits, "lung ", "p1", "V1"); visit.Refs[0] != person.Own[0] {
-		t.Error("a visit does not refer to its participant")
+	if a, b := identity(visits, "lung ", "p1", ""), identity(visits, "LUNG", "P1", ""); len(a.Own) != 1 || a.Own[0] != b.Own[0] {
+		t.Error("visits whose names are counted below one participant are apart")
+	}
+	if visit := identity(visits, "LUNG", "P1", "V1"); len(visit.Own) != 1 || visit.Refs != nil {
+		t.Errorf("a visit with a name: %v", visit) // no row of a visit file makes its participant
 	}
 	if other := identity(regs, "SKIN", "P1", "", "", "", "", ""); other.Own[0] == person.Own[0] {
 		t.Error("one PPID in two protocols is one person")

@@ -22,6 +22,9 @@ import (
 // window is how many rows are looked up together.
 const window = 4 * biobank.MaxBatch
 
+// codePanic is the fault of a row that met a fault of the program's. The registry has the same.
+const codePanic = "COMMON_SERVER_ERROR"
+
 // errOutOfTime means that the function's time is nearly over.
 var errOutOfTime = errors.New("out of time")
 
@@ -45,7 +48,8 @@ func (im *Importer) chunk(ctx context.Context, id int64, n int) error {
 		return nil
 	}
 	w := &worker{im: im, job: j, chunk: c, done: map[int64]bool{}}
-	if !j.Stop && !c.Stop {
+	err = w.prepare(ctx)
+	if err == nil && !j.Stop && !c.Stop {
 		err = w.run(ctx)
 	}
 	again := false
@@ -55,6 +59,10 @@ func (im *Importer) chunk(ctx context.Context, id int64, n int) error {
 		return nil
 	case errors.Is(err, errOutOfTime):
 		again = true
+	case err != nil && c.Attempts > im.Config.MaxAttempts:
+		// Not even its rows can be read. The job ends without them, and says so.
+		im.Log.ErrorContext(ctx, "chunk lost", "job", id, "chunk", n, "attempts", c.Attempts, "cause", err.Error())
+		w.batch = nil
 	case err != nil && !errors.Is(err, jobs.ErrStopped):
 		return fmt.Errorf("job %d chunk %d: %w", id, n, err)
 	}
@@ -115,9 +123,6 @@ type slot struct {
 
 // run imports the rows that no earlier turn has finished. Whatever it returns, the lines of finished rows are kept.
 func (w *worker) run(ctx context.Context) error {
-	if err := w.prepare(ctx); err != nil {
-		return err
-	}
 	if w.chunk.Attempts > w.im.Config.MaxAttempts {
 		return w.giveUp(ctx)
 	}
@@ -156,6 +161,9 @@ func (w *worker) prepare(ctx context.Context) error {
 	if w.binding, err = w.schema.Bind(w.head.Captions, o); err != nil {
 		return err
 	}
+	// What the chunk shows as done may come from a worker who died; what counts is what earlier turns have stored.
+	shown, shownFailed := w.chunk.Done, w.chunk.Failed
+	w.chunk.Done, w.chunk.Failed = 0, 0
 	for _, key := range w.chunk.Parts {
 		if err := w.readPart(ctx, key); err != nil {
 			return err
@@ -167,7 +175,9 @@ func (w *worker) prepare(ctx context.Context) error {
 	} else if err != nil {
 		return err
 	}
-	progress := func() (int64, int64) { return w.chunk.Done + w.count.done, w.chunk.Failed + w.count.failed }
+	progress := func() (int64, int64) { // it never goes down
+		return max(shown, w.chunk.Done+w.count.done), max(shownFailed, w.chunk.Failed+w.count.failed)
+	}
 	w.batch = im.Under(w.chunk, im.until, progress).Import(actor, w.job.CreatedAt, o.Location, w.chunk.Fence > 1)
 	w.kin = map[string]int64{}
 	if deadline, ok := ctx.Deadline(); ok {
@@ -189,7 +199,7 @@ func (im *Importer) readHead(ctx context.Context, j *jobs.Job, h *head) error {
 	return nil
 }
 
-// readPart notes the rows that an earlier turn has finished.
+// readPart notes and counts the rows that an earlier turn has finished.
 func (w *worker) readPart(ctx context.Context, key string) error {
 	in, err := w.im.Files.Open(ctx, w.im.Config.Results, key, "", 0, -1)
 	if err != nil {
@@ -207,6 +217,10 @@ func (w *worker) readPart(ctx context.Context, key string) error {
 			return fmt.Errorf("read report part: %w", err)
 		}
 		w.done[l.row] = true
+		w.chunk.Done++
+		if l.failed {
+			w.chunk.Failed++
+		}
 	}
 }
 
@@ -224,7 +238,8 @@ func (im *Importer) get(ctx context.Context, bucket, key string, from, to int64)
 	return b, nil
 }
 
-// each reads the rows of the chunk that are still to be done. The record is valid until the function returns.
+// each reads the rows of the chunk, those that an earlier turn has finished included: the numbers of later rows may be
+// counted from them. The record is valid until the function returns.
 func (w *worker) each(ctx context.Context, do func(row int64, rec *csvfile.Record) error) error {
 	if w.span.Lane != nil {
 		return w.eachOfLane(ctx, do)
@@ -237,10 +252,7 @@ func (w *worker) each(ctx context.Context, do func(row int64, rec *csvfile.Recor
 			skip = skip[1:]
 			return nil
 		}
-		if row := w.span.First + n; !w.done[row] {
-			return do(row, rec)
-		}
-		return nil
+		return do(w.span.First+n, rec)
 	})
 }
 
@@ -263,9 +275,6 @@ func (w *worker) eachOfLane(ctx context.Context, do func(int64, *csvfile.Record)
 			}
 			row := run[0].Row
 			run = run[1:]
-			if w.done[row] {
-				return nil
-			}
 			return do(row, rec)
 		})
 		if err != nil {
@@ -309,6 +318,9 @@ func (w *worker) stream(ctx context.Context) error {
 	n := 0
 	err := w.each(ctx, func(row int64, rec *csvfile.Record) error {
 		w.parse(&w.slots[n], row, rec)
+		if w.done[row] {
+			return nil
+		}
 		if n++; n < window {
 			return nil
 		}
@@ -328,6 +340,10 @@ func (w *worker) linked(ctx context.Context) error {
 		w.slots = append(w.slots, slot{})
 		s := &w.slots[len(w.slots)-1]
 		w.parse(s, row, rec)
+		if w.done[row] {
+			w.slots = w.slots[:len(w.slots)-1]
+			return nil
+		}
 		var ids Identity
 		if s.err == nil {
 			w.binding.Identity(w.cells, &ids)
@@ -339,7 +355,7 @@ func (w *worker) linked(ctx context.Context) error {
 		return err
 	}
 	turn := make([]slot, 0, window)
-	for _, wave := range order(own, refs) {
+	for _, wave := range order(own, refs, biobank.Op(w.job.ImportType) != biobank.Update) {
 		for from := 0; from < len(wave); from += window {
 			turn = turn[:0]
 			for _, i := range wave[from:min(len(wave), from+window)] {
@@ -381,7 +397,7 @@ func (w *worker) parse(s *slot, row int64, rec *csvfile.Record) {
 func (w *worker) draft(cells [][]byte) (d biobank.Draft, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fault.New("COMMON_SERVER_ERROR", "The row could not be read because of a fault in the program; the other rows are not affected.").
+			err = fault.New(codePanic, "The row could not be read because of a fault in the program; the other rows are not affected.").
 				Wrap(fmt.Errorf("panic: %T", p))
 		}
 	}()
@@ -393,7 +409,8 @@ func (w *worker) apply(ctx context.Context, slots []slot) error {
 	if len(slots) == 0 {
 		return nil
 	}
-	if !w.stopAt.IsZero() && w.im.Now().After(w.stopAt) {
+	// However short the time, a turn gets something done, so that the turns come to an end.
+	if w.count.done > 0 && !w.stopAt.IsZero() && w.im.Now().After(w.stopAt) {
 		return errOutOfTime
 	}
 	w.changes, w.at = w.changes[:0], w.at[:0]
@@ -438,6 +455,9 @@ func (w *worker) finish(s *slot, o *biobank.Outcome) {
 	var values [4]string
 	if o.Err != nil {
 		message = fault.Row(o.Err)
+		if fault.Is(o.Err, codePanic) {
+			w.im.Log.Error("row not processed because of a fault in the program", "job", w.job.ID, "row", s.row)
+		}
 	} else if o.Record != nil {
 		values[0] = strconv.FormatInt(o.Record.ID, 10)
 		next := values[1:1]
@@ -467,6 +487,9 @@ func (w *worker) giveUp(ctx context.Context) error {
 	w.im.Log.ErrorContext(ctx, "chunk given up", "job", w.job.ID, "chunk", w.chunk.N, "attempts", w.chunk.Attempts)
 	reason := fault.New("IMPORT_JOB_FAIL", "Processing of this part of the file broke off %d times, so it is not known whether the row was saved. Drop it again.", w.im.Config.MaxAttempts)
 	return w.each(ctx, func(row int64, rec *csvfile.Record) error {
+		if w.done[row] {
+			return nil
+		}
 		var s slot
 		s.row = row
 		s.echo = appendEcho(nil, w.head.Comma, len(w.head.Captions), rec)
@@ -480,7 +503,7 @@ func (w *worker) giveUp(ctx context.Context) error {
 func (w *worker) save(ctx context.Context, open bool) error {
 	if w.batch != nil {
 		source := fmt.Sprintf("%d#c%d", w.job.ID, w.chunk.N)
-		if err := w.batch.Settle(ctx, source, w.mine); err != nil && !errors.Is(err, jobs.ErrStopped) {
+		if err := w.batch.Settle(ctx, source, w.mine); err != nil {
 			return err
 		}
 	}

@@ -27,12 +27,18 @@ type Dropped struct {
 	Params     map[string]string
 }
 
+// maxFileName bounds a dropped file's name, in bytes.
+const maxFileName = 255
+
 // ParseFileName reads the name of a dropped file, without its folder. The fault tells what is wrong with it.
 func ParseFileName(name string) (Dropped, error) {
 	bad := func(format string, args ...any) (Dropped, error) {
 		return Dropped{}, fault.New("IMPORT_JOB_INV_FILENAME", "File name %q is not valid: "+format+
 			" It must be <objectType>_<create|update|upsert>_<yyyyMMddHHmmssSSS>.csv, for example cpr_create_20240131093000000.csv.",
 			append([]any{short(name)}, args...)...)
+	}
+	if len(name) > maxFileName {
+		return bad("it is longer than %d bytes.", maxFileName)
 	}
 	if !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return bad("it holds control characters.")
@@ -70,21 +76,24 @@ func short(s string) string {
 // Drop makes the job of a file in the drop folder, or finds it, and sees that it is planned once files with an earlier
 // stamp had time to arrive. What is wrong with name or owner ends in a failed job, never in silence.
 func (im *Importer) Drop(ctx context.Context, bucket, key, version string) error {
+	if strings.HasPrefix(key, UploadPrefix) || strings.HasSuffix(key, "/") {
+		return nil // an upload of the API, or a folder that some S3 client made
+	}
 	owner, name, nested := strings.Cut(key, "/")
-	if !nested || name == "" || strings.HasSuffix(key, "/") {
-		if strings.HasSuffix(key, "/") {
-			return nil // a folder that some S3 client made
-		}
+	if !nested {
 		owner, name = "", key
 	}
 	j := &jobs.Job{
 		ObjectType: "unknown", ImportType: string(biobank.Create), CSVType: "SINGLE_ROW_PER_OBJ",
 		Total: -1, Owner: strings.ToLower(owner), CreatedAt: im.Now(), Params: map[string]string{},
-		Bucket: bucket, Key: key, Version: version, FileName: name, Drop: true, Stamp: "-",
+		Bucket: bucket, Key: key, Version: version, FileName: name, Drop: true, Stamp: refusedStamp,
 	}
-	reason := im.describe(ctx, j, owner, name)
-	if reason != nil && fault.All(reason) == nil {
-		return reason
+	refusal := im.describe(ctx, j, owner, name)
+	if refusal != nil {
+		if fault.All(refusal) == nil {
+			return refusal
+		}
+		j.FileName, j.Reason = short(name), fault.Row(refusal)
 	}
 	err := im.Jobs.Create(ctx, j)
 	switch {
@@ -94,22 +103,16 @@ func (im *Importer) Drop(ctx context.Context, bucket, key, version string) error
 	case err != nil:
 		return fmt.Errorf("create job: %w", err)
 	}
-	if reason == nil {
-		im.Log.InfoContext(ctx, "file dropped", "job", j.ID, "type", j.ObjectType)
-		return im.send(ctx, Message{Job: j.ID, Step: stepPlan}, im.Config.DropWait)
+	if refusal != nil {
+		im.Log.WarnContext(ctx, "file refused", "job", j.ID, "code", fault.Codes(refusal))
+		return im.send(ctx, Message{Job: j.ID, Step: stepPlan}, 0)
 	}
-	im.Log.WarnContext(ctx, "file refused", "job", j.ID, "code", fault.Codes(reason))
-	leased, err := im.Jobs.Lease(ctx, j.ID, im.Now(), im.Config.Lease)
-	switch {
-	case errors.Is(err, jobs.ErrEnded):
-		return nil
-	case errors.Is(err, jobs.ErrLeased):
-		return im.wait(leased.LeasedTo)
-	case err != nil:
-		return err
-	}
-	return im.failJob(ctx, leased, reason)
+	im.Log.InfoContext(ctx, "file dropped", "job", j.ID, "type", j.ObjectType)
+	return im.send(ctx, Message{Job: j.ID, Step: stepPlan}, im.Config.DropWait)
 }
+
+// refusedStamp puts a file that is refused before the owner's others.
+const refusedStamp = "-"
 
 // describe fills in what owner and name say. The fault, if any, is the reason why the file cannot be imported.
 func (im *Importer) describe(ctx context.Context, j *jobs.Job, owner, name string) error {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 
+	"aliquot/shared/fault"
 	"aliquot/shared/jobs"
 )
 
@@ -72,7 +73,12 @@ func (im *Importer) finish(ctx context.Context, id int64) error {
 		return err
 	}
 	if slices.ContainsFunc(chunks, func(c *jobs.Chunk) bool { return c.Open }) {
+		j.Attempts = 0
 		return leaseGone(im.Jobs.Save(ctx, j))
+	}
+	if j.Attempts > im.Config.MaxAttempts {
+		return im.failJob(ctx, j, fault.Row(fault.New("IMPORT_JOB_FAIL",
+			"The rows were processed, but the report could not be made in %d tries. Look the records up, or drop the file again.", im.Config.MaxAttempts)))
 	}
 	if err := im.join(ctx, j, chunks); err != nil {
 		if errors.Is(err, jobs.ErrLeaseLost) {
@@ -84,6 +90,10 @@ func (im *Importer) finish(ctx context.Context, id int64) error {
 	case j.Done < j.Total && j.Stop:
 		j.Status = jobs.Stopped
 		j.Reason = fmt.Sprintf("The import was stopped after %d of %d rows. Rows that were saved stay saved.", j.Done, j.Total)
+	case j.Done < j.Total:
+		j.Status = jobs.Failed
+		j.Reason = fault.Row(fault.New("IMPORT_JOB_FAIL",
+			"Only %d of %d rows could be processed. Drop those that the report lacks again.", j.Done, j.Total))
 	case j.FailedRows > 0:
 		j.Status = jobs.Failed
 	default:

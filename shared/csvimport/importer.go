@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"aliquot/shared/biobank"
-	"aliquot/shared/fault"
 	"aliquot/shared/jobs"
 )
 
@@ -179,19 +178,15 @@ func (im *Importer) wait(leasedTo time.Time) error {
 }
 
 // failJob ends a job that cannot run, with a reason and a report that tells it.
-func (im *Importer) failJob(ctx context.Context, j *jobs.Job, reason error) error {
-	j.Status = jobs.Failed
-	j.Reason = fault.Row(reason)
-	if j.Total < 0 {
-		j.Total = 0
-	}
+func (im *Importer) failJob(ctx context.Context, j *jobs.Job, reason string) error {
+	j.Status, j.Reason = jobs.Failed, reason
+	j.Total = max(j.Total, 0)
 	j.EndedAt = im.Now()
-	key := reportKey(j.ID, j.Fence)
-	if err := im.Files.Put(ctx, im.Config.Results, key, faultReport(j.Reason)); err != nil {
+	j.Report, j.FailedReport = reportKey(j.ID, j.Fence), ""
+	if err := im.Files.Put(ctx, im.Config.Results, j.Report, faultReport(j.Reason)); err != nil {
 		return fmt.Errorf("store report of job %d: %w", j.ID, err)
 	}
-	j.Report = key
-	return im.end(ctx, j)
+	return leaseGone(im.end(ctx, j))
 }
 
 // end stores a final state and wakes the owner's next file.

@@ -138,12 +138,12 @@ func (s *sets) join(a, b uint32) {
 	}
 }
 
-// order is the order in which a chunk's rows are done: waves of rows that do not depend on each other. A row comes in a
-// later wave than the earlier rows that share with it something that either creates or changes, and than the rows, wherever
-// they stand, that create what it names.
+// order is the order in which a chunk's rows are done: waves of rows that do not depend on each other. The outcome is that
+// of the rows done one after the other in the file's order, but for one thing: a row that names what only a later row
+// creates comes right after that row (with creates; an update creates nothing).
 //
 // own and refs are each row's hashes; the result holds the rows' indices.
-func order(own, refs [][]uint64) [][]int {
+func order(own, refs [][]uint64, creates bool) [][]int {
 	owners := map[uint64][]int{}
 	for i := range own {
 		for _, h := range own[i] {
@@ -152,38 +152,60 @@ func order(own, refs [][]uint64) [][]int {
 			}
 		}
 	}
-	wave := make([]int, len(own))
-	const unknown, onTheWay = 0, -1
-	var depth func(i int) int
-	depth = func(i int) int {
-		if wave[i] != unknown {
-			return max(wave[i], 0) // two rows that name each other: the file's order decides
-		}
-		wave[i] = onTheWay
-		d := 0
+	// A row's wave is the first after those of the rows before it that it must see, or that must not see it.
+	type use struct{ written, read int } // the last wave that changes, and that names, a thing
+	uses := make(map[uint64]use, len(owners))
+	var waves [][]int
+	place := func(i int) {
+		wave := 0
 		for _, h := range own[i] {
-			l := owners[h]
-			if at := slices.Index(l, i); at > 0 {
-				d = max(d, depth(l[at-1]))
+			u := uses[h]
+			wave = max(wave, u.written, u.read)
+		}
+		for _, h := range refs[i] {
+			wave = max(wave, uses[h].written)
+		}
+		if wave == len(waves) {
+			waves = append(waves, nil)
+		}
+		waves[wave] = append(waves[wave], i)
+		for _, h := range own[i] {
+			u := uses[h]
+			u.written = wave + 1
+			uses[h] = u
+		}
+		for _, h := range refs[i] {
+			if len(owners[h]) > 0 {
+				u := uses[h]
+				u.read = max(u.read, wave+1)
+				uses[h] = u
+			}
+		}
+	}
+	// Rows are placed in the file's order; creators that stand later are placed before the row that names them, and with
+	// them the earlier rows about the same things.
+	begun := make([]bool, len(own))
+	var visit func(i int)
+	visit = func(i int) {
+		if begun[i] {
+			return // placed, or on the way: two rows that name each other are left in the file's order
+		}
+		begun[i] = true
+		for _, h := range own[i] {
+			if l := owners[h]; l[0] != i {
+				at, _ := slices.BinarySearch(l, i)
+				visit(l[at-1])
 			}
 		}
 		for _, h := range refs[i] {
-			for _, other := range owners[h] {
-				if other != i {
-					d = max(d, depth(other))
-				}
+			if l := owners[h]; creates && len(l) > 0 && l[0] > i {
+				visit(l[0])
 			}
 		}
-		wave[i] = d + 1
-		return d + 1
+		place(i)
 	}
-	var waves [][]int
 	for i := range own {
-		d := depth(i)
-		for len(waves) < d {
-			waves = append(waves, nil)
-		}
-		waves[d-1] = append(waves[d-1], i)
+		visit(i)
 	}
 	return waves
 }

@@ -68,13 +68,16 @@ func (im *Importer) plan(ctx context.Context, id int64) error {
 	switch {
 	case j.Chunks > 0:
 		return im.resume(ctx, j)
+	case j.Reason != "":
+		return im.failJob(ctx, j, j.Reason)
 	case j.Stop:
 		j.Status, j.EndedAt = jobs.Stopped, im.Now()
+		j.Reason = "The import was stopped before any row was read."
 		j.Total = max(j.Total, 0)
-		return im.end(ctx, j)
+		return leaseGone(im.end(ctx, j))
 	case j.Attempts > im.Config.MaxAttempts:
-		return im.failJob(ctx, j, fault.New("IMPORT_JOB_FAIL",
-			"The file could not be read in %d tries. Check that it can be opened, or split it, and drop it again.", im.Config.MaxAttempts))
+		return im.failJob(ctx, j, fault.Row(fault.New("IMPORT_JOB_FAIL",
+			"The file could not be read in %d tries. Check that it can be opened, or split it, and drop it again.", im.Config.MaxAttempts)))
 	}
 	turn, err := im.myTurn(ctx, j)
 	if err != nil {
@@ -82,7 +85,7 @@ func (im *Importer) plan(ctx context.Context, id int64) error {
 	}
 	if !turn {
 		j.Attempts = 0
-		return im.Jobs.Save(ctx, j) // whoever ends before it wakes it
+		return leaseGone(im.Jobs.Save(ctx, j)) // whoever ends before it wakes it
 	}
 	j.Status = jobs.InProgress
 	if err := im.Jobs.Renew(ctx, j, im.until()); err != nil {
@@ -96,7 +99,7 @@ func (im *Importer) plan(ctx context.Context, id int64) error {
 			err = fault.New("COMMON_FILE_NOT_FOUND", "The file was deleted before it could be read. Drop it again.")
 		}
 		if fault.All(err) != nil {
-			return im.failJob(ctx, j, err)
+			return im.failJob(ctx, j, fault.Row(err))
 		}
 		return fmt.Errorf("plan job %d: %w", id, err)
 	}
@@ -117,6 +120,7 @@ func leaseGone(err error) error {
 
 // resume goes on with a job that was planned before: what is open is sent again, and what is done is finished.
 func (im *Importer) resume(ctx context.Context, j *jobs.Job) error {
+	j.Attempts = 0
 	if err := im.Jobs.Save(ctx, j); err != nil {
 		return leaseGone(err)
 	}
@@ -194,10 +198,10 @@ func (im *Importer) makePlan(ctx context.Context, j *jobs.Job) error {
 		return err
 	}
 	h := &head{Bucket: j.Bucket, Key: j.Key, Version: j.Version}
-	if err := im.decode(ctx, j, h); err != nil {
+	s := &scan{im: im, job: j, head: h, renewed: im.Now()}
+	if err := s.decode(ctx); err != nil {
 		return err
 	}
-	s := &scan{im: im, job: j, head: h, renewed: im.Now()}
 	if err := s.rows(ctx, schema); err != nil {
 		return tellFile(err)
 	}
@@ -231,7 +235,8 @@ func tellFile(err error) error {
 }
 
 // decode finds out how the file is written. One that is not UTF-8 is copied as UTF-8, so that chunks can be read by range.
-func (im *Importer) decode(ctx context.Context, j *jobs.Job, h *head) error {
+func (s *scan) decode(ctx context.Context) error {
+	im, j, h := s.im, s.job, s.head
 	in, err := im.Files.Open(ctx, h.Bucket, h.Key, h.Version, 0, -1)
 	if err != nil {
 		return err
@@ -256,7 +261,8 @@ func (im *Importer) decode(ctx context.Context, j *jobs.Job, h *head) error {
 	}
 	out := im.Files.Create(ctx, im.Config.Results, inputKey(j.ID, j.Fence))
 	defer out.Abort() //nolint:errcheck // after Close there is nothing to drop, and before it the caller hears of the cause
-	if _, err := io.Copy(out, csvfile.UTF8(io.MultiReader(bytes.NewReader(start[:n]), in), d)); err != nil {
+	text := csvfile.UTF8(io.MultiReader(bytes.NewReader(start[:n]), in), d)
+	if _, err := io.Copy(out, heldReader{text, func() error { return s.renew(ctx) }}); err != nil {
 		return tellFile(err)
 	}
 	if err := out.Close(); err != nil {
@@ -264,6 +270,19 @@ func (im *Importer) decode(ctx context.Context, j *jobs.Job, h *head) error {
 	}
 	h.Bucket, h.Key, h.Version = im.Config.Results, inputKey(j.ID, j.Fence), ""
 	return nil
+}
+
+// heldReader renews a lease while it is read.
+type heldReader struct {
+	io.Reader
+	renew func() error
+}
+
+func (r heldReader) Read(p []byte) (int, error) {
+	if err := r.renew(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
 }
 
 // scan is one reading of the file.

@@ -59,25 +59,35 @@ func (im *Importer) sweepJob(ctx context.Context, id int64) error {
 	if open == 0 {
 		return im.send(ctx, Message{Job: id, Step: stepFinish}, 0)
 	}
+	sent := 0
 	for _, c := range chunks {
 		// A chunk that was never begun waits in the queue, unless the whole job stands still.
 		stale := c.LeasedTo.UnixMilli() > 0 || working == 0
-		if c.Open && stale && !c.LeasedTo.After(now) {
-			if err := im.send(ctx, Message{Job: id, Step: stepChunk, Chunk: c.N}, 0); err != nil {
-				return err
-			}
+		if !c.Open || !stale || c.LeasedTo.After(now) {
+			continue
+		}
+		if err := im.send(ctx, Message{Job: id, Step: stepChunk, Chunk: c.N}, 0); err != nil {
+			return err
+		}
+		if sent++; sent == sweepChunks {
+			break
 		}
 	}
 	return nil
 }
 
-// sweepDrops makes the jobs of files whose event did not arrive.
+// sweepChunks is the most chunks of a job that one sweep sends: a job that only waits behind others has its messages in
+// the queue already, and must not fill it with copies every minute.
+const sweepChunks = 20
+
+// sweepDrops makes the jobs of files whose event did not arrive. One that fails does not hold up the others.
 func (im *Importer) sweepDrops(ctx context.Context) error {
 	now := im.Now()
+	var errs []error
 	for after := ""; ; {
 		page, err := im.Files.List(ctx, im.Config.Intake, after)
 		if err != nil {
-			return fmt.Errorf("list the drop folders: %w", err)
+			return errors.Join(append(errs, fmt.Errorf("list the drop folders: %w", err))...)
 		}
 		for _, o := range page {
 			after = o.Key
@@ -85,28 +95,29 @@ func (im *Importer) sweepDrops(ctx context.Context) error {
 			if strings.HasPrefix(o.Key, UploadPrefix) || age < im.Config.Lease || age > sweepWindow {
 				continue
 			}
-			version, err := im.Files.Version(ctx, im.Config.Intake, o.Key)
-			if errors.Is(err, ErrNoFile) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			known, err := im.Jobs.Dropped(ctx, im.Config.Intake, o.Key, version)
-			if err != nil {
-				return err
-			}
-			if known {
-				continue
-			}
-			if err := im.Drop(ctx, im.Config.Intake, o.Key, version); err != nil && !errors.As(err, new(*Later)) {
-				return err
+			if err := im.sweepDrop(ctx, o.Key); err != nil {
+				errs = append(errs, err)
 			}
 		}
 		if len(page) == 0 {
-			return nil
+			return errors.Join(errs...)
 		}
 	}
+}
+
+func (im *Importer) sweepDrop(ctx context.Context, key string) error {
+	version, err := im.Files.Version(ctx, im.Config.Intake, key)
+	if errors.Is(err, ErrNoFile) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at a dropped file: %w", err)
+	}
+	known, err := im.Jobs.Dropped(ctx, im.Config.Intake, key, version)
+	if err != nil || known {
+		return err
+	}
+	return im.Drop(ctx, im.Config.Intake, key, version)
 }
 
 // UploadPrefix is where uploads of the API lie in the intake bucket. They start nothing by themselves.
