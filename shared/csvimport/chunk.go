@@ -379,7 +379,7 @@ func (w *worker) parse(s *slot, row int64, rec *csvfile.Record) {
 		bad = w.header.Check(rec)
 	}
 	if bad != nil {
-		s.err = fault.New(codeParse, "%s", bad.Error()).Wrap(bad)
+		s.err = fault.New(codeParse, "The row could not be read: %s.", bad.Error()).Wrap(bad)
 		return
 	}
 	w.cells = clean(w.cells, rec.Fields)

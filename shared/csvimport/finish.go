@@ -149,8 +149,10 @@ func (im *Importer) join(ctx context.Context, j *jobs.Job, chunks []*jobs.Chunk)
 		j.Done++
 		if l.failed {
 			j.FailedRows++
-			if _, err := failed.Write(append(l.raw, '\n')); err != nil {
-				return err
+			if len(l.raw) > 0 { // not of a row over a limit
+				if _, err := failed.Write(append(l.raw, '\n')); err != nil {
+					return err
+				}
 			}
 		}
 		if now := im.Now(); j.Done%4096 == 0 && now.Sub(renewed) > im.Config.Lease/4 {

@@ -229,7 +229,7 @@ func (im *Importer) makePlan(ctx context.Context, j *jobs.Job) error {
 func tellFile(err error) error {
 	var f *csvfile.FileError
 	if errors.As(err, &f) {
-		return fault.New(codeParse, "%s", f.Error()).Wrap(err)
+		return fault.New(codeParse, "The file could not be read: %s. Mend it and drop it again.", f.Error()).Wrap(err)
 	}
 	return err
 }

@@ -112,7 +112,8 @@ func cut(err error) error {
 }
 
 // appendEcho begins a row's line with its cells as uploaded. Cells that are no text (not UTF-8, or over a limit) stay out:
-// the message names them, and the file of failed rows has them as they were.
+// the message names them, and the file of failed rows has them as they were. A guard against formulas is taken off and
+// put on again, so that it does not become two.
 func appendEcho(b []byte, comma byte, columns int, rec *csvfile.Record) []byte {
 	n := len(rec.Fields)
 	if rec.Err != nil && rec.Raw == nil {
@@ -129,7 +130,7 @@ func appendEcho(b []byte, comma byte, columns int, rec *csvfile.Record) []byte {
 		if rec.Err != nil {
 			cell = bytes.ToValidUTF8(bytes.ReplaceAll(cell, []byte{0}, nil), []byte("\uFFFD"))
 		}
-		b = csvfile.AppendCell(b, cell)
+		b = csvfile.AppendCell(b, csvfile.Unguard(bytes.TrimSpace(cell)))
 	}
 	return b
 }
