@@ -48,7 +48,8 @@ func dropKey(j *jobs.Job) map[string]types.AttributeValue {
 }
 
 func queueKey(j *jobs.Job) map[string]types.AttributeValue {
-	return keyOf("drops#"+j.Owner, j.Stamp+"#"+j.FileName+"#"+biobank.PadID(j.ID))
+	const most = 900 // a sort key has at most 1,024 bytes
+	return keyOf("drops#"+j.Owner, j.Stamp+"#"+j.FileName[:min(most, len(j.FileName))]+"#"+biobank.PadID(j.ID))
 }
 
 // Create stores a new job and sets its ID. A drop is made once per object version: when its job exists already, j becomes
@@ -95,17 +96,25 @@ func (s *Jobs) Create(ctx context.Context, j *jobs.Job) error {
 		if !errors.As(err, &cancelled) {
 			return err
 		}
-		// Somebody else made the job of this drop meanwhile, or our own lost answer did.
-		if known, err := s.byDrop(ctx, j); known || err != nil {
-			return err
+		if j.Drop { // somebody else may have made its job meanwhile
+			if known, err := s.byDrop(ctx, j); known || err != nil {
+				return err
+			}
 		}
-		if got, err := s.Get(ctx, id); got != nil || err != nil {
-			return err
-		}
-		if try == 10 {
+		if !again(cancelled) {
 			return fmt.Errorf("store job %d: %w", id, err)
 		}
 	}
+}
+
+// again tells whether a cancelled transaction may succeed next time.
+func again(cancelled *types.TransactionCanceledException) bool {
+	for _, r := range cancelled.CancellationReasons {
+		if code := aws.ToString(r.Code); code != "" && code != "None" && !retryable(code) {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *Jobs) byDrop(ctx context.Context, j *jobs.Job) (bool, error) {
@@ -368,8 +377,11 @@ func (s *Jobs) End(ctx context.Context, j *jobs.Job) error {
 		if !errors.As(err, &cancelled) {
 			return err
 		}
-		if aws.ToString(cancelled.CancellationReasons[0].Code) == "ConditionalCheckFailed" {
+		if reasons := cancelled.CancellationReasons; len(reasons) > 0 && aws.ToString(reasons[0].Code) == "ConditionalCheckFailed" {
 			return jobs.ErrLeaseLost
+		}
+		if !again(cancelled) {
+			return fmt.Errorf("end job %d: %w", j.ID, err)
 		}
 	}
 }
