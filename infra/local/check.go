@@ -147,6 +147,17 @@ func (t *Template) addSource(f *Function, s Source, path string, n names) error 
 			return fmt.Errorf("%s.FunctionResponseTypes: %q is not known", path, r)
 		}
 	}
+	if f.Role != "" {
+		rights, err := t.readRole(f.Role[strings.LastIndexByte(f.Role, '/')+len(n.prefix)+2:])
+		if err != nil {
+			return err
+		}
+		for _, action := range []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"} {
+			if !rights.allows(need{action: action, resource: s.Queue}) {
+				return fmt.Errorf("%s.Queue: the function's role does not allow %s, which Lambda needs to read it", path, action)
+			}
+		}
+	}
 	f.Sources = append(f.Sources, s)
 	return nil
 }

@@ -68,6 +68,7 @@ type Stack struct {
 	owner    bool // whether Close ends the services
 
 	functions map[string]*function // by name
+	guards    []*http.Server       // between the functions and the services
 	api       *http.Server
 	stop      context.CancelFunc // ends pollers and schedules
 	running   sync.WaitGroup     // pollers and schedules
@@ -218,8 +219,12 @@ func (s *Stack) startFunctions(ctx context.Context) error {
 	s.stop = stop
 	gateway := &httpAPI{warn: s.opts.Warn}
 	for _, f := range s.Template.Functions {
+		env, err := s.environment(f)
+		if err != nil {
+			return err
+		}
 		fn := newFunction(f, filepath.Join(s.services.bin, f.Name), filepath.Join(s.Dir, "logs"), s.services.addr,
-			s.environment(), s.names, s.opts.Warn)
+			env, s.names, s.opts.Warn)
 		s.functions[f.Name] = fn
 		s.services.runtime.add(fn)
 		for _, r := range f.Routes {
@@ -261,20 +266,44 @@ func (s *Stack) stopFunctions() {
 	for _, f := range s.functions {
 		f.close()
 	}
+	for _, g := range s.guards {
+		_ = g.Close() // connections under way are cut
+	}
 	s.running.Wait()
 }
 
-// environment is what every function finds in its environment besides the template's variables.
-func (s *Stack) environment() []string {
-	return []string{
+// environment is what a function finds in its environment besides the template's variables. A function with a role
+// reaches the services through guards, which hold its requests against the role.
+func (s *Stack) environment(f *Function) ([]string, error) {
+	env := []string{
 		"AWS_REGION=" + s.Region,
 		"AWS_DEFAULT_REGION=" + s.Region,
 		"AWS_ACCESS_KEY_ID=" + s.AccessKey,
 		"AWS_SECRET_ACCESS_KEY=" + s.SecretKey,
-		"AWS_ENDPOINT_URL_DYNAMODB=" + s.DynamoDBEndpoint,
-		"AWS_ENDPOINT_URL_S3=" + s.S3Endpoint,
-		"AWS_ENDPOINT_URL_SQS=" + s.SQSEndpoint,
 	}
+	for _, service := range []struct {
+		name, target string
+		guarded
+	}{
+		{"DYNAMODB", s.DynamoDBEndpoint, guardedDynamoDB},
+		{"S3", s.S3Endpoint, guardedS3},
+		{"SQS", s.SQSEndpoint, guardedSQS},
+	} {
+		addr := service.target
+		if f.Role != "" {
+			rights, err := s.Template.readRole(f.Role[strings.LastIndexByte(f.Role, '/')+len(s.names.prefix)+2:])
+			if err != nil {
+				return nil, err
+			}
+			server, guard, err := startGuard(f, rights, service.guarded, service.target, s.names, s.opts.Warn)
+			if err != nil {
+				return nil, err
+			}
+			s.guards, addr = append(s.guards, server), guard
+		}
+		env = append(env, "AWS_ENDPOINT_URL_"+service.name+"="+addr)
+	}
+	return env, nil
 }
 
 // Env is the environment that the template gives a function: what its configuration is read from.

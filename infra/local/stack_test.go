@@ -299,6 +299,28 @@ func TestRequestBecomesAnEventOfFormat2(t *testing.T) {
 	}
 }
 
+func TestFunctionHasTheRightsOfItsRoleOnly(t *testing.T) {
+	s := newStack(t)
+	tests := []struct{ request, want string }{
+		{"put seen/a", "done"},
+		{"put other/a", "AccessDenied"},
+		{"get seen/a", "AccessDenied"},
+		{"get missing", "AccessDenied"}, // 404 would tell more than the role may know
+		{"list", "AccessDenied"},
+		{"insert", "done"},
+		{"item", "done"},
+		{"update", "AccessDeniedException"},
+		{"delete", "AccessDeniedException"},
+		{"send", "AccessDeniedException"},
+	}
+	for _, test := range tests {
+		got, err := invoke(t, s, "request "+test.request)
+		if err != nil || string(got) != `"`+test.want+`"` {
+			t.Errorf("%s answered %s, %v, want %s", test.request, got, err, test.want)
+		}
+	}
+}
+
 func TestGatewayAnswers(t *testing.T) {
 	s := newStack(t)
 	tests := []struct {

@@ -15,7 +15,11 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/smithy-go"
 )
 
 func main() { lambda.Start(handle) }
@@ -35,7 +39,45 @@ func handle(ctx context.Context, payload json.RawMessage) (any, error) {
 	case e.Records != nil:
 		return consume(ctx, e.Records)
 	}
+	if request, ok := strings.CutPrefix(e.Do, "request "); ok {
+		return ask(ctx, request)
+	}
 	return do(ctx, e.Do)
+}
+
+// ask sends one request to a service and answers with "done" or the code of its refusal.
+func ask(ctx context.Context, request string) (string, error) {
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return "", err
+	}
+	objects, db, messages := s3.NewFromConfig(cfg), dynamodb.NewFromConfig(cfg), sqs.NewFromConfig(cfg)
+	bucket, table, queue := aws.String(os.Getenv("RESULTS")), os.Getenv("RECORDS"), aws.String(os.Getenv("WORK"))
+	key := map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: "a"}}
+	verb, name, _ := strings.Cut(request, " ")
+	switch verb {
+	case "put":
+		_, err = objects.PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: &name, Body: strings.NewReader("x")})
+	case "get":
+		_, err = objects.GetObject(ctx, &s3.GetObjectInput{Bucket: bucket, Key: &name})
+	case "list":
+		_, err = objects.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: bucket})
+	case "insert":
+		_, err = db.ExecuteStatement(ctx, &dynamodb.ExecuteStatementInput{Statement: aws.String(fmt.Sprintf(`INSERT INTO "%s" VALUE {'pk':'a'}`, table))})
+	case "update":
+		_, err = db.ExecuteStatement(ctx, &dynamodb.ExecuteStatementInput{Statement: aws.String(fmt.Sprintf(`UPDATE "%s" SET x=1 WHERE pk='a'`, table))})
+	case "item":
+		_, err = db.GetItem(ctx, &dynamodb.GetItemInput{TableName: &table, Key: key})
+	case "delete":
+		_, err = db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: []types.TransactWriteItem{{Delete: &types.Delete{TableName: &table, Key: key}}}})
+	case "send":
+		_, err = messages.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: queue, MessageBody: aws.String("x")})
+	}
+	var refused smithy.APIError
+	if errors.As(err, &refused) {
+		return refused.ErrorCode(), nil
+	}
+	return "done", err
 }
 
 func do(ctx context.Context, what string) (any, error) {
