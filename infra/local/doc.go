@@ -13,7 +13,8 @@
 //   - The functions are the binaries that are deployed. They get the template's environment and the addresses of the
 //     services in the variables that the AWS SDK knows, nothing else.
 //   - What AWS does to a function is done to it here: messages come at least once, an invocation ends at its timeout, a
-//     failed one is tried again, a message that was received too often goes to the dead letters.
+//     failed one is tried again, a message that was received too often goes to the dead letters, a request that the
+//     function's role does not allow is refused.
 //
 // [Start] starts a stack, [Stack.Close] ends every process it started. A process that dies takes its children with it.
 package local

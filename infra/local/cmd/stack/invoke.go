@@ -32,7 +32,7 @@ func invoke(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	s, err := local.Start(ctx, local.Options{Params: p, Functions: true, Idle: true, Warn: os.Stderr})
+	s, err := local.Start(ctx, local.Options{Params: p, Functions: true, Idle: true})
 	if err != nil {
 		return err
 	}
