@@ -134,7 +134,7 @@ func TestBadInput(t *testing.T) {
 				t.Fatalf("jobs: %+v", all)
 			}
 			told := r.outcome(all[0])
-			golden(t, "bad/"+strings.ReplaceAll(tt.name, " ", "-"), told)
+			golden(t, "bad/"+fileName(tt.name), told)
 			if word := forbidden.FindString(strings.ReplaceAll(told, "OS_ERROR_MESSAGE", "")); word != "" {
 				t.Errorf("the word %q is told to the user", word)
 			}

@@ -356,9 +356,14 @@ func (w *worker) linked(ctx context.Context) error {
 	}
 	turn := make([]slot, 0, window)
 	for _, wave := range order(own, refs, biobank.Op(w.job.ImportType) != biobank.Update) {
-		for from := 0; from < len(wave); from += window {
+		if wave.settled {
+			if err := w.settle(ctx); err != nil {
+				return err
+			}
+		}
+		for from := 0; from < len(wave.rows); from += window {
 			turn = turn[:0]
-			for _, i := range wave[from:min(len(wave), from+window)] {
+			for _, i := range wave.rows[from:min(len(wave.rows), from+window)] {
 				turn = append(turn, w.slots[i])
 			}
 			if err := w.apply(ctx, turn); err != nil {
@@ -502,8 +507,7 @@ func (w *worker) giveUp(ctx context.Context) error {
 // save stores what was finished: parents lowered by their children, the part of the report, and last how far the chunk is.
 func (w *worker) save(ctx context.Context, open bool) error {
 	if w.batch != nil {
-		source := fmt.Sprintf("%d#c%d", w.job.ID, w.chunk.N)
-		if err := w.batch.Settle(ctx, source, w.mine); err != nil {
+		if err := w.settle(ctx); err != nil {
 			return err
 		}
 	}
@@ -524,6 +528,11 @@ func (w *worker) save(ctx context.Context, open bool) error {
 	w.chunk.Failed += w.count.failed
 	w.chunk.Next = w.chunk.Done
 	return w.im.Jobs.SaveChunk(ctx, w.chunk)
+}
+
+// settle lowers parents by what the chunk's rows have taken so far.
+func (w *worker) settle(ctx context.Context) error {
+	return w.batch.Settle(ctx, fmt.Sprintf("%d#c%d", w.job.ID, w.chunk.N), w.mine)
 }
 
 // mine tells whether a source is a row of this chunk.

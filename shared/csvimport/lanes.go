@@ -138,68 +138,80 @@ func (s *sets) join(a, b uint32) {
 	}
 }
 
+// wave is rows that do not depend on each other.
+type wave struct {
+	rows []int
+	// settled tells that a row changes what an earlier one has named as its parent: what it took must be off by then.
+	settled bool
+}
+
 // order is the order in which a chunk's rows are done: waves of rows that do not depend on each other. The outcome is that
 // of the rows done one after the other in the file's order, but for one thing: a row that names what only a later row
 // creates comes right after that row (with creates; an update creates nothing).
 //
-// own and refs are each row's hashes; the result holds the rows' indices.
-func order(own, refs [][]uint64, creates bool) [][]int {
-	owners := map[uint64][]int{}
+// Rows that change the same things, directly or by way of others, go one after the other: a row may free a name that it
+// does not mention. own and refs are each row's hashes; a wave holds the rows' indices.
+func order(own, refs [][]uint64, creates bool) []wave {
+	first := map[uint64]int{} // the first row that creates or changes a thing
+	groups := newSets(len(own))
 	for i := range own {
 		for _, h := range own[i] {
-			if l := owners[h]; len(l) == 0 || l[len(l)-1] != i {
-				owners[h] = append(l, i)
+			if f, ok := first[h]; ok {
+				groups.join(uint32(f), uint32(i))
+			} else {
+				first[h] = i
 			}
 		}
 	}
+	members := make([][]int, len(own)) // of each group, at its root, in the file's order
+	for i := range own {
+		root := groups.find(uint32(i))
+		members[root] = append(members[root], i)
+	}
 	// A row's wave is the first after those of the rows before it that it must see, or that must not see it.
-	type use struct{ written, read int } // the last wave that changes, and that names, a thing
-	uses := make(map[uint64]use, len(owners))
-	var waves [][]int
+	written := make([]int, len(own)) // the wave after the last that changes a group's things
+	read := make([]int, len(own))    // and after the last that names them
+	var waves []wave
 	place := func(i int) {
-		wave := 0
-		for _, h := range own[i] {
-			u := uses[h]
-			wave = max(wave, u.written, u.read)
-		}
+		group := groups.find(uint32(i))
+		at := max(written[group], read[group])
 		for _, h := range refs[i] {
-			wave = max(wave, uses[h].written)
+			if f, ok := first[h]; ok {
+				at = max(at, written[groups.find(uint32(f))])
+			}
 		}
-		if wave == len(waves) {
-			waves = append(waves, nil)
+		if at == len(waves) {
+			waves = append(waves, wave{})
 		}
-		waves[wave] = append(waves[wave], i)
-		for _, h := range own[i] {
-			u := uses[h]
-			u.written = wave + 1
-			uses[h] = u
-		}
+		w := &waves[at]
+		w.rows = append(w.rows, i)
+		w.settled = w.settled || read[group] > 0
+		written[group] = at + 1
 		for _, h := range refs[i] {
-			if len(owners[h]) > 0 {
-				u := uses[h]
-				u.read = max(u.read, wave+1)
-				uses[h] = u
+			if f, ok := first[h]; ok && f != i {
+				of := groups.find(uint32(f))
+				read[of] = max(read[of], at+1)
 			}
 		}
 	}
 	// Rows are placed in the file's order; creators that stand later are placed before the row that names them, and with
 	// them the earlier rows about the same things.
 	begun := make([]bool, len(own))
+	next := make([]int, len(own)) // of each group, the first member that has not begun
 	var visit func(i int)
 	visit = func(i int) {
 		if begun[i] {
 			return // placed, or on the way: two rows that name each other are left in the file's order
 		}
 		begun[i] = true
-		for _, h := range own[i] {
-			if l := owners[h]; l[0] != i {
-				at, _ := slices.BinarySearch(l, i)
-				visit(l[at-1])
-			}
+		group := groups.find(uint32(i))
+		for n := &next[group]; members[group][*n] < i; {
+			*n++
+			visit(members[group][*n-1])
 		}
 		for _, h := range refs[i] {
-			if l := owners[h]; creates && len(l) > 0 && l[0] > i {
-				visit(l[0])
+			if f, ok := first[h]; ok && creates && f > i {
+				visit(f)
 			}
 		}
 		place(i)

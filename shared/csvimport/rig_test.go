@@ -449,6 +449,9 @@ func golden(t testing.TB, name, got string) {
 	}
 }
 
+// fileName makes the name of a test one of a file.
+func fileName(name string) string { return strings.NewReplacer(" ", "-", ",", "").Replace(name) }
+
 var seed = flag.Uint64("seed", 1, "seed of the random tests; a failure prints the one that makes it come again")
 
 // state is everything of a protocol and the sets around it that an import can change, one line for each record and each
