@@ -72,6 +72,9 @@ func (b *Batch) Settle(ctx context.Context, source string, mine func(source stri
 		if err := b.settleGroup(ctx, parents[:n], source, mine, &opening); err != nil {
 			return err
 		}
+		for _, key := range parents[:n] {
+			delete(b.recs, key) // it has changed
+		}
 		parents = parents[n:]
 	}
 	clear(b.debts)
