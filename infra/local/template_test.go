@@ -71,7 +71,7 @@ func TestStrictReadRefusesFaults(t *testing.T) {
 		{"queue that the role may not read", "- sqs:ReceiveMessage\n", "- sqs:PurgeQueue\n", "does not allow sqs:ReceiveMessage"},
 		{"reserved variable", "ALIQUOT_CHUNK_ROWS:", "AWS_CHUNK_ROWS:", "the prefix AWS_ is reserved"},
 		{"key given twice", "    Type: AWS::Serverless::HttpApi\n", "    Type: AWS::Serverless::HttpApi\n    Type: AWS::Serverless::HttpApi\n", "Type is given twice"},
-		{"default out of range", "Default: 60\n    MinValue: 5", "Default: 4\n    MinValue: 5", "Parameters.LeaseSeconds: 4 is less than 5"},
+		{"default out of range", "Default: 60\n    MinValue: 2", "Default: 1\n    MinValue: 2", "Parameters.LeaseSeconds: 1 is less than 2"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
