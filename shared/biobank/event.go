@@ -2,6 +2,7 @@ package biobank
 
 import (
 	"context"
+	"strings"
 
 	"aliquot/shared/fault"
 )
@@ -31,7 +32,7 @@ func (d *EventDraft) read(context.Context, *Batch, *Change) error { return nil }
 // two that are made at the same time.
 func (d *EventDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
 	if c.Op != Create {
-		return fault.New("COMMON_INVALID_INPUT", "Events can be created only.")
+		return d.update(ctx, b, c, o)
 	}
 	if !d.Protocol.Sent() {
 		return fault.New("CPE_CP_REQUIRED", "Give the collection protocol of the event.")
@@ -45,36 +46,9 @@ func (d *EventDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) 
 	}
 	is := d.Doc
 	var l fault.List
-	if is.Label == "" {
-		l.Add("CPE_LABEL_REQUIRED", "Give the label of the event.")
-	} else if cp.eventByLabel(is.Label) != nil {
-		l.Add("CPE_DUP_LABEL", "Collection protocol %q has an event %q already.", cp.doc.ShortTitle, is.Label)
-	}
-	for _, e := range cp.events {
-		if is.Code != "" && Fold(e.doc.Code) == Fold(is.Code) && e.doc.ActivityStatus != StatusDisabled {
-			l.Add("CPE_DUP_CODE", "Collection protocol %q has an event with the code %q already.", cp.doc.ShortTitle, is.Code)
-		}
-	}
-	switch is.PointUnit {
-	case "":
-		if is.Point != nil {
-			l.Add("CPE_POINT_UNIT_REQUIRED", "Give the unit of the event point: DAYS, WEEKS, MONTHS or YEARS.")
-		}
-	case "DAYS", "WEEKS", "MONTHS", "YEARS":
-	default:
-		l.Add("CPE_INVALID_POINT_UNIT", "Event point unit %q is not valid. It is DAYS, WEEKS, MONTHS or YEARS.", is.PointUnit)
-	}
-	value(&l, "clinical_diagnosis", "CPE_INVALID_CLINICAL_DIAGNOSIS", "Clinical diagnosis", &is.ClinicalDiagnosis)
-	value(&l, "clinical_status", "CPE_INVALID_CLINICAL_STATUS", "Clinical status", &is.ClinicalStatus)
-	status(&l, &is.ActivityStatus)
-	if d.DefaultSite != nil {
-		id, err := b.siteID(ctx, *d.DefaultSite)
-		if fault.All(err) != nil {
-			l.Append(err)
-		} else if err != nil {
-			return err
-		}
-		is.DefaultSiteID = id
+	cannotBegin(&l, is.ActivityStatus)
+	if err := d.check(ctx, b, &l, cp, &is, 0); err != nil {
+		return err
 	}
 	if len(l) > 0 {
 		return l
@@ -87,6 +61,140 @@ func (d *EventDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) 
 	b.claim(c, uniqueEvent, is.Label, cp.eventMark(is.Label), key, id, "")
 	delete(b.protocols, cp.id)
 	return b.insert(c, Event, key, id, &is, o)
+}
+
+func (d *EventDraft) update(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
+	cp, event, err := b.event(ctx, d.ID)
+	if err != nil {
+		return err
+	}
+	is, err := merged(event.rec, &d.Doc, d.Merge)
+	if err != nil {
+		return err
+	}
+	if !b.can(ResProtocol, OpUpdate, cp) {
+		return denied("change the events of collection protocol " + cp.doc.ShortTitle)
+	}
+	was := event.doc
+	delete(b.protocols, cp.id) // read anew by whoever needs it next
+	if gone(is.ActivityStatus) {
+		return d.remove(ctx, b, c, o, cp, event)
+	}
+	var l fault.List
+	if err := d.check(ctx, b, &l, cp, is, event.id); err != nil {
+		return err
+	}
+	if was.ActivityStatus == StatusClosed && is.ActivityStatus == StatusClosed {
+		l.Add("CPE_CLOSED", "Event %q is closed. Reopen it with the change.", was.Label)
+	}
+	if len(l) > 0 {
+		return l
+	}
+	if err := b.reclaim(ctx, c, uniqueEvent, was.Label, is.Label, cp.eventMark, event.rec); err != nil {
+		return err
+	}
+	if is.ActivityStatus == StatusClosed {
+		if err := b.closePrimaries(c, event); err != nil {
+			return err
+		}
+	}
+	return b.change(c, event.rec, is, o)
+}
+
+// closePrimaries closes the open requirements for primary specimens with their event.
+func (b *Batch) closePrimaries(c *Change, event *eventInfo) error {
+	for _, q := range event.reqs {
+		if q.doc.ParentID != 0 || q.doc.ActivityStatus != StatusActive {
+			continue
+		}
+		doc := q.doc
+		doc.ActivityStatus = StatusClosed
+		if err := b.changeBelow(c, q.rec, &doc); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove plans the deletion of an event that nobody has visited, with its requirements.
+func (d *EventDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome, cp *protocolInfo, event *eventInfo) error {
+	if err := b.unreferenced(ctx, event.rec, "CPE_HAS_VISITS"); err != nil {
+		return err
+	}
+	for _, q := range event.reqs {
+		if q.doc.ActivityStatus == StatusDisabled {
+			continue
+		}
+		doc := q.doc
+		doc.ActivityStatus = StatusDisabled
+		if err := b.changeBelow(c, q.rec, &doc); err != nil {
+			return err
+		}
+	}
+	is := event.doc
+	return b.retire(ctx, c, o, event.rec, &is, &is.ActivityStatus, freed{&is.Label, 255, cp.eventMark}, freed{&is.Code, 32, nil})
+}
+
+// event finds a live event by id, with its protocol.
+func (b *Batch) event(ctx context.Context, id int64) (*protocolInfo, *eventInfo, error) {
+	m, err := b.mark(ctx, IDMark(Event, id))
+	if err != nil {
+		return nil, nil, err
+	}
+	if m.IsZero() {
+		return nil, nil, missing(Event, id)
+	}
+	cp, err := b.protocolAt(ctx, m.To)
+	if err != nil {
+		return nil, nil, err
+	}
+	if e := cp.event(id); e != nil {
+		return cp, e, nil
+	}
+	return nil, nil, missing(Event, id)
+}
+
+// check holds the rules of an event's values; self is the event's id, 0 for a new one.
+func (d *EventDraft) check(ctx context.Context, b *Batch, l *fault.List, cp *protocolInfo, is *EventDoc, self int64) error {
+	if is.Label == "" {
+		l.Add("CPE_LABEL_REQUIRED", "Give the label of the event.")
+	} else if e := cp.eventByLabel(is.Label); e != nil && e.id != self {
+		l.Add("CPE_DUP_LABEL", "Collection protocol %q has an event %q already.", cp.doc.ShortTitle, is.Label)
+	}
+	for _, e := range cp.events {
+		if is.Code != "" && Fold(e.doc.Code) == Fold(is.Code) && e.doc.ActivityStatus != StatusDisabled && e.id != self {
+			l.Add("CPE_DUP_CODE", "Collection protocol %q has an event with the code %q already.", cp.doc.ShortTitle, is.Code)
+		}
+	}
+	switch is.PointUnit = strings.ToUpper(is.PointUnit); is.PointUnit {
+	case "":
+		if is.Point != nil {
+			l.Add("CPE_POINT_UNIT_REQUIRED", "Give the unit of the event point: DAYS, WEEKS, MONTHS or YEARS.")
+		}
+	case "DAYS", "WEEKS", "MONTHS", "YEARS":
+	default:
+		l.Add("CPE_INVALID_POINT_UNIT", "Event point unit %q is not valid. It is DAYS, WEEKS, MONTHS or YEARS.", is.PointUnit)
+	}
+	const farthest = 1_000_000 // days, weeks, ...: beyond any calendar
+	if is.Point != nil && (*is.Point > farthest || *is.Point < -farthest) {
+		l.Add("CPE_INVALID_POINT", "Event point %d is not between -%d and %d.", *is.Point, farthest, farthest)
+	}
+	value(l, "clinical_diagnosis", "CPE_INVALID_CLINICAL_DIAGNOSIS", "Clinical diagnosis", &is.ClinicalDiagnosis)
+	value(l, "clinical_status", "CPE_INVALID_CLINICAL_STATUS", "Clinical status", &is.ClinicalStatus)
+	status(l, &is.ActivityStatus)
+	tooLong(l, "Event label", is.Label, 255)
+	tooLong(l, "Event code", is.Code, 32)
+	if d.DefaultSite == nil {
+		return nil
+	}
+	id, err := b.siteID(ctx, *d.DefaultSite)
+	if fault.All(err) != nil {
+		l.Append(err)
+	} else if err != nil {
+		return err
+	}
+	is.DefaultSiteID = id
+	return nil
 }
 
 var uniqueEvent = &unique{"CPE_DUP_LABEL", "The collection protocol has an event %q already.", func(r *Record, v string) (bool, error) {

@@ -43,7 +43,14 @@ func (d *InstituteDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outco
 	if err != nil {
 		return err
 	}
+	if rec != nil && gone(is.ActivityStatus) {
+		if err := b.unreferenced(ctx, rec, "INSTITUTE_REF_ENTITY_FOUND"); err != nil {
+			return err
+		}
+		return b.retire(ctx, c, o, rec, &was, &was.ActivityStatus, freed{&was.Name, 255, instituteMark})
+	}
 	var l fault.List
+	cannotBegin(&l, is.ActivityStatus)
 	if is.Name == "" {
 		l.Add("INSTITUTE_NAME_REQUIRED", "Give the Name of the institute.")
 	}
@@ -106,7 +113,7 @@ func member[T any](ctx context.Context, b *Batch, c *Change, t Type, id int64, n
 			}
 		}
 	}
-	if rec == nil && name != "" {
+	if rec == nil && name != "" && !c.ByID {
 		m, err := b.mark(ctx, mark(name))
 		if err != nil {
 			return nil, none, err
@@ -129,7 +136,7 @@ func member[T any](ctx context.Context, b *Batch, c *Change, t Type, id int64, n
 	}
 	if rec == nil {
 		if c.Op == Update {
-			if name == "" {
+			if name == "" || c.ByID {
 				return nil, none, missing(t, id)
 			}
 			return nil, none, missing(t, strconv.Quote(name))

@@ -105,7 +105,11 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 	if err != nil {
 		return err
 	}
+	if rec != nil && gone(is.ActivityStatus) {
+		return d.remove(ctx, b, c, o, rec, &was)
+	}
 	var l fault.List
+	cannotBegin(&l, is.ActivityStatus)
 	is.PI, is.Coordinators, is.Sites = was.PI, was.Coordinators, was.Sites
 	if err := d.references(ctx, b, &l, is); err != nil {
 		return err
@@ -123,6 +127,9 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 	if !b.actor.Can(ResProtocol, OpUpdate, rec.ID, was.Sites) || !b.actor.Can(ResProtocol, OpUpdate, rec.ID, is.Sites) {
 		return denied("change collection protocol " + was.ShortTitle)
 	}
+	if err := b.sitesInUse(ctx, rec, was.Sites, is.Sites); err != nil {
+		return err
+	}
 	for _, u := range []struct {
 		u       *unique
 		was, is string
@@ -138,6 +145,48 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 	}
 	delete(b.protocols, rec.ID) // read anew by whoever needs it next
 	return b.change(c, rec, is, o)
+}
+
+// remove plans the deletion of a protocol without registrations. Its events and requirements are deleted with it: nothing
+// of a deleted protocol is found.
+func (d *ProtocolDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome, rec *Record, is *ProtocolDoc) error {
+	if !b.actor.Can(ResProtocol, OpDelete, rec.ID, is.Sites) {
+		return denied("delete collection protocol " + is.ShortTitle)
+	}
+	if err := b.unreferenced(ctx, rec, "CP_REF_ENTITY_FOUND"); err != nil {
+		return err
+	}
+	delete(b.protocols, rec.ID)
+	return b.retire(ctx, c, o, rec, is, &is.ActivityStatus, freed{&is.ShortTitle, 50, shortTitleMark},
+		freed{&is.Title, 255, titleMark}, freed{&is.Code, 32, cpCodeMark})
+}
+
+// sitesInUse refuses to take a site from a protocol whose registrations or visits name it.
+func (b *Batch) sitesInUse(ctx context.Context, rec *Record, was, is []ProtocolSite) error {
+	dropped := map[int64]bool{}
+	for _, s := range was {
+		dropped[s.SiteID] = true
+	}
+	for _, s := range is {
+		delete(dropped, s.SiteID)
+	}
+	if len(dropped) == 0 {
+		return nil
+	}
+	used, err := (&Registry{Store: b.store}).Walk(ctx, rec.ID, Visits, func(r *Record) (bool, error) {
+		doc, err := Decode[struct {
+			SiteID         int64  `json:"siteId"`
+			ActivityStatus string `json:"activityStatus"`
+		}](r)
+		return dropped[doc.SiteID] && doc.ActivityStatus != StatusDisabled, err
+	})
+	if err != nil {
+		return err
+	}
+	if len(used) > 0 {
+		return fault.New("CP_USED_SITES", "%d registrations or visits name a site that is to be taken from the collection protocol.", len(used))
+	}
+	return nil
 }
 
 func (d *ProtocolDraft) create(ctx context.Context, b *Batch, c *Change, o *Outcome, is *ProtocolDoc) error {
@@ -161,7 +210,7 @@ func (d *ProtocolDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 
 // references resolves the people and sites that the draft names.
 func (d *ProtocolDraft) references(ctx context.Context, b *Batch, l *fault.List, is *ProtocolDoc) error {
-	if d.PI.Sent() {
+	if d.PI.Sent() && !d.PI.Clear {
 		id, err := b.userID(ctx, d.PI, "CP_PI_NOT_FOUND")
 		if fault.All(err) != nil {
 			l.Append(err)
@@ -170,7 +219,7 @@ func (d *ProtocolDraft) references(ctx context.Context, b *Batch, l *fault.List,
 		} else {
 			is.PI = id
 		}
-	} else if is.PI == 0 {
+	} else if is.PI == 0 || d.PI.Clear {
 		l.Add("CP_PI_REQUIRED", "Give the principal investigator of the collection protocol.")
 	}
 	if d.Coordinators != nil {

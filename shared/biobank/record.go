@@ -22,6 +22,7 @@ const (
 	Registration Type = "cpr"
 	Visit        Type = "visit"
 	Specimen     Type = "specimen"
+	RoleType     Type = "role"
 	// Participant has ids and marks but no record of its own: the person lies in the registration.
 	Participant Type = "participant"
 )

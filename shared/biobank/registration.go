@@ -166,7 +166,7 @@ func (d *RegistrationDraft) find(ctx context.Context, b *Batch, c *Change) (*Rec
 			return rec, doc, err
 		}
 	}
-	if d.Doc.PPID == "" || !d.Protocol.Sent() {
+	if d.Doc.PPID == "" || !d.Protocol.Sent() || c.ByID {
 		return nil, none, nil
 	}
 	cp, err := b.protocol(ctx, d.Protocol)
@@ -211,7 +211,7 @@ func (d *RegistrationDraft) plan(ctx context.Context, b *Batch, c *Change, o *Ou
 			return d.update(ctx, b, c, o, rec, doc)
 		}
 		if c.Op == Update {
-			if d.Doc.PPID == "" {
+			if d.Doc.PPID == "" || c.ByID {
 				return missing(Registration, d.ID)
 			}
 			return fault.New("CPR_NOT_FOUND", "PPID %q was not found in the collection protocol.", d.Doc.PPID)

@@ -44,6 +44,9 @@ type Change struct {
 	Row      int64
 	// Kin is the row's place (from 0) among the rows of the job whose name is counted under the same parent.
 	Kin int64
+	// ByID tells that the draft's id alone says which object to update: where it names none, no other is looked for by the
+	// values sent.
+	ByID bool
 	// Shared tells that a later change of the batch may look at what this one writes.
 	Shared bool
 }
@@ -93,6 +96,7 @@ var notFound = map[Type]struct{ code, noun string }{
 	Protocol: {"CP_NOT_FOUND", "Collection protocol"}, Event: {"CPE_NOT_FOUND", "Event"},
 	Requirement: {"SR_NOT_FOUND", "Specimen requirement"}, Registration: {"CPR_M_NOT_FOUND", "Registration"},
 	Visit: {"VISIT_NOT_FOUND", "Visit"}, Specimen: {"SPECIMEN_NOT_FOUND", "Specimen"},
+	RoleType: {"RBAC_ROLE_NOT_FOUND", "Role"},
 }
 
 func missing(t Type, what any) *fault.Fault {
@@ -138,11 +142,35 @@ func (r *Registry) byID(ctx context.Context, t Type, id int64) (*Record, error) 
 	return recs[key], nil
 }
 
+// mayRead is nil where the actor may see a record; what belongs to a deleted protocol was deleted with it.
 func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
+	var doc ProtocolDoc
+	if cp := protocolOf(rec); cp != 0 {
+		key := SetKey(Protocol, cp)
+		recs, err := r.Store.Records(ctx, []Key{key}, true)
+		if err != nil {
+			return fmt.Errorf("read protocol %d: %w", cp, err)
+		}
+		if doc, err = Decode[ProtocolDoc](recs[key]); err != nil {
+			return err
+		}
+		if doc.ActivityStatus == StatusDisabled && rec.Type != Protocol {
+			return missing(rec.Type, rec.ID)
+		}
+	}
+	sees, err := a.sees(rec, doc.Sites)
+	if err == nil && !sees {
+		err = denied("see this " + notFound[rec.Type].noun)
+	}
+	return err
+}
+
+// sees tells whether the actor may see a record that lies in a protocol with these sites.
+func (a *Actor) sees(rec *Record, sites []ProtocolSite) (bool, error) {
 	res := Resource("")
 	switch rec.Type {
-	case Institute, Site, User:
-		return nil
+	case Institute, Site, User, RoleType:
+		return true, nil
 	case Protocol, Event, Requirement:
 		res = ResProtocol
 	case Registration:
@@ -152,27 +180,15 @@ func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
 	case Specimen:
 		res = ResSpecimen
 	}
-	cp := rec.Key.Protocol()
-	if rec.Type == Protocol {
-		cp = rec.ID
-	}
-	sites, err := r.protocolSites(ctx, cp)
-	if err != nil {
-		return err
-	}
+	cp := protocolOf(rec)
 	if a.Can(res, OpRead, cp, sites) || res == ResParticipantDeid && a.Can(ResParticipantPhi, OpRead, cp, sites) {
-		return nil
+		return true, nil
 	}
 	if res == ResSpecimen && a.Can(ResPrimarySpecimen, OpRead, cp, sites) {
 		doc, err := Decode[SpecimenDoc](rec)
-		if err != nil {
-			return err
-		}
-		if doc.Lineage == LineageNew {
-			return nil
-		}
+		return doc.Lineage == LineageNew, err
 	}
-	return denied("see this " + notFound[rec.Type].noun)
+	return false, nil
 }
 
 func (r *Registry) protocolSites(ctx context.Context, cp int64) ([]ProtocolSite, error) {

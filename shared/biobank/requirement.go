@@ -2,6 +2,7 @@ package biobank
 
 import (
 	"context"
+	"slices"
 
 	"aliquot/shared/fault"
 )
@@ -29,7 +30,10 @@ type RequirementDoc struct {
 	ActivityStatus      string    `json:"activityStatus"`
 }
 
-func (d *RequirementDraft) want(_ context.Context, b *Batch, _ *Change) error {
+func (d *RequirementDraft) want(_ context.Context, b *Batch, c *Change) error {
+	if c.Op != Create {
+		b.wantMark(IDMark(Requirement, d.ID))
+	}
 	if d.EventID != 0 {
 		b.wantMark(IDMark(Event, d.EventID))
 	}
@@ -41,7 +45,7 @@ func (d *RequirementDraft) read(context.Context, *Batch, *Change) error { return
 // plan checks and writes a requirement below its event.
 func (d *RequirementDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
 	if c.Op != Create {
-		return fault.New("COMMON_INVALID_INPUT", "Specimen requirements can be created only.")
+		return d.update(ctx, b, c, o)
 	}
 	cp, event, err := d.event(ctx, b)
 	if err != nil {
@@ -55,33 +59,24 @@ func (d *RequirementDraft) plan(ctx context.Context, b *Batch, c *Change, o *Out
 	if event.doc.ActivityStatus == StatusClosed {
 		l.Add("CPE_CLOSED", "Event %q is closed.", event.doc.Label)
 	}
-	d.check(&l, &is)
-	if is.Code != "" && cp.requirement(event.id, 0, is.Code) != nil {
-		l.Add("SR_DUP_CODE", "Event %q has a requirement with the code %q already.", event.doc.Label, is.Code)
-	}
 	if d.ParentCode != "" {
-		parent := cp.requirement(event.id, 0, d.ParentCode)
-		if parent == nil {
-			l.Add("SR_PARENT_NOT_FOUND", "Requirement %q was not found.", d.ParentCode)
-		} else {
+		if parent := cp.requirement(event.id, 0, d.ParentCode); parent != nil {
 			is.ParentID = parent.id
+		} else {
+			l.Add("SR_PARENT_NOT_FOUND", "Requirement %q was not found.", d.ParentCode)
 		}
+	} else if is.ParentID != 0 && cp.requirement(event.id, is.ParentID, "") == nil {
+		l.Add("SR_PARENT_NOT_FOUND", "Requirement %d was not found in event %q.", is.ParentID, event.doc.Label)
+	}
+	if is.Lineage == LineageNew {
+		is.ParentID = 0
+	}
+	cannotBegin(&l, is.ActivityStatus)
+	if err := d.rules(ctx, b, &l, cp, event, &is, 0); err != nil {
+		return err
 	}
 	if is.Lineage != LineageNew && is.ParentID == 0 && d.ParentCode == "" {
 		l.Add("SR_PARENT_REQ_REQUIRED", "Give the parent of a derived or aliquot requirement.")
-	}
-	for _, u := range []struct {
-		ref  UserRef
-		into *int64
-		code string
-	}{{d.Collector, &is.CollectorID, "SR_COLLECTOR_NOT_FOUND"}, {d.Receiver, &is.ReceiverID, "SR_RECEIVER_NOT_FOUND"}} {
-		id, err := b.userID(ctx, u.ref, u.code)
-		if fault.All(err) != nil {
-			l.Append(err)
-		} else if err != nil {
-			return err
-		}
-		*u.into = id
 	}
 	if len(l) > 0 {
 		return l
@@ -94,24 +89,137 @@ func (d *RequirementDraft) plan(ctx context.Context, b *Batch, c *Change, o *Out
 	return b.insert(c, Requirement, RequirementKey(cp.id, event.id, id), id, &is, o)
 }
 
+// update changes a stored requirement. Its event, parent and lineage stay as they are.
+func (d *RequirementDraft) update(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
+	m, err := b.mark(ctx, IDMark(Requirement, d.ID))
+	if err != nil {
+		return err
+	}
+	if m.IsZero() {
+		return missing(Requirement, d.ID)
+	}
+	cp, err := b.protocolAt(ctx, m.To)
+	if err != nil {
+		return err
+	}
+	req := cp.requirement(0, d.ID, "")
+	if req == nil {
+		return missing(Requirement, d.ID)
+	}
+	event := cp.eventOf(req)
+	if !b.can(ResProtocol, OpUpdate, cp) {
+		return denied("change the requirements of collection protocol " + cp.doc.ShortTitle)
+	}
+	is, err := merged(req.rec, &d.Doc, d.Merge)
+	if err != nil {
+		return err
+	}
+	was := req.doc
+	is.Lineage, is.ParentID = was.Lineage, was.ParentID
+	delete(b.protocols, cp.id) // read anew by whoever needs it next
+	if gone(is.ActivityStatus) {
+		return d.remove(ctx, b, c, o, req)
+	}
+	var l fault.List
+	if d.EventID != 0 && d.EventID != event.id || d.EventID == 0 && d.EventLabel != "" && Fold(d.EventLabel) != Fold(event.doc.Label) {
+		l.Add("COMMON_INVALID_INPUT", "The requirement belongs to event %q; it cannot be moved.", event.doc.Label)
+	}
+	if err := d.rules(ctx, b, &l, cp, event, is, req.id); err != nil {
+		return err
+	}
+	if was.ActivityStatus == StatusClosed && is.ActivityStatus == StatusClosed {
+		l.Add("SR_CLOSED", "The requirement is closed. Reopen it with the change.")
+	}
+	if event.doc.ActivityStatus == StatusClosed && is.ActivityStatus != StatusClosed {
+		l.Add("CPE_CLOSED", "Event %q is closed.", event.doc.Label)
+	}
+	if len(l) > 0 {
+		return l
+	}
+	if was.Class != is.Class || was.Type != is.Type {
+		if err := b.unreferenced(ctx, req.rec, "SR_CANNOT_CHANGE_CLASS_OR_TYPE"); err != nil {
+			return err
+		}
+	}
+	return b.change(c, req.rec, is, o)
+}
+
+// remove plans the deletion of a requirement and those below it, of which no specimen was collected.
+func (d *RequirementDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome, req *requirementInfo) error {
+	if err := b.unreferenced(ctx, req.rec, "SR_HAS_SPECIMENS"); err != nil {
+		return err
+	}
+	family, err := (&Registry{Store: b.store}).requirementFamily(ctx, req.rec)
+	if err != nil {
+		return err
+	}
+	for _, rec := range family[1:] {
+		doc, err := Decode[RequirementDoc](rec)
+		if err != nil {
+			return err
+		}
+		doc.ActivityStatus = StatusDisabled
+		if err := b.changeBelow(c, rec, &doc); err != nil {
+			return err
+		}
+	}
+	is := req.doc
+	return b.retire(ctx, c, o, req.rec, &is, &is.ActivityStatus, freed{&is.Code, 32, nil})
+}
+
+func (p *protocolInfo) eventOf(req *requirementInfo) *eventInfo {
+	for _, e := range p.events {
+		if slices.Contains(e.reqs, req) {
+			return e
+		}
+	}
+	return nil
+}
+
+// rules checks a requirement against its event and resolves its people; self is its id, 0 for a new one.
+func (d *RequirementDraft) rules(ctx context.Context, b *Batch, l *fault.List, cp *protocolInfo, event *eventInfo, is *RequirementDoc, self int64) error {
+	d.check(l, is)
+	if is.Code != "" {
+		if other := cp.requirement(event.id, 0, is.Code); other != nil && other.id != self {
+			l.Add("SR_DUP_CODE", "Event %q has a requirement with the code %q already.", event.doc.Label, is.Code)
+		}
+	}
+	if is.Lineage == LineageAliquot && is.InitialQty != nil {
+		if parent := cp.requirement(event.id, is.ParentID, ""); parent != nil && parent.doc.InitialQty != nil {
+			left := *parent.doc.InitialQty - *is.InitialQty
+			for _, q := range event.reqs {
+				if q.doc.ParentID == parent.id && q.id != self && q.doc.Lineage == LineageAliquot &&
+					q.doc.ActivityStatus != StatusDisabled && q.doc.InitialQty != nil {
+					left -= *q.doc.InitialQty
+				}
+			}
+			if left < 0 {
+				l.Add("SR_INSUFFICIENT_QTY", "The aliquots take more than the %s of their parent.", parent.doc.InitialQty)
+			}
+		}
+	}
+	for _, u := range []struct {
+		ref  UserRef
+		into *int64
+		code string
+	}{{d.Collector, &is.CollectorID, "SR_COLLECTOR_NOT_FOUND"}, {d.Receiver, &is.ReceiverID, "SR_RECEIVER_NOT_FOUND"}} {
+		id, err := b.userID(ctx, u.ref, u.code)
+		if fault.All(err) != nil {
+			l.Append(err)
+		} else if err != nil {
+			return err
+		}
+		if u.ref.Sent() || d.Merge == nil {
+			*u.into = id
+		}
+	}
+	return nil
+}
+
 // event finds the event that the requirement belongs to.
 func (d *RequirementDraft) event(ctx context.Context, b *Batch) (*protocolInfo, *eventInfo, error) {
 	if d.EventID != 0 {
-		m, err := b.mark(ctx, IDMark(Event, d.EventID))
-		if err != nil {
-			return nil, nil, err
-		}
-		if m.IsZero() {
-			return nil, nil, missing(Event, d.EventID)
-		}
-		cp, err := b.protocolAt(ctx, m.To)
-		if err != nil {
-			return nil, nil, err
-		}
-		if e := cp.event(d.EventID); e != nil {
-			return cp, e, nil
-		}
-		return nil, nil, missing(Event, d.EventID)
+		return b.event(ctx, d.EventID)
 	}
 	if d.EventLabel == "" || !d.Protocol.Sent() {
 		return nil, nil, fault.New("SR_CPE_REQUIRED", "Give the event of the requirement.")

@@ -103,11 +103,9 @@ func (r *Registry) Actor(ctx context.Context, userID int64) (*Actor, error) {
 	if doc.ActivityStatus != StatusActive || doc.Type == UserContact {
 		return nil, fault.New("USER_INACTIVE", "User %s may not sign in or import: the account is %s.", doc.LoginName, doc.ActivityStatus)
 	}
-	a := &Actor{ID: userID, User: doc, roles: map[string]Role{}}
-	for _, g := range doc.Roles {
-		if role, ok := StockRole(g.Role); ok {
-			a.roles[g.Role] = role
-		}
+	a := &Actor{ID: userID, User: doc}
+	if a.roles, err = r.Roles(ctx, doc.Roles); err != nil {
+		return nil, err
 	}
 	if a.Super() || doc.InstituteID == 0 {
 		return a, nil

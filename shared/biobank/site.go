@@ -53,7 +53,11 @@ func (d *SiteDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 	if err != nil {
 		return err
 	}
+	if rec != nil && gone(is.ActivityStatus) {
+		return d.remove(ctx, b, c, o, rec, &was)
+	}
 	var l fault.List
+	cannotBegin(&l, is.ActivityStatus)
 	if is.Name == "" {
 		l.Add("SITE_NAME_REQUIRED", "Give the Name of the site.")
 	}
@@ -66,7 +70,7 @@ func (d *SiteDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 			return err
 		}
 		is.InstituteID = id
-	} else if rec == nil {
+	} else if rec == nil || d.Merge == nil {
 		l.Add("SITE_INSTITUTE_REQUIRED", "Give the Institute Name of the site.")
 	}
 	ours := b.actor.Super() || b.actor.InstituteAdmin() && is.InstituteID == b.actor.User.InstituteID &&
@@ -89,6 +93,11 @@ func (d *SiteDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 	if len(l) > 0 {
 		return l
 	}
+	if rec != nil && was.InstituteID != is.InstituteID {
+		if err := b.unreferenced(ctx, rec, "SITE_INVALID_SITE_INSTITUTE"); err != nil {
+			return err
+		}
+	}
 	if rec == nil {
 		id, err := b.memberID(ctx, c, Site, d.ID)
 		if err != nil {
@@ -108,6 +117,17 @@ func (d *SiteDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 		return err
 	}
 	return b.change(c, rec, is, o)
+}
+
+// remove plans the deletion of a site that nothing uses.
+func (d *SiteDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome, rec *Record, is *SiteDoc) error {
+	if !b.actor.Super() && (!b.actor.InstituteAdmin() || is.InstituteID != b.actor.User.InstituteID) {
+		return adminOnly("delete sites of this institute")
+	}
+	if err := b.unreferenced(ctx, rec, "SITE_REF_ENTITY_FOUND"); err != nil {
+		return err
+	}
+	return b.retire(ctx, c, o, rec, is, &is.ActivityStatus, freed{&is.Name, 255, siteMark}, freed{&is.Code, 50, siteCodeMark})
 }
 
 // userIDs resolves references to users; unknown ones are told in l.

@@ -189,6 +189,9 @@ func (d *SpecimenDraft) find(ctx context.Context, b *Batch, c *Change) (*Record,
 			return rec, doc, err
 		}
 	}
+	if c.ByID {
+		return nil, none, nil
+	}
 	if d.Doc.Label != "" {
 		return try(labelMark(d.Doc.Label), func(s *SpecimenDoc) bool { return s.Label == d.Doc.Label })
 	}
@@ -209,6 +212,8 @@ func (d *SpecimenDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 		}
 		if c.Op == Update {
 			switch {
+			case c.ByID:
+				return missing(Specimen, d.ID)
 			case d.Doc.Label != "":
 				return missing(Specimen, "with label "+strconv.Quote(d.Doc.Label))
 			case d.Doc.Barcode != "":

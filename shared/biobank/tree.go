@@ -257,15 +257,30 @@ func (b *Batch) remove(ctx context.Context, c *Change, o *Outcome, rec *Record, 
 	if err != nil {
 		return fmt.Errorf("read what lies below a record: %w", err)
 	}
-	live := below[:0]
+	live, hindering := below[:0], 0
 	for _, r := range below {
-		if statusOf(r) != StatusDisabled {
-			live = append(live, r)
+		if statusOf(r) == StatusDisabled {
+			continue
+		}
+		live = append(live, r)
+		hinders, err := hinders(rec.Type, r)
+		if err != nil {
+			return err
+		}
+		if hinders {
+			hindering++
 		}
 	}
-	if len(live) > 0 && !force {
+	if hindering > 0 && !force {
 		codes := map[Type]string{Registration: "PARTICIPANT_REF_ENTITY_FOUND", Visit: "SPECIMEN_REF_ENTITY_FOUND", Specimen: "SPECIMEN_REF_ENTITY_FOUND"}
-		return fault.New(codes[rec.Type], "The %s still has %d dependent records; delete them first or force the deletion.", strings.ToLower(notFound[rec.Type].noun), len(live))
+		return fault.New(codes[rec.Type], "The %s still has %d dependent records; delete them first or force the deletion.", strings.ToLower(notFound[rec.Type].noun), hindering)
+	}
+	cp, err := b.protocolAt(ctx, rec.Key)
+	if err != nil {
+		return err
+	}
+	if err := b.actor.mayRemove(live, cp.id, cp.doc.Sites); err != nil {
+		return err
 	}
 	suffix := b.suffix()
 	round := b.recordRound

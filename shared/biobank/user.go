@@ -2,6 +2,7 @@ package biobank
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +36,8 @@ type Grant struct {
 	SiteID     int64  `json:"siteId,omitempty"`
 	ProtocolID int64  `json:"cpId,omitempty"`
 	Role       string `json:"role"`
+	// RoleID is that of a stored role, 0 for a stock one.
+	RoleID int64 `json:"roleId,omitempty"`
 }
 
 // Drops tells whether files in the user's drop folder are imported. Unless it was set, they are for everybody but super
@@ -96,7 +99,13 @@ func (d *UserDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 	if err != nil {
 		return err
 	}
+	if rec != nil && gone(is.ActivityStatus) {
+		return d.remove(ctx, b, c, o, rec, &was)
+	}
 	var l fault.List
+	if rec == nil {
+		cannotBegin(&l, is.ActivityStatus)
+	}
 	if err := d.references(ctx, b, &l, &was, is); err != nil {
 		return err
 	}
@@ -137,14 +146,25 @@ func (d *UserDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 	return b.change(c, rec, is, o)
 }
 
+// remove plans the deletion of a user, who must lead nothing any more.
+func (d *UserDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome, rec *Record, is *UserDoc) error {
+	switch {
+	case rec.ID == SystemUserID:
+		return fault.New("USER_PERMISSION_DENIED", "The System user cannot be deleted.")
+	case b.actor.Super():
+	case !b.actor.InstituteAdmin() || is.InstituteID != b.actor.User.InstituteID || is.Type == UserSuper:
+		return adminOnly("delete this user")
+	}
+	if err := b.unreferenced(ctx, rec, "USER_REF_ENTITY_FOUND"); err != nil {
+		return err
+	}
+	domain := is.DomainName
+	return b.retire(ctx, c, o, rec, is, &is.ActivityStatus, freed{&is.EmailAddress, 255, emailMark},
+		freed{&is.LoginName, 255, func(s string) string { return loginMark(domain, s) }})
+}
+
 // references resolves the institute, the site and the places of the roles.
 func (d *UserDraft) references(ctx context.Context, b *Batch, l *fault.List, was, is *UserDoc) error {
-	if is.InstituteID == 0 {
-		is.InstituteID = was.InstituteID
-	}
-	if is.PrimarySiteID == 0 {
-		is.PrimarySiteID = was.PrimarySiteID
-	}
 	if d.Institute != "" {
 		id, err := b.instituteID(ctx, d.Institute)
 		if fault.All(err) != nil {
@@ -163,7 +183,11 @@ func (d *UserDraft) references(ctx context.Context, b *Batch, l *fault.List, was
 		}
 		is.PrimarySiteID = id
 	}
-	for _, g := range is.Roles {
+	for i := range is.Roles {
+		g := &is.Roles[i]
+		if slices.Contains(was.Roles, *g) {
+			continue // checked when it was assigned
+		}
 		if err := d.grant(ctx, b, l, is, g); err != nil {
 			return err
 		}
@@ -172,10 +196,14 @@ func (d *UserDraft) references(ctx context.Context, b *Batch, l *fault.List, was
 }
 
 // grant checks one role assignment (reference openspecimen-rest.md section 8, Checks).
-func (d *UserDraft) grant(ctx context.Context, b *Batch, l *fault.List, is *UserDoc, g Grant) error {
-	if _, ok := StockRole(g.Role); !ok {
-		l.Add("RBAC_ROLE_NOT_FOUND", "Role %q was not found.", g.Role)
+func (d *UserDraft) grant(ctx context.Context, b *Batch, l *fault.List, is *UserDoc, g *Grant) error {
+	id, err := b.role(ctx, g.Role)
+	if fault.All(err) != nil {
+		l.Append(err)
+	} else if err != nil {
+		return err
 	}
+	g.RoleID = id
 	ours := func(site int64) (bool, error) {
 		rec, err := b.rec(ctx, SetKey(Site, site))
 		if err != nil || rec == nil {

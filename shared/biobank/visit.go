@@ -187,7 +187,7 @@ func (d *VisitDraft) find(ctx context.Context, b *Batch, c *Change) (*Record, Vi
 	var none VisitDoc
 	for _, name := range []string{IDMark(Visit, d.ID), visitMark(d.Doc.Name)} {
 		byID := name == IDMark(Visit, d.ID)
-		if byID && d.ID == 0 || !byID && d.Doc.Name == "" {
+		if byID && d.ID == 0 || !byID && (d.Doc.Name == "" || c.ByID) {
 			continue
 		}
 		m, err := b.mark(ctx, name)
@@ -225,7 +225,7 @@ func (d *VisitDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) 
 			return d.update(ctx, b, c, o, rec, doc)
 		}
 		if c.Op == Update {
-			if d.Doc.Name != "" {
+			if d.Doc.Name != "" && !c.ByID {
 				return missing(Visit, strconv.Quote(d.Doc.Name))
 			}
 			if d.ID != 0 {
@@ -443,6 +443,9 @@ func (d *VisitDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome,
 		return nil, denied("change visits of collection protocol " + cp.doc.ShortTitle)
 	}
 	var l fault.List
+	if d.RegistrationID != 0 && d.RegistrationID != rec.Key.Registration() {
+		l.Add("COMMON_INVALID_INPUT", "The visit belongs to another registration than %d; it cannot be moved.", d.RegistrationID)
+	}
 	if d.Protocol.Sent() {
 		named, err := b.protocol(ctx, d.Protocol)
 		if err != nil {
@@ -461,8 +464,12 @@ func (d *VisitDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome,
 			}
 		}
 	}
-	if _, err := d.references(ctx, b, &l, cp, &is); err != nil {
+	event, err := d.references(ctx, b, &l, cp, &is)
+	if err != nil {
 		return nil, err
+	}
+	if is.SiteID == 0 && d.Site == nil && event != nil {
+		is.SiteID = event.doc.DefaultSiteID
 	}
 	if is.Name == "" {
 		is.Name = was.Name

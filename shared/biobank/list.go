@@ -1,0 +1,255 @@
+package biobank
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// Lists. Small sets are one partition each; what is collected is found by a mark or by reading the tree it lies in. Every
+// read is strong, so that who wrote a record finds it in the lists at once, and every list leaves out what its reader may
+// not see.
+
+// Readable leaves out what is deleted and what the actor may not see.
+func (r *Registry) Readable(ctx context.Context, a *Actor, recs []*Record) ([]*Record, error) {
+	var keys []Key
+	for _, rec := range recs {
+		if cp := protocolOf(rec); cp != 0 {
+			keys = append(keys, SetKey(Protocol, cp))
+		}
+	}
+	protocols := map[Key]*Record{}
+	if len(keys) > 0 {
+		var err error
+		if protocols, err = r.Store.Records(ctx, dedupe(keys), true); err != nil {
+			return nil, fmt.Errorf("read protocols: %w", err)
+		}
+	}
+	docs := map[int64]ProtocolDoc{}
+	for _, p := range protocols {
+		doc, err := Decode[ProtocolDoc](p)
+		if err != nil {
+			return nil, err
+		}
+		docs[p.ID] = doc
+	}
+	out := make([]*Record, 0, len(recs))
+	for _, rec := range recs {
+		if statusOf(rec) == StatusDisabled {
+			continue
+		}
+		cp := protocolOf(rec)
+		if cp != 0 && docs[cp].ActivityStatus == StatusDisabled {
+			continue // deleted with its protocol
+		}
+		sees, err := a.sees(rec, docs[cp].Sites)
+		if err != nil {
+			return nil, err
+		}
+		if sees {
+			out = append(out, rec)
+		}
+	}
+	return out, nil
+}
+
+// Members lists what the actor may see of a small set, by id.
+func (r *Registry) Members(ctx context.Context, a *Actor, t Type) ([]*Record, error) {
+	all, err := r.Store.List(ctx, string(t), "", "", 0)
+	if err != nil {
+		return nil, fmt.Errorf("list %s records: %w", t, err)
+	}
+	return r.Readable(ctx, a, all)
+}
+
+// Definitions lists the events of a protocol and their requirements, each event before what lies below it, if the actor
+// may see the protocol; an unknown one is CP_NOT_FOUND.
+func (r *Registry) Definitions(ctx context.Context, a *Actor, cp int64) ([]*Record, error) {
+	if _, err := r.Get(ctx, a, Protocol, cp); err != nil {
+		return nil, err
+	}
+	all, err := r.Store.List(ctx, ProtocolPart(cp), "event/", "", 0)
+	if err != nil {
+		return nil, fmt.Errorf("list the events of protocol %d: %w", cp, err)
+	}
+	return r.Readable(ctx, a, all)
+}
+
+// Below lists what the actor may see of the tree below a key, parents before their children.
+func (r *Registry) Below(ctx context.Context, a *Actor, key Key) ([]*Record, error) {
+	all, err := r.Store.List(ctx, key.Part, key.Sort+"/", "", 0)
+	if err != nil {
+		return nil, fmt.Errorf("list what lies below a record: %w", err)
+	}
+	return r.Readable(ctx, a, all)
+}
+
+// ByIDs reads objects by their ids, in that order, leaving out what is unknown, deleted or not for the actor to see.
+func (r *Registry) ByIDs(ctx context.Context, a *Actor, t Type, ids []int64) ([]*Record, error) {
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = IDMark(t, id)
+	}
+	return r.byMarks(ctx, a, names, func(int, *Record) (bool, error) { return true, nil })
+}
+
+// ByName reads visits by name, specimens by label, in the order of the names, leaving out like ByIDs.
+func (r *Registry) ByName(ctx context.Context, a *Actor, t Type, names []string) ([]*Record, error) {
+	if t == Visit {
+		return r.byValue(ctx, a, uniqueVisitName, visitMark, names)
+	}
+	return r.byValue(ctx, a, uniqueLabel, labelMark, names)
+}
+
+// ByBarcode reads specimens by barcode.
+func (r *Registry) ByBarcode(ctx context.Context, a *Actor, codes []string) ([]*Record, error) {
+	return r.byValue(ctx, a, uniqueBarcode, barcodeMark, codes)
+}
+
+// ByPPID reads the registration with a PPID in a protocol, nil when there is none that the actor may see.
+func (r *Registry) ByPPID(ctx context.Context, a *Actor, cp int64, ppid string) (*Record, error) {
+	recs, err := r.byValue(ctx, a, uniquePPID, func(s string) string { return ppidMark(cp, s) }, []string{ppid})
+	if err != nil || len(recs) == 0 {
+		return nil, err
+	}
+	return recs[0], nil
+}
+
+// ByParticipant reads the registration in which a participant lies, nil when there is none that the actor may see.
+func (r *Registry) ByParticipant(ctx context.Context, a *Actor, id int64) (*Record, error) {
+	recs, err := r.byMarks(ctx, a, []string{IDMark(Participant, id)}, func(int, *Record) (bool, error) { return true, nil })
+	if err != nil || len(recs) == 0 {
+		return nil, err
+	}
+	return recs[0], nil
+}
+
+// Taken tells whether a specimen label is in use, by whomever: labels are unique in the whole system.
+func (r *Registry) Taken(ctx context.Context, label string) (*Record, error) {
+	recs, err := r.byValue(ctx, &Actor{User: UserDoc{Type: UserSuper}}, uniqueLabel, labelMark, []string{label})
+	if err != nil || len(recs) == 0 {
+		return nil, err
+	}
+	return recs[0], nil
+}
+
+func (r *Registry) byValue(ctx context.Context, a *Actor, u *unique, mark func(string) string, values []string) ([]*Record, error) {
+	names := make([]string, len(values))
+	for i, v := range values {
+		names[i] = mark(v)
+	}
+	return r.byMarks(ctx, a, names, func(i int, rec *Record) (bool, error) { return u.holds(rec, values[i]) })
+}
+
+// byMarks reads the records that marks lead to, in the order of the marks; a record whose mark is a leftover does not hold.
+func (r *Registry) byMarks(ctx context.Context, a *Actor, names []string, holds func(i int, rec *Record) (bool, error)) ([]*Record, error) {
+	possible := make([]string, 0, len(names))
+	for _, name := range names {
+		if len(name) <= maxMark {
+			possible = append(possible, name)
+		}
+	}
+	if len(possible) == 0 {
+		return nil, nil
+	}
+	marks, err := r.Store.Marks(ctx, dedupe(possible), true)
+	if err != nil {
+		return nil, fmt.Errorf("look up names: %w", err)
+	}
+	var keys []Key
+	for _, m := range marks {
+		keys = append(keys, m.To)
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	recs, err := r.Store.Records(ctx, dedupe(keys), true)
+	if err != nil {
+		return nil, fmt.Errorf("read records: %w", err)
+	}
+	var out []*Record
+	seen := map[Key]bool{}
+	for i, name := range names {
+		rec := recs[marks[name].To]
+		if rec == nil || seen[rec.Key] {
+			continue
+		}
+		if ok, err := holds(i, rec); err != nil {
+			return nil, err
+		} else if ok {
+			out = append(out, rec)
+			seen[rec.Key] = true
+		}
+	}
+	return r.Readable(ctx, a, out)
+}
+
+// Levels of the trees, for Walk.
+const (
+	Registrations = 1 + iota
+	Visits
+	PrimarySpecimens
+	Everything = 1 << 30
+)
+
+// walkPage is how many records a walk reads at once.
+const walkPage = 256
+
+// Walk reads the trees of a protocol down to a level, all shards at once, and returns the records that keep keeps; keep
+// may be called from several goroutines. Where a page ends further down it jumps over the rest of that branch, so that
+// a list of registrations does not read through all of their specimens. It checks no rights.
+func (r *Registry) Walk(ctx context.Context, cp int64, level int, keep func(*Record) (bool, error)) ([]*Record, error) {
+	parts := TreeParts(cp)
+	found, errs := make([][]*Record, len(parts)), make([]error, len(parts))
+	var all sync.WaitGroup
+	for i, part := range parts {
+		all.Go(func() { found[i], errs[i] = r.walk(ctx, part, level, keep) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("read the tree of protocol %d: %w", cp, err)
+	}
+	var out []*Record
+	for _, recs := range found {
+		out = append(out, recs...)
+	}
+	return out, nil
+}
+
+func (r *Registry) walk(ctx context.Context, part string, level int, keep func(*Record) (bool, error)) ([]*Record, error) {
+	var out []*Record
+	for after := ""; ; {
+		page, err := r.Store.List(ctx, part, "", after, walkPage)
+		if err != nil {
+			return nil, err
+		}
+		for _, rec := range page {
+			if strings.Count(rec.Key.Sort, "/") >= level {
+				continue
+			}
+			if ok, err := keep(rec); err != nil {
+				return nil, err
+			} else if ok {
+				out = append(out, rec)
+			}
+		}
+		if len(page) < walkPage {
+			return out, nil
+		}
+		last := page[len(page)-1].Key
+		after = last.Sort
+		if deeper := strings.Count(last.Sort, "/") + 1 - level; deeper >= 0 {
+			after = last.Above(deeper).Sort + "/~"
+		}
+	}
+}
+
+// protocolOf is the protocol that a record belongs to, or is; 0 for none.
+func protocolOf(rec *Record) int64 {
+	if rec.Type == Protocol {
+		return rec.ID
+	}
+	return rec.Key.Protocol()
+}

@@ -1,0 +1,162 @@
+package biobank
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"aliquot/shared/fault"
+)
+
+// RoleDoc is a role that administrators made, beside the stock ones (reference openspecimen-rest.md section 8).
+type RoleDoc struct {
+	Name           string                   `json:"name"`
+	Description    string                   `json:"description,omitempty"`
+	Rights         map[Resource][]Operation `json:"rights,omitempty"`
+	ActivityStatus string                   `json:"activityStatus"`
+}
+
+// RoleDraft is found by ID. The sent rights replace the stored ones.
+type RoleDraft struct {
+	ID    int64
+	Doc   RoleDoc
+	Merge func(*RoleDoc)
+}
+
+func (*RoleDraft) recordType() Type { return RoleType }
+
+// StockRoles are the names of the stock roles, in the order of their ids, which begin at 1.
+var stockRoles = [...]string{"Technician", "Coordinator", "Principal Investigator", "Researcher"}
+
+// firstRole is the first id of stored roles: the lower ones are kept for the stock roles.
+const firstRole = 100
+
+// StockRoleNames lists the stock roles; the role at index i has the id i+1.
+func StockRoleNames() []string { return slices.Clone(stockRoles[:]) }
+
+// Resources and Operations are the vocabulary of rights.
+func Resources() []Resource {
+	return []Resource{
+		ResProtocol, ResParticipantPhi, ResParticipantDeid, ResConsent, ResVisit, "SurgicalPathologyReport", ResSpecimen,
+		ResPrimarySpecimen, ResContainer, "DistributionProtocol", "Order", "ShippingAndTracking", ResUser, "Query",
+		"ScheduledJob", "PrintRule",
+	}
+}
+
+// Operations lists the operations of rights.
+func Operations() []Operation {
+	return []Operation{OpCreate, OpRead, OpUpdate, OpDelete, "Lock", "Unlock", OpExportImport}
+}
+
+func roleMark(name string) string { return "role.name#" + Fold(name) }
+
+var uniqueRole = &unique{"RBAC_DUP_ROLE_NAME", "A role with the same name, %q, exists already.", func(r *Record, v string) (bool, error) {
+	d, err := Decode[RoleDoc](r)
+	return Fold(d.Name) == Fold(v) && d.ActivityStatus != StatusDisabled, err
+}}
+
+func (d *RoleDraft) want(_ context.Context, b *Batch, c *Change) error {
+	b.wantMember(c, RoleType, d.ID, "", roleMark)
+	return nil
+}
+
+func (d *RoleDraft) read(context.Context, *Batch, *Change) error { return nil }
+
+func (d *RoleDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
+	if !b.actor.Super() {
+		return adminOnly("create or change roles")
+	}
+	rec, was, err := member[RoleDoc](ctx, b, c, RoleType, d.ID, "", roleMark, uniqueRole)
+	if err != nil {
+		return err
+	}
+	is, err := merged(rec, &d.Doc, d.Merge)
+	if err != nil {
+		return err
+	}
+	if rec != nil && gone(is.ActivityStatus) {
+		if err := b.unreferenced(ctx, rec, "RBAC_REF_ENTITY_FOUND"); err != nil {
+			return err
+		}
+		return b.retire(ctx, c, o, rec, is, &is.ActivityStatus, freed{&is.Name, 255, roleMark})
+	}
+	var l fault.List
+	if is.Name == "" {
+		l.Add("RBAC_ROLE_NAME_REQUIRED", "Give the name of the role.")
+	}
+	if slices.ContainsFunc(stockRoles[:], func(s string) bool { return Fold(s) == Fold(is.Name) }) {
+		l.Add(uniqueRole.code, uniqueRole.text, is.Name)
+	}
+	tooLong(&l, "Name", is.Name, 255)
+	tooLong(&l, "Description", is.Description, 1000)
+	cannotBegin(&l, is.ActivityStatus)
+	status(&l, &is.ActivityStatus)
+	for res, ops := range is.Rights {
+		if !slices.Contains(Resources(), res) {
+			l.Add("RBAC_RESOURCE_NOT_FOUND", "Resource %q was not found.", res)
+		}
+		for _, op := range ops {
+			if !slices.Contains(Operations(), op) {
+				l.Add("RBAC_OPERATION_NOT_FOUND", "Operation %q was not found.", op)
+			}
+		}
+	}
+	if len(l) > 0 {
+		return l
+	}
+	if rec == nil {
+		n, err := b.number(ctx, c, string(RoleType))
+		if err != nil {
+			return err
+		}
+		key := SetKey(RoleType, firstRole+n)
+		b.claim(c, uniqueRole, is.Name, roleMark(is.Name), key, firstRole+n, "")
+		return b.insert(c, RoleType, key, firstRole+n, is, o)
+	}
+	if err := b.reclaim(ctx, c, uniqueRole, was.Name, is.Name, roleMark, rec); err != nil {
+		return err
+	}
+	return b.change(c, rec, is, o)
+}
+
+// role finds a role by name: the id of a stored one, 0 for a stock one; a fault for none.
+func (b *Batch) role(ctx context.Context, name string) (int64, error) {
+	if _, ok := StockRole(name); ok {
+		return 0, nil
+	}
+	id, err := b.setID(ctx, roleMark(name), uniqueRole, name)
+	if err == nil && id == 0 {
+		return 0, fault.New("RBAC_ROLE_NOT_FOUND", "Role %q was not found.", name)
+	}
+	return id, err
+}
+
+// Roles reads the roles that grants name, by the name that the grant has: a stored role that was deleted gives no rights.
+func (r *Registry) Roles(ctx context.Context, grants []Grant) (map[string]Role, error) {
+	roles := map[string]Role{}
+	var keys []Key
+	for _, g := range grants {
+		if role, ok := StockRole(g.Role); ok {
+			roles[g.Role] = role
+		} else if g.RoleID != 0 {
+			keys = append(keys, SetKey(RoleType, g.RoleID))
+		}
+	}
+	if len(keys) == 0 {
+		return roles, nil
+	}
+	recs, err := r.Store.Records(ctx, dedupe(keys), true)
+	if err != nil {
+		return nil, fmt.Errorf("read roles: %w", err)
+	}
+	for _, g := range grants {
+		doc, err := Decode[RoleDoc](recs[SetKey(RoleType, g.RoleID)])
+		if err != nil {
+			return nil, err
+		}
+		if doc.ActivityStatus == StatusActive {
+			roles[g.Role] = Role{Name: doc.Name, Rights: doc.Rights}
+		}
+	}
+	return roles, nil
+}
