@@ -28,13 +28,13 @@ type Tables struct {
 	Records, Audit, Jobs, Sessions string
 }
 
-// NewClient makes a DynamoDB client that waits throttling out for as long as its caller's context allows, rather than
-// giving up after a few tries.
+// NewClient makes a DynamoDB client that waits throttling out for a minute or more, unless its caller's context ends
+// before, rather than giving up after a few tries.
 func NewClient(cfg aws.Config) *dynamodb.Client {
 	return dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
 		o.Retryer = retry.NewStandard(func(so *retry.StandardOptions) {
-			so.MaxAttempts = 20
-			so.MaxBackoff = 5 * time.Second
+			so.MaxAttempts = 40
+			so.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) { return delay(attempt), nil })
 			so.RateLimiter = ratelimit.None
 		})
 	})
@@ -285,14 +285,18 @@ func (s *Records) Trail(ctx context.Context, t biobank.Type, id int64) ([]*bioba
 	}
 }
 
-// pause waits before the n-th repeat of something that was throttled: longer each time, up to 5 s, and never in step with
-// others.
+// delay is how long to wait before the n-th repeat of something that was throttled: longer each time, up to 5 s, and never
+// in step with others.
+func delay(n int) time.Duration {
+	return rand.N(min(5*time.Second, 20*time.Millisecond<<min(n, 10)))
+}
+
+// pause waits before the n-th repeat, 0 for the first try.
 func pause(ctx context.Context, n int) error {
 	if n == 0 {
 		return ctx.Err()
 	}
-	limit := min(5*time.Second, 20*time.Millisecond<<min(n, 10))
-	t := time.NewTimer(rand.N(limit))
+	t := time.NewTimer(delay(n))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
