@@ -19,7 +19,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aliquot/infra/local"
-	"aliquot/infra/local/localtest"
 	"aliquot/shared/biobank"
 	"aliquot/shared/blob"
 	"aliquot/shared/jobs"
@@ -34,12 +33,16 @@ type lab struct {
 	jobs    *store.Jobs
 }
 
-func newLab(t *testing.T) *lab {
+func newLab(t *testing.T, faults local.Faults) *lab {
 	t.Helper()
 	// Short leases, so that what a killed worker held is soon free; many chunks, so that many workers can be killed.
-	s := localtest.Full(t, map[string]string{
+	s, err := local.Start(t.Context(), local.Options{Functions: true, Faults: faults, Params: map[string]string{
 		"LeaseSeconds": "2", "DropWaitSeconds": "1", "ChunkRows": "40", "MaxAttempts": "20",
-	})
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
 	db := store.NewClient(s.AWSConfig())
 	tables := store.Tables{Records: s.Tables["records"], Audit: s.Tables["audit"], Jobs: s.Tables["jobs"], Sessions: s.Tables["sessions"]}
 	l := &lab{T: t, stack: s, objects: blob.New(s.AWSConfig()), jobs: store.NewJobs(db, tables)}
@@ -222,12 +225,12 @@ func kills(t *testing.T) int {
 // every file's event ten times at once. What the import leaves behind is that of a run without faults.
 func TestKilledImportEndsAsIfNothingHappened(t *testing.T) {
 	const rows = 200
-	calm := newLab(t)
+	calm := newLab(t, local.Faults{})
 	calm.drop(files(rows))
 	var want, got map[string]*jobs.Job
 	waitFor(t, "the end of the calm import", time.Minute, func() bool { want = calm.ended(3); return want != nil })
 
-	wild := newLab(t)
+	wild := newLab(t, local.Faults{})
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -255,12 +258,28 @@ func TestKilledImportEndsAsIfNothingHappened(t *testing.T) {
 		t.Errorf("the import ended when only %d processes were killed", killed)
 	}
 	waitFor(t, "the end of the import", 3*time.Minute, func() bool { got = wild.ended(3); return got != nil })
-	if diff := cmp.Diff(calm.outcome(want), wild.outcome(got)); diff != "" {
-		if len(diff) > 4000 {
-			diff = diff[:4000]
-		}
-		t.Errorf("outcome (-calm +wild):\n%s", diff)
+	mustBeSame(t, calm.outcome(want), wild.outcome(got))
+}
+
+func mustBeSame(t *testing.T, calm, wild outcome) {
+	t.Helper()
+	if diff := cmp.Diff(calm, wild); diff != "" {
+		t.Errorf("outcome (-calm +wild):\n%s", diff[:min(len(diff), 4000)])
 	}
+}
+
+// TestImportOverFaultyServicesEndsAsIfNothingHappened refuses requests as too many, and loses the answers of others that
+// were carried out.
+func TestImportOverFaultyServicesEndsAsIfNothingHappened(t *testing.T) {
+	const rows = 60
+	outcomeWith := func(faults local.Faults) outcome {
+		l := newLab(t, faults)
+		l.drop(files(rows))
+		var all map[string]*jobs.Job
+		waitFor(t, "the end of the import", 4*time.Minute, func() bool { all = l.ended(3); return all != nil })
+		return l.outcome(all)
+	}
+	mustBeSame(t, outcomeWith(local.Faults{}), outcomeWith(local.Faults{Throttle: 13, Lose: 17}))
 }
 
 // describe is the object's part of its event.

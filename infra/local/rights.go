@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -150,6 +151,17 @@ type guard struct {
 	names    names
 	proxy    *httputil.ReverseProxy
 	warn     io.Writer
+	faults   Faults
+	passed   atomic.Int64 // requests so far
+}
+
+// Faults are what AWS does to requests and the services of this machine do not. A number n means every n-th request of a
+// function to a service, 0 none.
+type Faults struct {
+	// Throttle refuses the request, as a service does that has too many.
+	Throttle int
+	// Lose carries the request out and cuts the connection before the answer, so that the function cannot know.
+	Lose int
 }
 
 // guarded is what differs between services.
@@ -158,12 +170,14 @@ type guarded struct {
 	needs func(r *http.Request, n names) ([]need, error)
 	// deny answers a request without the right.
 	deny func(w http.ResponseWriter, r *http.Request, text string)
+	// throttle answers a request of which there are too many.
+	throttle func(w http.ResponseWriter)
 	// hide, if any, changes an answer that tells more than the role may know.
 	hide func(res *http.Response, r role) error
 }
 
 // startGuard starts a guard in front of the service at target and returns the server and its address.
-func startGuard(f *Function, r role, service guarded, target string, n names, warn io.Writer) (*http.Server, string, error) {
+func startGuard(f *Function, r role, service guarded, target string, n names, opts Options) (*http.Server, string, error) {
 	to, err := url.Parse(target)
 	if err != nil {
 		return nil, "", err
@@ -172,7 +186,7 @@ func startGuard(f *Function, r role, service guarded, target string, n names, wa
 	if err != nil {
 		return nil, "", err
 	}
-	g := &guard{function: f.Name, role: r, service: service, names: n, warn: warn}
+	g := &guard{function: f.Name, role: r, service: service, names: n, warn: opts.Warn, faults: opts.Faults}
 	g.proxy = &httputil.ReverseProxy{
 		// The host stays as it is, because the request's signature covers it.
 		Rewrite: func(p *httputil.ProxyRequest) {
@@ -204,8 +218,25 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	g.proxy.ServeHTTP(w, r)
+	passed := g.passed.Add(1)
+	due := func(every int) bool { return every > 0 && passed%int64(every) == 0 }
+	switch {
+	case due(g.faults.Throttle):
+		g.service.throttle(w)
+	case due(g.faults.Lose):
+		g.proxy.ServeHTTP(nowhere{}, r)
+		panic(http.ErrAbortHandler)
+	default:
+		g.proxy.ServeHTTP(w, r)
+	}
 }
+
+// nowhere takes an answer that is lost.
+type nowhere struct{}
+
+func (nowhere) Header() http.Header         { return http.Header{} }
+func (nowhere) Write(b []byte) (int, error) { return len(b), nil }
+func (nowhere) WriteHeader(int)             {}
 
 func (g *guard) refuse(w http.ResponseWriter, r *http.Request, text string) {
 	fmt.Fprintf(g.warn, "%s: %s\n", g.function, text)
@@ -220,7 +251,11 @@ func readBody(r *http.Request) ([]byte, error) {
 }
 
 func denyJSON(w http.ResponseWriter, _ *http.Request, text string) {
-	const code = "com.amazon.coral.service#AccessDeniedException"
+	answerJSON(w, "com.amazon.coral.service#AccessDeniedException", text)
+}
+
+// answerJSON answers with a fault of a service that speaks AWS JSON 1.0.
+func answerJSON(w http.ResponseWriter, code, text string) {
 	answer := fmt.Appendf(nil, `{"__type":%q,"Message":%q,"message":%[2]q}`, code, text)
 	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 	w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(answer)), 10)) // clients of DynamoDB check it
@@ -230,7 +265,9 @@ func denyJSON(w http.ResponseWriter, _ *http.Request, text string) {
 
 // ---- DynamoDB
 
-var guardedDynamoDB = guarded{needs: dynamodbNeeds, deny: denyJSON}
+var guardedDynamoDB = guarded{needs: dynamodbNeeds, deny: denyJSON, throttle: func(w http.ResponseWriter) {
+	answerJSON(w, "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException", "too many requests")
+}}
 
 // dynamodbRequest is where the requests of DynamoDB name their tables.
 type dynamodbRequest struct {
@@ -316,7 +353,9 @@ func partiQL(text string) (action, table string, err error) {
 
 // ---- SQS
 
-var guardedSQS = guarded{needs: sqsNeeds, deny: denyJSON}
+var guardedSQS = guarded{needs: sqsNeeds, deny: denyJSON, throttle: func(w http.ResponseWriter) {
+	answerJSON(w, "com.amazonaws.sqs#RequestThrottled", "too many requests")
+}}
 
 func sqsNeeds(r *http.Request, n names) ([]need, error) {
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
@@ -336,7 +375,11 @@ func sqsNeeds(r *http.Request, n names) ([]need, error) {
 
 // ---- S3
 
-var guardedS3 = guarded{needs: s3Needs, deny: denyXML, hide: hideMissing}
+var guardedS3 = guarded{needs: s3Needs, deny: denyXML, hide: hideMissing, throttle: func(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = w.Write(faultXML("SlowDown", "too many requests")) // the function has gone if this fails
+}}
 
 // hideMissing makes 403 of the 404 of an object in a bucket that the role may not list, as S3 does. A right to list a
 // prefix does not count.
@@ -346,7 +389,7 @@ func hideMissing(res *http.Response, r role) error {
 	if res.StatusCode != http.StatusNotFound || key == "" || r.allows(listing) {
 		return nil
 	}
-	body := deniedXML("the role may not know whether the object is there")
+	body := faultXML("AccessDenied", "the role may not know whether the object is there")
 	if res.Request.Method == http.MethodHead {
 		body = nil
 	}
@@ -361,13 +404,13 @@ func denyXML(w http.ResponseWriter, r *http.Request, text string) {
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(http.StatusForbidden)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(deniedXML(text)) // the function has gone if this fails
+		_, _ = w.Write(faultXML("AccessDenied", text)) // the function has gone if this fails
 	}
 }
 
-func deniedXML(text string) []byte {
+func faultXML(code, text string) []byte {
 	var b bytes.Buffer
-	b.WriteString(xml.Header + "<Error><Code>AccessDenied</Code><Message>")
+	b.WriteString(xml.Header + "<Error><Code>" + code + "</Code><Message>")
 	_ = xml.EscapeText(&b, []byte(text)) // a buffer takes everything
 	b.WriteString("</Message></Error>")
 	return b.Bytes()

@@ -39,6 +39,8 @@ type Options struct {
 	Functions bool
 	// Idle functions answer Invoke and requests, but neither queues nor schedules wake them.
 	Idle bool
+	// Faults are made between the functions and the services.
+	Faults Faults
 	// Addr is where the HTTP API listens; empty for a free port of the loopback address.
 	Addr string
 	// Warn gets faults of the functions and their log lines of level WARN and above; nil for nobody.
@@ -295,7 +297,7 @@ func (s *Stack) environment(f *Function) ([]string, error) {
 			if err != nil {
 				return nil, err
 			}
-			server, guard, err := startGuard(f, rights, service.guarded, service.target, s.names, s.opts.Warn)
+			server, guard, err := startGuard(f, rights, service.guarded, service.target, s.names, s.opts)
 			if err != nil {
 				return nil, err
 			}

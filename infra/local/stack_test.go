@@ -17,6 +17,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
@@ -318,6 +319,38 @@ func TestFunctionHasTheRightsOfItsRoleOnly(t *testing.T) {
 		if err != nil || string(got) != `"`+test.want+`"` {
 			t.Errorf("%s answered %s, %v, want %s", test.request, got, err, test.want)
 		}
+	}
+}
+
+func TestFaultsAreMade(t *testing.T) {
+	root, err := filepath.Abs("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func(faults local.Faults) *local.Stack {
+		s, err := local.Start(t.Context(), local.Options{Root: root, Functions: true, Faults: faults, Params: map[string]string{"Timeout": "20", "Visibility": "20"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		return s
+	}
+	throttled := start(local.Faults{Throttle: 1})
+	for request, want := range map[string]string{
+		"item": "ProvisionedThroughputExceededException", "put seen/a": "SlowDown",
+	} {
+		if got, err := invoke(t, throttled, "request "+request); err != nil || string(got) != `"`+want+`"` {
+			t.Errorf("%s answered %s, %v, want %s", request, got, err, want)
+		}
+	}
+	lossy := start(local.Faults{Lose: 1})
+	var fault *local.FunctionFault
+	if got, err := invoke(t, lossy, "request insert"); !errors.As(err, &fault) {
+		t.Errorf("a request whose answer is lost answered %s, %v", got, err)
+	}
+	out, err := dynamodb.NewFromConfig(lossy.AWSConfig()).Scan(t.Context(), &dynamodb.ScanInput{TableName: aws.String(lossy.Tables["records"])})
+	if err != nil || out.Count != 1 {
+		t.Errorf("the request was not carried out: %v, %v", out, err)
 	}
 }
 
