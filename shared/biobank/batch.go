@@ -49,6 +49,7 @@ type Batch struct {
 
 	// What has been read, or written by this batch. A nil record and a zero mark are known to be absent.
 	marks     map[string]Mark
+	holder    map[string]*Record // by mark, the record that was seen to hold its value
 	recs      map[Key]*Record
 	protocols map[int64]*protocolInfo
 	cpNames   map[string]int64
@@ -89,7 +90,7 @@ type unique struct {
 func (r *Registry) newBatch(a *Actor, at time.Time) *Batch {
 	return &Batch{
 		store: r.Store, actor: a, at: at.UnixMilli(), zone: time.UTC,
-		marks: map[string]Mark{}, recs: map[Key]*Record{}, protocols: map[int64]*protocolInfo{},
+		marks: map[string]Mark{}, holder: map[string]*Record{}, recs: map[Key]*Record{}, protocols: map[int64]*protocolInfo{},
 		cpNames: map[string]int64{}, cpFaults: map[string]error{}, serials: map[Key]int64{}, debts: map[Key]*debt{}, whole: map[string]bool{},
 	}
 }

@@ -238,9 +238,13 @@ func (b *Batch) setID(ctx context.Context, mark string, u *unique, name string) 
 	if err != nil || rec == nil {
 		return 0, err
 	}
+	if b.holder[mark] == rec {
+		return rec.ID, nil // looked into before: a file names the same few users and sites in every row
+	}
 	if holds, err := u.holds(rec, name); !holds || err != nil {
 		return 0, err
 	}
+	b.holder[mark] = rec
 	return rec.ID, nil
 }
 
