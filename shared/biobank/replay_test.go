@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -529,4 +531,166 @@ func TestAJobKilledAnywhereAndDoneAgainLeavesWhatOneRunLeaves(t *testing.T) {
 		})
 	}
 	t.Logf("%d crash points", points)
+}
+
+// TestAJobKilledTwice: a crash while an earlier one is being mended, a sample of all pairs.
+func TestAJobKilledTwice(t *testing.T) {
+	base, admin := settled(t)
+	for _, j := range replayJobs() {
+		t.Run(j.name, func(t *testing.T) {
+			whole := base.Clone()
+			count := &faulty{Store: whole}
+			want, err := j.play(t.Context(), count, admin, now, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantImage := imageOf(t, whole)
+			random := rand.New(rand.NewPCG(1, 2))
+			for range 40 {
+				first := &faulty{at: 1 + random.IntN(count.calls), kind: random.IntN(failKinds)}
+				broken := base.Clone()
+				first.Store = broken
+				if _, err := j.play(t.Context(), first, admin, now, false); !errors.Is(err, errCrash) {
+					t.Fatal(err)
+				}
+				second := &faulty{Store: broken, at: 1 + random.IntN(count.calls), kind: random.IntN(failKinds)}
+				if _, err := j.play(t.Context(), second, admin, now, true); err != nil && !errors.Is(err, errCrash) {
+					t.Fatal(err)
+				}
+				got, err := j.play(t.Context(), broken, admin, now, true)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if img := imageOf(t, broken); !reflect.DeepEqual(wantImage, img) || !slices.Equal(allTold(want), allTold(got)) {
+					t.Fatalf("call %d kind %d, then call %d kind %d (-once +repeated):\n%s\n%s", first.at, first.kind, second.at, second.kind,
+						cmp.Diff(allTold(want), allTold(got)), cmp.Diff(wantImage, img))
+				}
+			}
+		})
+	}
+}
+
+// amnesia hides from its readers who wrote what.
+type amnesia struct{ *biobanktest.Memory }
+
+func (s amnesia) Records(ctx context.Context, keys []biobank.Key, strong bool) (map[biobank.Key]*biobank.Record, error) {
+	recs, err := s.Memory.Records(ctx, keys, strong)
+	for _, r := range recs {
+		r.Source, r.Changes = "", nil
+	}
+	return recs, err
+}
+
+// TestReplayNoticesWhatIsDoneTwice shows that the comparison above can fail: without the sources that rows leave, a repeat
+// changes what is there.
+func TestReplayNoticesWhatIsDoneTwice(t *testing.T) {
+	base, admin := settled(t)
+	for _, j := range replayJobs() {
+		if j.name != "changing specimens" && j.name != "creating specimens" {
+			continue
+		}
+		whole := base.Clone()
+		want, err := j.play(t.Context(), whole, admin, now, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantImage := imageOf(t, whole)
+		got, err := j.play(t.Context(), amnesia{whole}, admin, now, true)
+		if err == nil && slices.Equal(allTold(want), allTold(got)) && reflect.DeepEqual(wantImage, imageOf(t, whole)) {
+			t.Errorf("%s: a repeat that does everything again looks like one that does not", j.name)
+		}
+	}
+}
+
+// TestAPersonsChangeIsNotUndone: whatever a person does to the job's records between a crash and the repeat stays, if the
+// row had been done; each row counts once.
+func TestAPersonsChangeIsNotUndone(t *testing.T) {
+	base, admin := settled(t)
+	j := job{waves: func() [][]biobank.Change {
+		var row int64 = 1
+		var drafts []biobank.Draft
+		for i := range 30 {
+			d := collected(primary("VP-0", fmt.Sprintf("New-%d", i), 10))
+			d.Merge = func(s *biobank.SpecimenDoc) { s.Comments = "by the job" }
+			if i%2 == 0 && i < 12 {
+				d.VisitName, d.Doc.Label = fmt.Sprintf("VP-%d", i/2), fmt.Sprintf("SP-%d", i/2)
+			}
+			drafts = append(drafts, d)
+		}
+		return [][]biobank.Change{wave(biobank.Upsert, &row, drafts...)}
+	}}
+	count := &faulty{Store: base.Clone()}
+	if _, err := j.play(t.Context(), count, admin, now, false); err != nil {
+		t.Fatal(err)
+	}
+	for at := 1; at <= count.calls; at++ {
+		for kind := range failKinds {
+			m := base.Clone()
+			if _, err := j.play(t.Context(), &faulty{Store: m, at: at, kind: kind}, admin, now, false); !errors.Is(err, errCrash) {
+				t.Fatal(err)
+			}
+			r := &biobank.Registry{Store: m}
+			done := map[string]bool{}
+			for _, rec := range m.AllRecords() {
+				if rec.Type != biobank.Specimen {
+					continue
+				}
+				doc, err := biobank.Decode[biobank.SpecimenDoc](rec)
+				if err != nil {
+					t.Fatal(err)
+				}
+				done[doc.Label] = doc.Comments == "by the job" || strings.HasPrefix(rec.Source, "7#")
+				out, err := r.Apply(t.Context(), admin, now, []biobank.Change{{
+					Op: biobank.Update, ID: "request-" + doc.Label, Draft: changeSpecimen(doc.Label, func(s *biobank.SpecimenDoc) { s.Comments = "by hand" }),
+				}})
+				if err != nil || out[0].Err != nil {
+					t.Fatal(err, out)
+				}
+			}
+			out, err := j.play(t.Context(), m, admin, now, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, o := range out {
+				if o.Err != nil {
+					t.Fatalf("call %d, kind %d: row %d: %v", at, kind, i+1, o.Err)
+				}
+			}
+			imageOf(t, m) // verifies the chains
+			for _, rec := range m.AllRecords() {
+				if rec.Type != biobank.Specimen {
+					continue
+				}
+				doc, err := biobank.Decode[biobank.SpecimenDoc](rec)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := "by hand"; done[doc.Label] && doc.Comments != want {
+					t.Errorf("call %d, kind %d: %s is %q, want %q", at, kind, doc.Label, doc.Comments, want)
+				}
+			}
+		}
+	}
+}
+
+// TestARowThatDeletesAndALaterOneThatMakesAnew: done again, the first does not delete what the second has made.
+func TestARowThatDeletesAndALaterOneThatMakesAnew(t *testing.T) {
+	base, admin := settled(t)
+	j := job{waves: func() [][]biobank.Change {
+		var row int64 = 1
+		gone := changeSpecimen("DP-0", func(s *biobank.SpecimenDoc) { s.ActivityStatus = biobank.StatusDisabled })
+		anew := collected(primary("VP-1", "DP-0", 5))
+		anew.Merge = func(s *biobank.SpecimenDoc) { s.Comments = "anew" }
+		return [][]biobank.Change{wave(biobank.Upsert, &row, gone), wave(biobank.Upsert, &row, anew)}
+	}}
+	if _, err := j.play(t.Context(), base, admin, now, false); err != nil {
+		t.Fatal(err)
+	}
+	want := imageOf(t, base)
+	if _, err := j.play(t.Context(), base, admin, now, true); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, imageOf(t, base)); d != "" {
+		t.Errorf("(-once +repeated):\n%s", d)
+	}
 }
