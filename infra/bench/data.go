@@ -114,13 +114,12 @@ func seed(ctx context.Context, cfg aws.Config, tables store.Tables, visits int) 
 	}
 	changes := make([]biobank.Change, visits)
 	for i := range changes {
-		source := "0#" + strconv.Itoa(i+1)
-		changes[i] = biobank.Change{Op: biobank.Create, Source: source, ID: source, Draft: &biobank.VisitDraft{
+		changes[i] = biobank.Change{Op: biobank.Create, ID: "bench", Draft: &biobank.VisitDraft{
 			Protocol: protocol, PPID: "BENCH-P1", EventLabel: "Baseline", Site: &site,
 			Doc: biobank.VisitDoc{Name: visitName(i + 1), VisitDate: at.UnixMilli(), Status: biobank.VisitComplete},
 		}}
 	}
-	out, err := reg.Import(system, at, time.UTC, false).Apply(ctx, changes)
+	out, err := reg.Apply(ctx, system, at, changes)
 	if err != nil {
 		return 0, err
 	}

@@ -26,7 +26,7 @@ type endpointSpec struct {
 	// StandIn answers what is asked once a row or once a few rows: batches of statements, and look-ups of the visits and
 	// specimens that rows name. Without it every request goes to the local DynamoDB.
 	StandIn bool
-	Delay   time.Duration
+	Delay   time.Duration // waited before each answer
 	// Capture names a file that gets the first Keep batches of statements that the stand-in answers, a line each.
 	Capture string
 	Keep    int
@@ -35,9 +35,9 @@ type endpointSpec struct {
 	Mark, Label, Specimen item
 }
 
-// soonest is how soon the stand-in answers at the earliest. The SDK closes a request's body when the answer begins; when
-// that is before Go's HTTP client has seen the body's end, the client drops the connection, with the answer in it. No real
-// service answers so fast.
+// soonest is the least wait before an answer. When an answer begins before the SDK's HTTP client has seen the end of the
+// request's body, which the SDK then closes, the client takes that for a fault and drops the connection, with what it has
+// not read yet of the answer. No real service answers that fast; on a busy machine it happens all the same, and is told.
 const soonest = 300 * time.Microsecond
 
 // counts is what the endpoint has seen.
@@ -143,9 +143,7 @@ func (e *endpoint) serve(w http.ResponseWriter, r *http.Request) {
 		e.mu.Unlock()
 		answer, status = []byte(`{"__type":"com.amazonaws.dynamodb.v20120810#ValidationException","message":"not understood"}`), http.StatusBadRequest
 	}
-	if e.StandIn {
-		time.Sleep(max(e.Delay, soonest))
-	}
+	time.Sleep(max(e.Delay, soonest))
 	h := w.Header()
 	h.Set("Content-Type", "application/x-amz-json-1.0")
 	h.Set("Content-Length", strconv.Itoa(len(answer)))

@@ -14,6 +14,9 @@
 //
 // Requests and units are those of the whole job: plan, chunks, and the joining of the report by the last chunk.
 //
+// The importing process has the environment that template.yaml gives the function, GOGC and GOMEMLIMIT included where it
+// sets them, and GOMAXPROCS=2; so has the bare loop. Its memory is the most that was resident (VmHWM), its code included.
+//
 // CPU is user and system time (getrusage) of the importing process while it handles the chunk messages. The bare loop that
 // it is compared with is described at runBare.
 package main
@@ -63,12 +66,12 @@ func run(ctx context.Context, args []string) error {
 	}
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.IntVar(&o.rows, "rows", 100_000, "rows of the imports whose requests, units and CPU are told; growth is from these to ten times as many")
+	flags.IntVar(&o.rows, "rows", 40_000, "rows of the imports whose requests, units and CPU are told")
 	flags.IntVar(&o.localRows, "localrows", 2_000, "rows of the imports into the local DynamoDB")
 	flags.BoolVar(&o.tenM, "rows10m", false, "measure memory with 10 million rows too (20 minutes, 8 GB of disk)")
 	flags.StringVar(&o.only, "only", "", "measure only the figures whose names begin so")
-	flags.DurationVar(&o.delay, "delay", 0, "how long the stand-in waits before it answers")
-	flags.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of one importing process, of -rows rows, to this `file`")
+	flags.DurationVar(&o.delay, "delay", 0, "how long the endpoint waits before each answer (at least 300us)")
+	flags.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of one more importing process, of -rows rows, to this `file`")
 	flags.StringVar(&o.dir, "dir", "", "folder for the files of the imports; empty: the system's for temporary files")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -79,10 +82,13 @@ func run(ctx context.Context, args []string) error {
 	if o.rows < 1 || o.localRows < 1 {
 		return errors.New("at least one row is needed")
 	}
-	b := &bench{options: o}
+	b := &bench{options: o, jobsDone: map[int]*result{}}
 	defer b.close()
 	if err := b.measure(ctx); err != nil {
 		return err
+	}
+	if len(b.figures) == 0 {
+		return fmt.Errorf("no figure's name begins with %q", o.only)
 	}
 	b.table()
 	return nil

@@ -53,6 +53,8 @@ type bench struct {
 	spec    endpointSpec // of the stand-in
 	standIn *counter
 	made    map[string]string // input files, by kind and rows
+
+	jobsDone map[int]*result // of the large ones, by rows
 }
 
 func (b *bench) close() {
@@ -93,7 +95,7 @@ func (b *bench) measure(ctx context.Context) (err error) {
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
-	for _, part := range []func(context.Context) error{b.updates, b.imports, b.plans} {
+	for _, part := range []func(context.Context) error{b.updates, b.imports, b.growth, b.chunkMemory, b.plans} {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -120,6 +122,9 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 	}
 	defer through.stop()
 	for _, kind := range []string{"import", "update"} {
+		if kind == "update" && !b.wants("update.") {
+			break
+		}
 		r, err := b.job(ctx, through, kind, b.localRows, "")
 		if err != nil {
 			return fmt.Errorf("%s rows of the local DynamoDB: %w", kind, err)
@@ -214,10 +219,7 @@ func (b *bench) job(ctx context.Context, through *counter, kind string, n int, p
 	if r.counts, err = through.counts(ctx); err != nil {
 		return nil, err
 	}
-	// A few are normal; more mean that answers were lost to what is told at soonest, and requests sent again.
-	if n := r.counts.Connections; n > 10+r.counts.Requests/100 {
-		fmt.Fprintf(os.Stderr, "%d connections for %d requests: the figures of this job are too high\n", n, r.counts.Requests)
-	}
+	r.counts.warn("the job")
 	if j, err = b.jobs.Get(ctx, j.ID); err != nil {
 		return nil, err
 	}
@@ -291,38 +293,34 @@ func (b *bench) imports(ctx context.Context) error {
 	var cpu, ratios []float64
 	turns := 0
 	switch {
-	case b.wants("import.cpu_us_per_row", "import.cpu_vs_bare_sdk", "import.cpu_growth_10x"):
+	case b.wants("import.cpu_us_per_row", "import.cpu_vs_bare_sdk"):
 		turns = repeats
 	case b.wants("import.write_units_per_row", "import.read_units_per_row", "import.read_units_per_parent",
 		"import.requests_per_row", "import.record_bytes"):
 		turns = 1
 	}
-	for turn := range turns {
-		profile := ""
-		if turn == 0 {
-			profile = b.profile
+	if turns > 0 && b.profile != "" {
+		if _, err := b.job(ctx, b.standIn, "import", b.rows, b.profile); err != nil {
+			return err
 		}
-		r, err := b.job(ctx, b.standIn, "import", b.rows, profile)
+	}
+	for turn := range turns {
+		r, err := b.job(ctx, b.standIn, "import", b.rows, "")
 		if err != nil {
 			return err
 		}
 		last = r
 		us := perRow(r.chunks.CPU, b.rows)
-		if profile == "" || turns == 1 {
-			cpu = append(cpu, us)
-		}
+		cpu = append(cpu, us)
 		if !b.wants("import.cpu_vs_bare_sdk") {
 			continue
 		}
-		var bare measured
-		spec := bareSpec{Captured: b.spec.Capture, Requests: r.counts.ByOperation["BatchExecuteStatement"]}
-		if err := child(ctx, "bare", spec, b.environment(b.standIn.url), &bare); err != nil {
+		bare, err := b.bareLoop(ctx, r.counts.ByOperation["BatchExecuteStatement"])
+		if err != nil {
 			return fmt.Errorf("the bare loop: %w", err)
 		}
-		if profile == "" {
-			ratios = append(ratios, us/perRow(bare.CPU, b.rows))
-		}
-		fmt.Fprintf(os.Stderr, "turn %d: import %.2f us/row, bare loop %.2f us/row\n", turn+1, us, perRow(bare.CPU, b.rows))
+		ratios = append(ratios, us/perRow(bare.CPU, b.rows))
+		fmt.Fprintf(os.Stderr, "turn %d: import %.1f us/row, bare loop %.1f us/row\n", turn+1, us, perRow(bare.CPU, b.rows))
 	}
 	if last != nil {
 		if err := b.reportCounts("import", endpointStandIn, b.rows, &last.counts); err != nil {
@@ -342,41 +340,66 @@ func (b *bench) imports(ctx context.Context) error {
 			return err
 		}
 	}
-	return b.large(ctx, cpu)
+	return nil
 }
 
-// large measures growth and memory.
-func (b *bench) large(ctx context.Context, cpu []float64) error {
-	growth, rss := b.wants("import.cpu_growth_10x"), b.wants("import.rss_mib_1m")
-	done := map[int]*result{}
-	job := func(n int) (_ *result, err error) {
-		if done[n] == nil {
-			done[n], err = b.job(ctx, b.standIn, "import", n, "")
-		}
-		return done[n], err
+// bareLoop sends as many batches as an import did.
+func (b *bench) bareLoop(ctx context.Context, requests int) (measured, error) {
+	var m measured
+	if _, err := b.standIn.counts(ctx); err != nil { // begin at zero
+		return m, err
 	}
-	if growth {
-		r, err := job(10 * b.rows)
-		if err != nil {
-			return err
-		}
-		if err := b.report(figure{
-			Figure: "import.cpu_growth_10x", Value: 10 * perRow(r.chunks.CPU, 10*b.rows) / median(cpu), Unit: "x", Rows: 10 * b.rows,
-		}); err != nil {
-			return err
-		}
+	spec := bareSpec{Captured: b.spec.Capture, Requests: requests}
+	if err := child(ctx, "bare", spec, b.environment(b.standIn.url), &m); err != nil {
+		return m, err
 	}
-	if !rss {
+	c, err := b.standIn.counts(ctx)
+	if err == nil && c.ByOperation["BatchExecuteStatement"] < requests {
+		err = fmt.Errorf("it sent %d of %d requests", c.ByOperation["BatchExecuteStatement"], requests)
+	}
+	c.warn("the bare loop")
+	return m, err
+}
+
+// warn tells of connections that were lost, and with them answers: see soonest. A few connections are normal.
+func (c *counts) warn(who string) {
+	if c.Connections > 10+c.Requests/100 {
+		fmt.Fprintf(os.Stderr, "%s made %d connections for %d requests, so its figures are too high\n", who, c.Connections, c.Requests)
+	}
+}
+
+// growth measures what ten times the rows take.
+func (b *bench) growth(ctx context.Context) error {
+	if !b.wants("import.cpu_growth_10x") {
 		return nil
 	}
-	r, err := job(oneM)
+	one, err := b.large(ctx, oneM/10)
 	if err != nil {
 		return err
 	}
-	if err := b.memory("import.rss_mib_1m", oneM, r.chunks); err != nil || !b.tenM {
+	ten, err := b.large(ctx, oneM)
+	if err != nil {
 		return err
 	}
-	ten, err := job(tenM)
+	return b.report(figure{
+		Figure: "import.cpu_growth_10x", Value: float64(ten.chunks.CPU) / float64(one.chunks.CPU), Unit: "x", Rows: oneM,
+		Note: fmt.Sprintf("%.1f us/row, and %.1f us/row of %d rows", perRow(ten.chunks.CPU, oneM), perRow(one.chunks.CPU, oneM/10), oneM/10),
+	})
+}
+
+// chunkMemory measures the memory of a process that does all the chunks of a job, as a warm function would.
+func (b *bench) chunkMemory(ctx context.Context) error {
+	if !b.wants("import.rss_") {
+		return nil
+	}
+	one, err := b.large(ctx, oneM)
+	if err != nil {
+		return err
+	}
+	if err := b.memory("import.rss_mib_1m", oneM, one.chunks); err != nil || !b.tenM {
+		return err
+	}
+	ten, err := b.large(ctx, tenM)
 	if err != nil {
 		return err
 	}
@@ -384,8 +407,16 @@ func (b *bench) large(ctx context.Context, cpu []float64) error {
 		return err
 	}
 	return b.report(figure{
-		Figure: "import.rss_10m_vs_1m", Value: float64(ten.chunks.PeakRSS) / float64(r.chunks.PeakRSS), Unit: "x", Rows: tenM,
+		Figure: "import.rss_10m_vs_1m", Value: float64(ten.chunks.PeakRSS) / float64(one.chunks.PeakRSS), Unit: "x", Rows: tenM,
 	})
+}
+
+// large imports n rows, once for all who ask.
+func (b *bench) large(ctx context.Context, n int) (_ *result, err error) {
+	if b.jobsDone[n] == nil {
+		b.jobsDone[n], err = b.job(ctx, b.standIn, "import", n, "")
+	}
+	return b.jobsDone[n], err
 }
 
 func (b *bench) memory(name string, rows int, m measured) error {
