@@ -15,12 +15,14 @@ import (
 // now is the time of every test.
 var now = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 
+func tablesOf(names map[string]string) store.Tables {
+	return store.Tables{Records: names["records"], Audit: names["audit"], Jobs: names["jobs"], Sessions: names["sessions"]}
+}
+
 func newDynamo(t *testing.T) *store.Records {
 	t.Helper()
 	s := localtest.Data(t)
-	return store.NewRecords(store.NewClient(s.AWSConfig()), store.Tables{
-		Records: s.Tables["records"], Audit: s.Tables["audit"], Jobs: s.Tables["jobs"], Sessions: s.Tables["sessions"],
-	})
+	return store.NewRecords(store.NewClient(s.AWSConfig()), tablesOf(s.Tables))
 }
 
 // system is user 1, who sets an empty system up.
