@@ -119,6 +119,7 @@ type slot struct {
 	draft biobank.Draft
 	why   string
 	err   error
+	lost  bool // see line
 }
 
 // run imports the rows that no earlier turn has finished. Whatever it returns, the lines of finished rows are kept.
@@ -479,7 +480,7 @@ func (w *worker) finish(s *slot, o *biobank.Outcome) {
 	}
 	s.echo = appendOutcome(s.echo, w.head.Comma, message, w.schema.Generated(), values)
 	from := len(w.text)
-	w.text = appendLine(w.text, &line{row: s.row, failed: o.Err != nil, text: s.echo, raw: s.raw})
+	w.text = appendLine(w.text, &line{row: s.row, failed: o.Err != nil, lost: s.lost, text: s.echo, raw: s.raw})
 	w.lines = append(w.lines, placed{s.row, from, len(w.text)})
 	w.count.done++
 	if o.Err != nil {
@@ -496,7 +497,7 @@ func (w *worker) giveUp(ctx context.Context) error {
 			return nil
 		}
 		var s slot
-		s.row = row
+		s.row, s.lost = row, true
 		s.echo = appendEcho(nil, w.head.Comma, len(w.head.Captions), rec)
 		s.raw = bytes.Clone(rec.Raw)
 		w.finish(&s, &biobank.Outcome{Err: reason})

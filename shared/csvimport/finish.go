@@ -133,7 +133,7 @@ func (im *Importer) join(ctx context.Context, j *jobs.Job, chunks []*jobs.Chunk)
 	if _, err := failed.Write(append(h.RawHeader, '\n')); err != nil {
 		return err
 	}
-	j.Done, j.FailedRows = 0, 0
+	j.Done, j.FailedRows, j.Lost = 0, 0, 0
 	renewed := im.Now()
 	for {
 		l, err := m.next()
@@ -149,6 +149,9 @@ func (im *Importer) join(ctx context.Context, j *jobs.Job, chunks []*jobs.Chunk)
 		j.Done++
 		if l.failed {
 			j.FailedRows++
+			if l.lost {
+				j.Lost++
+			}
 			if len(l.raw) > 0 { // not of a row over a limit
 				if _, err := failed.Write(append(l.raw, '\n')); err != nil {
 					return err

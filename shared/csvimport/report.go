@@ -48,6 +48,7 @@ func firstRowOf(key string) (int64, error) {
 type line struct {
 	row    int64
 	failed bool
+	lost   bool   // failed, and it is not known whether the row was saved
 	text   []byte // the line of the report
 	raw    []byte // of a failed row: the row as it was in the file
 }
@@ -56,8 +57,11 @@ type line struct {
 func appendLine(b []byte, l *line) []byte {
 	b = binary.AppendUvarint(b, uint64(l.row))
 	flag := byte(0)
+	if l.lost {
+		flag |= 2
+	}
 	if l.failed {
-		flag = 1
+		flag |= 1
 	}
 	b = append(b, flag)
 	b = binary.AppendUvarint(b, uint64(len(l.text)))
@@ -79,7 +83,7 @@ func readLine(r *bufio.Reader, l *line) error {
 	if err != nil {
 		return cut(err)
 	}
-	l.row, l.failed, l.raw = int64(row), flag == 1, l.raw[:0]
+	l.row, l.failed, l.lost, l.raw = int64(row), flag&1 != 0, flag&2 != 0, l.raw[:0]
 	if l.text, err = readText(r, l.text); err != nil || !l.failed {
 		return cut(err)
 	}

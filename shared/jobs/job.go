@@ -43,6 +43,8 @@ type Job struct {
 	Warnings []string
 	// Total is the number of records, -1 until the plan has counted them. Failed and Done count rows with an outcome.
 	Total, Done, FailedRows int64
+	// Lost counts the failed rows of which it is not known whether they were saved.
+	Lost int64
 
 	OwnerID   int64  // the user as whom it runs
 	Owner     string // login name, for drops
@@ -70,6 +72,12 @@ type Job struct {
 	Fence    int64     `json:"-"`
 	LeasedTo time.Time `json:"-"`
 	Attempts int       `json:"-"`
+}
+
+// Whole tells whether every row of an ended job was saved or left nothing behind, so that what its marks say can be
+// trusted without a look at the records.
+func (j *Job) Whole() bool {
+	return j.Status.Final() && j.Chunks > 0 && j.Done == j.Total && j.Lost == 0
 }
 
 // Chunk is a part of a job's rows, worked on by one worker at a time.

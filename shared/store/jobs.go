@@ -21,7 +21,7 @@ import (
 
 // Jobs keeps import jobs and their chunks in the jobs table:
 //
-//	job      pk "jobs", sk <id>: doc, stat, fence, lease (epoch ms), halt, tries
+//	job      pk "jobs", sk <id>: doc, stat, fence, lease (epoch ms), halt, tries, whole
 //	chunk    pk "job#<id>", sk "chunk#<n>": open, next, parts, done, bad, fence, lease, halt, tries
 //	open job pk "open", sk <id>, until the job ends: what the sweep looks at
 //	drop     pk "drop#<hash of bucket, key, version>": num (the job's id), so that an event delivered twice makes one job
@@ -357,10 +357,11 @@ func (s *Jobs) End(ctx context.Context, j *jobs.Job) error {
 	writes := []types.TransactWriteItem{
 		{Update: &types.Update{
 			TableName: &s.table, Key: jobKey(j.ID),
-			UpdateExpression:    aws.String("SET doc = :d, stat = :s, lease = :zero"),
+			UpdateExpression:    aws.String("SET doc = :d, stat = :s, lease = :zero, whole = :w"),
 			ConditionExpression: aws.String("fence = :f"),
 			ExpressionAttributeValues: map[string]types.AttributeValue{
 				":d": str(string(doc)), ":s": str(string(j.Status)), ":zero": num(0), ":f": num(j.Fence),
+				":w": &types.AttributeValueMemberBOOL{Value: j.Whole()},
 			},
 		}},
 		{Delete: &types.Delete{TableName: &s.table, Key: openKey(j.ID)}},

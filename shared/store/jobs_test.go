@@ -472,8 +472,9 @@ func TestAliveAndWhole(t *testing.T) {
 	client := store.NewClient(local.AWSConfig())
 	s := store.NewJobs(client, tablesOf(local.Tables))
 	records := store.NewRecords(client, tablesOf(local.Tables))
-	end := func(status jobs.Status) int64 {
+	end := func(status jobs.Status, done, lost int64) int64 {
 		j := mustLease(t, s, mustCreate(t, s, &jobs.Job{OwnerID: 2}).ID, now)
+		j.Chunks, j.Total, j.Done, j.Lost = 1, 10, done, lost
 		if j.Status = status; status.Final() {
 			if err := s.End(t.Context(), j); err != nil {
 				t.Fatal(err)
@@ -488,10 +489,12 @@ func TestAliveAndWhole(t *testing.T) {
 		alive, whole bool
 	}{
 		{"a person's", "", false, true},
-		{"of a job that runs", source(end(jobs.Queued)), true, false},
-		{"of a job that was completed", source(end(jobs.Completed)), false, true},
-		{"of a job that failed", source(end(jobs.Failed)), false, false},
-		{"of a job that was stopped", source(end(jobs.Stopped)), false, false},
+		{"of a job that runs", source(end(jobs.Queued, 3, 0)), true, false},
+		{"of a job that was completed", source(end(jobs.Completed, 10, 0)), false, true},
+		{"of a job with rows that failed", source(end(jobs.Failed, 10, 0)), false, true},
+		{"of a job with rows that were given up", source(end(jobs.Failed, 10, 2)), false, false},
+		{"of a job that broke off", source(end(jobs.Failed, 7, 0)), false, false},
+		{"of a job that was stopped", source(end(jobs.Stopped, 7, 0)), false, false},
 		{"of a job that is not there", "999#1", false, false},
 		{"no source at all", "nonsense", false, false},
 	} {

@@ -229,33 +229,34 @@ func reserve(ctx context.Context, db *dynamodb.Client, table, counter string, n 
 
 // Alive implements biobank.Store: an import's source is alive while its job has not ended.
 func (s *Records) Alive(ctx context.Context, source string) (bool, error) {
-	status, err := s.jobStatus(ctx, source)
+	item, err := s.jobOf(ctx, source)
+	status := jobs.Status(text(item["stat"]))
 	return status != "" && !status.Final(), err
 }
 
-// Whole implements biobank.Store: what people wrote, and what a job that was completed wrote.
+// Whole implements biobank.Store: what people wrote, and what a job wrote of which every row was saved or left nothing.
 func (s *Records) Whole(ctx context.Context, source string) (bool, error) {
 	if source == "" {
 		return true, nil
 	}
-	status, err := s.jobStatus(ctx, source)
-	return status == jobs.Completed, err
+	item, err := s.jobOf(ctx, source)
+	return flag(item["whole"]), err
 }
 
-// jobStatus is the state of the job that a source belongs to, "" where there is none.
-func (s *Records) jobStatus(ctx context.Context, source string) (jobs.Status, error) {
+// jobOf reads the state of the job that a source belongs to, nothing where there is none.
+func (s *Records) jobOf(ctx context.Context, source string) (map[string]types.AttributeValue, error) {
 	job, _, ok := strings.Cut(source, "#")
 	id, err := strconv.ParseInt(job, 10, 64)
 	if !ok || err != nil {
-		return "", nil
+		return nil, nil
 	}
 	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &s.tables.Jobs, Key: jobKey(id), ConsistentRead: aws.Bool(true), ProjectionExpression: aws.String("stat"),
+		TableName: &s.tables.Jobs, Key: jobKey(id), ConsistentRead: aws.Bool(true), ProjectionExpression: aws.String("stat, whole"),
 	})
 	if err != nil {
-		return "", fmt.Errorf("read the state of job %d: %w", id, err)
+		return nil, fmt.Errorf("read the state of job %d: %w", id, err)
 	}
-	return jobs.Status(text(out.Item["stat"])), nil
+	return out.Item, nil
 }
 
 // Trail implements biobank.Store.
