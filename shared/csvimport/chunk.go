@@ -334,22 +334,22 @@ func (w *worker) stream(ctx context.Context) error {
 	return w.apply(ctx, w.slots[:n])
 }
 
-// linked imports rows of which some depend on others, in waves.
+// linked imports rows of which some depend on others, in waves. Rows that an earlier turn has finished keep their place in
+// the order, so that the others find theirs.
 func (w *worker) linked(ctx context.Context) error {
 	var own, refs [][]uint64
 	err := w.each(ctx, func(row int64, rec *csvfile.Record) error {
 		w.slots = append(w.slots, slot{})
 		s := &w.slots[len(w.slots)-1]
 		w.parse(s, row, rec)
-		if w.done[row] {
-			w.slots = w.slots[:len(w.slots)-1]
-			return nil
-		}
 		var ids Identity
 		if s.err == nil {
 			w.binding.Identity(w.cells, &ids)
 		}
 		own, refs = append(own, ids.Own), append(refs, ids.Refs)
+		if w.done[row] {
+			*s = slot{row: row}
+		}
 		return nil
 	})
 	if err != nil {
@@ -357,14 +357,30 @@ func (w *worker) linked(ctx context.Context) error {
 	}
 	turn := make([]slot, 0, window)
 	for _, wave := range order(own, refs, biobank.Op(w.job.ImportType) != biobank.Update) {
+		rows := wave.rows[:0]
+		for _, i := range wave.rows {
+			if !w.done[w.slots[i].row] {
+				rows = append(rows, i)
+			}
+		}
+		if len(rows) == 0 {
+			continue
+		}
+		if w.count.failed > 0 && biobank.Op(w.job.ImportType) != biobank.Create {
+			// What made a row fail may be gone once the rows behind it are done. It must not succeed when the chunk is
+			// tried again.
+			if err := w.checkpoint(ctx); err != nil {
+				return err
+			}
+		}
 		if wave.settled {
 			if err := w.settle(ctx); err != nil {
 				return err
 			}
 		}
-		for from := 0; from < len(wave.rows); from += window {
+		for from := 0; from < len(rows); from += window {
 			turn = turn[:0]
-			for _, i := range wave.rows[from:min(len(wave.rows), from+window)] {
+			for _, i := range rows[from:min(len(rows), from+window)] {
 				turn = append(turn, w.slots[i])
 			}
 			if err := w.apply(ctx, turn); err != nil {
@@ -529,6 +545,30 @@ func (w *worker) save(ctx context.Context, open bool) error {
 	w.chunk.Failed += w.count.failed
 	w.chunk.Next = w.chunk.Done
 	return w.im.Jobs.SaveChunk(ctx, w.chunk)
+}
+
+// checkpoint stores what was finished and goes on under a new lease.
+func (w *worker) checkpoint(ctx context.Context) error {
+	if err := w.save(ctx, true); err != nil {
+		return err
+	}
+	for _, l := range w.lines {
+		w.done[l.row] = true
+	}
+	w.lines, w.text = w.lines[:0], w.text[:0]
+	w.count.done, w.count.failed = 0, 0
+	c, err := w.im.Jobs.LeaseChunk(ctx, w.job.ID, w.chunk.N, w.im.Now(), w.im.Config.Lease)
+	switch {
+	case errors.Is(err, jobs.ErrLeased), errors.Is(err, jobs.ErrEnded):
+		return jobs.ErrLeaseLost
+	case err != nil:
+		return err
+	}
+	*w.chunk = *c // the store looks at it for the fence
+	if c.Stop {
+		return jobs.ErrStopped
+	}
+	return nil
 }
 
 // settle lowers parents by what the chunk's rows have taken so far.

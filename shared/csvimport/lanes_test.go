@@ -388,7 +388,6 @@ func (r *rig) copy() *world {
 	return w
 }
 
-
 // What belongs together and lies in different chunks, with three rows in a chunk.
 func TestRowsThatBelongTogether(t *testing.T) {
 	header := "Visit Name,Specimen Label,Type,Lineage,Parent Specimen Label,Initial Quantity,Created On\n"

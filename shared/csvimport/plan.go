@@ -79,6 +79,14 @@ func (im *Importer) plan(ctx context.Context, id int64) error {
 		return im.failJob(ctx, j, fault.Row(fault.New("IMPORT_JOB_FAIL",
 			"The file could not be read in %d tries. Check that it can be opened, or split it, and drop it again.", im.Config.MaxAttempts)))
 	}
+	if early := j.CreatedAt.Add(im.Config.DropWait).Sub(im.Now()); j.Drop && early > 0 {
+		// The end of another file has woken this one before files with an earlier stamp had time to arrive.
+		j.Attempts = 0
+		if err := im.Jobs.Save(ctx, j); err != nil {
+			return leaseGone(err)
+		}
+		return &Later{After: early}
+	}
 	turn, err := im.myTurn(ctx, j)
 	if err != nil {
 		return err

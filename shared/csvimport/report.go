@@ -23,10 +23,14 @@ const (
 func jobPrefix(job int64) string { return fmt.Sprintf("jobs/%d/", job) }
 
 // Keys in the results bucket carry the fence of whoever wrote them, so that a worker who lost the lease overwrites nothing.
-func planKey(job, fence int64) string   { return fmt.Sprintf("%splan-%d.json", jobPrefix(job), fence) }
-func rowsKey(job, fence int64) string   { return fmt.Sprintf("%splan-%d.rows", jobPrefix(job), fence) }
-func inputKey(job, fence int64) string  { return fmt.Sprintf("%sinput-%d.csv", jobPrefix(job), fence) }
+func planKey(job, fence int64) string { return fmt.Sprintf("%splan-%d.json", jobPrefix(job), fence) }
+
+func rowsKey(job, fence int64) string { return fmt.Sprintf("%splan-%d.rows", jobPrefix(job), fence) }
+
+func inputKey(job, fence int64) string { return fmt.Sprintf("%sinput-%d.csv", jobPrefix(job), fence) }
+
 func reportKey(job, fence int64) string { return fmt.Sprintf("%soutput-%d.csv", jobPrefix(job), fence) }
+
 func failedKey(job, fence int64) string {
 	return fmt.Sprintf("%sfailed-rows-%d.csv", jobPrefix(job), fence)
 }
