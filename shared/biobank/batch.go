@@ -78,7 +78,8 @@ type rowWrite struct {
 	Write
 	unique *unique // nil for a mark that is ours by its number
 	value  string
-	lax    bool // nothing follows where the condition fails
+	// lax is a change of what a mark tells, from value: nothing follows where the condition fails.
+	lax bool
 }
 
 // unique is a value that only one record may hold.
@@ -180,8 +181,9 @@ func (b *Batch) wantMark(name string) {
 	b.wantMarks = append(b.wantMarks, name)
 }
 
-// maxMark bounds the name of a mark, in bytes. The database takes keys of twice that.
-const maxMark = 1024
+// maxMark bounds the name of a mark, in bytes: what it is for and a value of 255 characters. The database takes keys of
+// 2,048.
+const maxMark = 1200
 
 func (b *Batch) wantRec(key Key) {
 	if _, known := b.recs[key]; !known && !key.IsZero() {

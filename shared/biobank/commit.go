@@ -260,7 +260,11 @@ func (b *Batch) undo(ctx context.Context, opening *bool) error {
 				continue
 			}
 			m := round[i].Mark
-			b.bufs = append(b.bufs, Write{Kind: DropMark, Mark: m, WasSource: m.Source, WasTo: m.To})
+			w := Write{Kind: DropMark, Mark: m, WasSource: m.Source, WasTo: m.To}
+			if round[i].lax {
+				w.Kind, w.Mark.Info = TakeMark, round[i].value
+			}
+			b.bufs = append(b.bufs, w)
 			if len(b.bufs) == MaxBatch {
 				if err := flush(); err != nil {
 					return err

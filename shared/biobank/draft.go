@@ -103,7 +103,8 @@ type RequirementDraft struct {
 type RegistrationDraft struct {
 	ID            int64
 	Protocol      ProtocolRef
-	ParticipantID int64    // links an existing participant
+	ParticipantID int64    // names the participant of a stored registration; no other can be linked
+	NoParticipant bool     // the participant, even an empty one, was not sent where it must be
 	Site          *string  // nil: not sent
 	PMIs          []PMIRef // nil: not sent; empty: cleared
 	Force         bool     // Disabled deletes with children

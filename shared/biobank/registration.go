@@ -232,6 +232,12 @@ func (d *RegistrationDraft) create(ctx context.Context, b *Batch, c *Change, o *
 	}
 	doc := d.Doc
 	var l fault.List
+	if d.NoParticipant {
+		l.Add("CPR_PARTICIPANT_DETAIL_REQUIRED", "Give the participant.")
+	}
+	if d.ParticipantID != 0 {
+		l.Add("PARTICIPANT_NOT_FOUND", "Participant %d cannot be registered once more; leave the id out to register a new participant.", d.ParticipantID)
+	}
 	if cp.doc.ActivityStatus == StatusClosed {
 		l.Add("CPR_CP_CLOSED", "Collection protocol %q is closed.", cp.doc.ShortTitle)
 	}
@@ -241,7 +247,7 @@ func (d *RegistrationDraft) create(ctx context.Context, b *Batch, c *Change, o *
 	if doc.RegistrationDate == "" {
 		l.Add("CPR_REG_DATE_REQUIRED", "Give the Registration Date.")
 	}
-	if doc.ActivityStatus == StatusDisabled {
+	if gone(doc.ActivityStatus) {
 		l.Add("CPR_CREATE_DISABLED_NA", "A registration cannot be created as Disabled.")
 	}
 	if !b.can(ResParticipantPhi, OpCreate, cp) && hasPHI(&doc.Participant, d.PMIs) {
@@ -275,6 +281,9 @@ func (d *RegistrationDraft) create(ctx context.Context, b *Batch, c *Change, o *
 			return nil, err
 		}
 		doc.PPID = cp.ppid.Make(&v)
+		if tooLong(&l, "The PPID that the format of the collection protocol makes", doc.PPID, 255); len(l) > 0 {
+			return nil, l
+		}
 	}
 	key := RegistrationKey(cp.id, id)
 	d.claims(b, c, cp, &RegistrationDoc{}, &doc, key, id)
@@ -370,6 +379,12 @@ func (d *RegistrationDraft) check(b *Batch, l *fault.List, cp *protocolInfo, doc
 		l.Add("PARTICIPANT_INVALID_EMAIL_ID", "Email Address is not valid.")
 	}
 	tooLong(l, "PPID", doc.PPID, 255)
+	tooLong(l, "Barcode", doc.Barcode, 255)
+	tooLong(l, "National ID", p.UID, 255)
+	tooLong(l, "eMPI", p.EMPI, 255)
+	for _, m := range p.PMIs {
+		tooLong(l, "MRN", m.MRN, 255)
+	}
 }
 
 // claims plans the marks of the values that changed and must be unique.
@@ -435,7 +450,7 @@ func (d *RegistrationDraft) patch(ctx context.Context, b *Batch, c *Change, o *O
 		is.PPID = was.PPID
 	}
 	op := OpUpdate
-	if is.ActivityStatus == StatusDisabled {
+	if gone(is.ActivityStatus) {
 		op = OpDelete
 	}
 	phi := b.can(ResParticipantPhi, op, cp)
@@ -443,8 +458,14 @@ func (d *RegistrationDraft) patch(ctx context.Context, b *Batch, c *Change, o *O
 		return nil, denied("change participants of collection protocol " + cp.doc.ShortTitle)
 	}
 	var l fault.List
+	if d.ParticipantID != 0 && d.ParticipantID != was.Participant.ID {
+		l.Add("CPR_CANNOT_MERGE_PARTICIPANT", "The registration is of another participant than %d, and participants cannot be merged.", d.ParticipantID)
+	}
 	if err := d.references(ctx, b, &l, cp, &is); err != nil {
 		return nil, err
+	}
+	if is.RegistrationDate == "" {
+		l.Add("CPR_REG_DATE_REQUIRED", "Give the Registration Date.")
 	}
 	d.check(b, &l, cp, &is)
 	if !phi && phiOf(&was.Participant) != phiOf(&is.Participant) {

@@ -84,6 +84,7 @@ func (d *SiteDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 	value(&l, "site_type", "SITE_INVALID_TYPE", "Type", &is.Type)
 	status(&l, &is.ActivityStatus)
 	tooLong(&l, "Name", is.Name, 255)
+	tooLong(&l, "Code", is.Code, 50)
 	is.Coordinators = was.Coordinators
 	if d.Coordinators != nil {
 		if is.Coordinators, err = b.userIDs(ctx, &l, d.Coordinators, "SITE_INVALID_COORDINATOR"); err != nil {

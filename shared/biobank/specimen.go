@@ -338,7 +338,7 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 	}
 	req := d.requirement(&l, cp, &doc)
 	d.inherit(&l, &doc, at, req)
-	if doc.ActivityStatus == StatusDisabled {
+	if gone(doc.ActivityStatus) {
 		l.Add("SPECIMEN_CREATE_DISABLED_NA", "A specimen cannot be created as Disabled.")
 	}
 	d.check(&l, &doc)
@@ -427,24 +427,32 @@ func (d *SpecimenDraft) inherit(l *fault.List, doc *SpecimenDoc, at *below, req 
 		return
 	}
 	p := &at.parentDoc
-	same := func(noun string, v *string, parent string) {
-		fill(v, parent)
-		if parent != "" && Fold(*v) != Fold(parent) {
-			l.Add("SPECIMEN_ANATOMIC_SITE_NOT_SAME_AS_PARENT", "%s is %q, but the parent specimen's is %q. Leave it blank or give the same.", noun, *v, parent)
+	fill(&doc.AnatomicSite, p.AnatomicSite)
+	fill(&doc.Laterality, p.Laterality)
+	fill(&doc.Pathology, p.Pathology)
+	if doc.Lineage == LineageAliquot {
+		fill(&doc.Type, p.Type)
+		doc.Class = p.Class
+		doc.Pathology = p.Pathology
+	}
+	d.likeParent(l, doc, p)
+}
+
+// likeParent checks what a specimen must have in common with its parent.
+func (d *SpecimenDraft) likeParent(l *fault.List, doc, p *SpecimenDoc) {
+	same := func(noun, v, parent string) {
+		if parent != "" && Fold(v) != Fold(parent) {
+			l.Add("SPECIMEN_ANATOMIC_SITE_NOT_SAME_AS_PARENT", "%s is %q, but the parent specimen's is %q. Leave it blank or give the same.", noun, v, parent)
 		}
 	}
-	same("Anatomic Site", &doc.AnatomicSite, p.AnatomicSite)
-	same("Laterality", &doc.Laterality, p.Laterality)
-	fill(&doc.Pathology, p.Pathology)
+	same("Anatomic Site", doc.AnatomicSite, p.AnatomicSite)
+	same("Laterality", doc.Laterality, p.Laterality)
 	if doc.Lineage != LineageAliquot {
 		return
 	}
-	fill(&doc.Type, p.Type)
 	if Fold(doc.Type) != Fold(p.Type) {
 		l.Add("SPECIMEN_INVALID_SPECIMEN_TYPE", "An aliquot has the type of its parent: %q, not %q.", p.Type, doc.Type)
 	}
-	doc.Class = p.Class
-	doc.Pathology = p.Pathology
 	if doc.InitialQty == nil {
 		l.Add("SPECIMEN_ALIQUOT_QTY_REQ", "Give the Initial Quantity of an aliquot.")
 	}
@@ -508,6 +516,7 @@ func (d *SpecimenDraft) check(l *fault.List, doc *SpecimenDoc) {
 	}
 	tooLong(l, "Specimen Label", doc.Label, 255)
 	tooLong(l, "Barcode", doc.Barcode, 255)
+	tooLong(l, "Additional Label", doc.AdditionalLabel, 255)
 	tooLong(l, "Comments", doc.Comments, 4000)
 	if d.Container != "" {
 		l.Add("STORAGE_CONTAINER_NOT_FOUND", "Storage container %q was not found. Leave the location blank to save the specimen as not stored.", d.Container)
@@ -648,6 +657,7 @@ func (d *SpecimenDraft) label(ctx context.Context, b *Batch, c *Change, l *fault
 			return err
 		}
 		doc.Label, doc.Serial = made, serial
+		tooLong(l, "The label that the format of the collection protocol makes", made, 255)
 	}
 	return nil
 }
@@ -691,7 +701,7 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 		is = d.Doc
 	}
 	op := OpUpdate
-	if is.ActivityStatus == StatusDisabled {
+	if gone(is.ActivityStatus) {
 		op = OpDelete
 	}
 	if !b.can(ResSpecimen, op, cp) && (was.Lineage != LineageNew || !b.can(ResPrimarySpecimen, op, cp)) {
@@ -719,7 +729,13 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 			l.Add("COMMON_INVALID_INPUT", "The specimen was not made from %q; its parent cannot be changed.", d.ParentLabel)
 		}
 	}
-	if d.RequirementCode != "" {
+	if d.VisitID != 0 && d.VisitID != rec.Key.Visit() {
+		l.Add("SPECIMEN_VISIT_CHG_NOT_ALLOWED", "The specimen belongs to another visit than %d.", d.VisitID)
+	}
+	if d.ParentID != 0 && d.ParentID != rec.Key.ParentSpecimen() {
+		l.Add("COMMON_INVALID_INPUT", "The specimen was not made from %d; its parent cannot be changed.", d.ParentID)
+	}
+	if d.RequirementCode != "" || d.RequirementID != 0 && d.RequirementID != was.RequirementID {
 		d.requirement(&l, cp, &is)
 	}
 	d.check(&l, &is)
@@ -728,12 +744,15 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 			return err
 		}
 	}
-	if is.Status != was.Status {
-		if err := d.recheck(ctx, b, &l, is.Status, rec.Key, was.Lineage); err != nil {
+	made := is.Lineage != LineageNew && (is.AnatomicSite != was.AnatomicSite || is.Laterality != was.Laterality ||
+		is.Type != was.Type || is.InitialQty == nil && was.InitialQty != nil)
+	collect := is.Label == "" && is.Status == Collected && was.Label == "" // its label is made now
+	if is.Status != was.Status || made || collect {
+		if err := d.recheck(ctx, b, c, &l, cp, &is, &was, rec, collect); err != nil {
 			return err
 		}
 	}
-	if is.Label == "" && is.Status == Collected {
+	if is.Label == "" && is.Status == Collected && !collect {
 		l.Add("SPECIMEN_LABEL_REQUIRED", "Specimen Label cannot be cleared.")
 	}
 	if is.Label != was.Label && cp.labels[is.Lineage] != nil && !cp.doc.ManualSpecimenLabel && was.Label != "" {
@@ -773,14 +792,15 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 	return nil
 }
 
-// recheck reads the visit or the parent of a stored specimen and checks a new collection status against it.
-func (d *SpecimenDraft) recheck(ctx context.Context, b *Batch, l *fault.List, status string, key Key, lineage string) error {
-	up, err := b.rec(ctx, key.Above(1))
+// recheck reads the visit or the parent of a stored specimen and checks against it what has changed: the collection status,
+// or what the parent decides. A specimen that is collected now gets its label where the protocol makes it.
+func (d *SpecimenDraft) recheck(ctx context.Context, b *Batch, c *Change, l *fault.List, cp *protocolInfo, is, was *SpecimenDoc, rec *Record, collect bool) error {
+	up, err := b.rec(ctx, rec.Key.Above(1))
 	if err != nil || up == nil {
 		return err
 	}
 	at := below{key: up.Key}
-	if lineage == LineageNew {
+	if was.Lineage == LineageNew {
 		v, err := Decode[VisitDoc](up)
 		if err != nil {
 			return err
@@ -791,7 +811,13 @@ func (d *SpecimenDraft) recheck(ctx context.Context, b *Batch, l *fault.List, st
 		if at.parentDoc, err = Decode[SpecimenDoc](up); err != nil {
 			return err
 		}
+		d.likeParent(l, is, &at.parentDoc)
 	}
-	d.mayHave(l, status, &at)
-	return nil
+	if is.Status != was.Status {
+		d.mayHave(l, is.Status, &at)
+	}
+	if !collect {
+		return nil
+	}
+	return d.label(ctx, b, c, l, cp, is, &at, cp.requirement(0, is.RequirementID, ""), rec.ID)
 }

@@ -297,6 +297,7 @@ func (d *UserDraft) check(l *fault.List, is *UserDoc) {
 		l.Add("ACTIVITY_STATUS_INVALID", "Activity Status %q is not valid.", is.ActivityStatus)
 	}
 	tooLong(l, "Login Name", is.LoginName, 255)
+	tooLong(l, "Email Address", is.EmailAddress, 255)
 	is.ManageForms = is.ManageForms && is.Type != UserContact || is.Type == UserSuper || is.Type == UserInstitute
 }
 

@@ -87,7 +87,7 @@ func (b *Batch) tellAgain(ctx context.Context, rec *Record, is *VisitDoc) error 
 func (b *Batch) inform(round int, m Mark, info string) {
 	w := Write{Kind: TakeMark, Mark: m, WasSource: m.Source, WasTo: m.To}
 	w.Mark.Info = info
-	b.writes[round] = append(b.writes[round], rowWrite{row: b.row, Write: w, lax: true})
+	b.writes[round] = append(b.writes[round], rowWrite{row: b.row, Write: w, lax: true, value: m.Info})
 }
 
 // sure tells whether a visit's mark can be trusted without a look at the record: nobody is changing the visit, and what
@@ -286,7 +286,7 @@ func (d *VisitDraft) create(ctx context.Context, b *Batch, c *Change, o *Outcome
 	if cp.doc.ActivityStatus == StatusClosed {
 		l.Add("CPR_CP_CLOSED", "Collection protocol %q is closed.", cp.doc.ShortTitle)
 	}
-	if doc.ActivityStatus == StatusDisabled {
+	if gone(doc.ActivityStatus) {
 		l.Add("VISIT_CREATE_DISABLED_NA", "A visit cannot be created as Disabled.")
 	}
 	if doc.VisitDate == 0 {
@@ -329,6 +329,9 @@ func (d *VisitDraft) create(ctx context.Context, b *Batch, c *Change, o *Outcome
 			return Key{}, nil, err
 		}
 		doc.Name = cp.visit.Make(&v)
+		if tooLong(&l, "The name that the format of the collection protocol makes", doc.Name, 255); len(l) > 0 {
+			return Key{}, nil, l
+		}
 	}
 	key := reg.Child(id)
 	b.claim(c, uniqueVisitName, doc.Name, visitMark(doc.Name), key, id, doc.info())
@@ -345,7 +348,15 @@ func (d *VisitDraft) references(ctx context.Context, b *Batch, l *fault.List, cp
 	switch {
 	case d.EventID != 0:
 		if event = cp.event(d.EventID); event == nil {
-			l.Add("CPE_NOT_FOUND", "Event %d was not found in collection protocol %q.", d.EventID, cp.doc.ShortTitle)
+			m, err := b.mark(ctx, IDMark(Event, d.EventID))
+			if err != nil {
+				return nil, err
+			}
+			code := "CPE_NOT_FOUND"
+			if !m.IsZero() && m.To.Protocol() != cp.id {
+				code = "CPR_INVALID_CPE"
+			}
+			l.Add(code, "Event %d was not found in collection protocol %q.", d.EventID, cp.doc.ShortTitle)
 		}
 	case d.EventLabel != "":
 		if event = cp.eventByLabel(d.EventLabel); event == nil {
@@ -436,7 +447,7 @@ func (d *VisitDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome,
 		is = d.Doc
 	}
 	op := OpUpdate
-	if is.ActivityStatus == StatusDisabled {
+	if gone(is.ActivityStatus) {
 		op = OpDelete
 	}
 	if !b.can(ResVisit, op, cp) {
