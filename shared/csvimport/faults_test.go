@@ -199,8 +199,12 @@ func (s shakyJobs) SaveChunk(ctx context.Context, c *jobs.Chunk) error {
 	return s.call(func() error { return s.JobStore.SaveChunk(ctx, c) })
 }
 
-func (s shakyJobs) Drops(ctx context.Context, owner string) ([]int64, error) {
-	return ask(s.breaker, func() ([]int64, error) { return s.JobStore.Drops(ctx, owner) })
+func (s shakyJobs) Turn(ctx context.Context, j *jobs.Job) (bool, error) {
+	return ask(s.breaker, func() (bool, error) { return s.JobStore.Turn(ctx, j) })
+}
+
+func (s shakyJobs) NextDrop(ctx context.Context, owner string) (int64, error) {
+	return ask(s.breaker, func() (int64, error) { return s.JobStore.NextDrop(ctx, owner) })
 }
 
 // survive delivers messages until none is left and every job has ended. A message whose worker failed or died comes again
@@ -388,4 +392,43 @@ func TestEveryCallBreaks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// brokenJobs does not know of one file.
+type brokenJobs struct{ csvimport.JobStore }
+
+func (b brokenJobs) Dropped(ctx context.Context, bucket, key, version string) (bool, error) {
+	if key == "lab/a.csv" {
+		return false, errBroken
+	}
+	return b.JobStore.Dropped(ctx, bucket, key, version)
+}
+
+// dyingJobs dies once, before a call.
+type dyingJobs struct {
+	csvimport.JobStore
+	at   string
+	dead *bool
+}
+
+func (d *dyingJobs) die(at string) {
+	if at == d.at && !*d.dead {
+		*d.dead = true
+		runtime.Goexit()
+	}
+}
+
+func (d *dyingJobs) AddChunks(ctx context.Context, job int64, n int) error {
+	d.die("AddChunks")
+	return d.JobStore.AddChunks(ctx, job, n)
+}
+
+func (d *dyingJobs) SaveChunk(ctx context.Context, c *jobs.Chunk) error {
+	d.die("SaveChunk")
+	return d.JobStore.SaveChunk(ctx, c)
+}
+
+func (d *dyingJobs) End(ctx context.Context, j *jobs.Job) error {
+	d.die("End")
+	return d.JobStore.End(ctx, j)
 }

@@ -25,7 +25,8 @@ type JobStore interface {
 	Chunks(ctx context.Context, job int64, after, limit int) ([]*jobs.Chunk, error)
 	LeaseChunk(ctx context.Context, job int64, n int, now time.Time, d time.Duration) (*jobs.Chunk, error)
 	SaveChunk(ctx context.Context, c *jobs.Chunk) error
-	Drops(ctx context.Context, owner string) ([]int64, error)
+	Turn(ctx context.Context, j *jobs.Job) (bool, error)
+	NextDrop(ctx context.Context, owner string) (int64, error)
 	Open(ctx context.Context) ([]int64, error)
 	Dropped(ctx context.Context, bucket, key, version string) (bool, error)
 }
@@ -203,9 +204,9 @@ func (im *Importer) wakeNext(ctx context.Context, j *jobs.Job) error {
 	if !j.Drop {
 		return nil
 	}
-	next, err := im.Jobs.Drops(ctx, j.Owner)
-	if err != nil || len(next) == 0 {
+	next, err := im.Jobs.NextDrop(ctx, j.Owner)
+	if err != nil || next == 0 {
 		return err
 	}
-	return im.send(ctx, Message{Job: next[0], Step: stepPlan}, 0)
+	return im.send(ctx, Message{Job: next, Step: stepPlan}, 0)
 }

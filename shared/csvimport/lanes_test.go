@@ -382,6 +382,7 @@ func (r *rig) copy() *world {
 		w.jobs.chunks[id] = slices.Clone(chunks)
 	}
 	maps.Copy(w.jobs.drops, j.drops)
+	maps.Copy(w.jobs.turns, j.turns)
 	w.jobs.last = j.last
 	maps.Copy(w.files.objects, f.objects)
 	w.files.version = f.version

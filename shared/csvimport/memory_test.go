@@ -25,11 +25,12 @@ type memJobs struct {
 	jobs   map[int64]jobs.Job
 	chunks map[int64][]jobs.Chunk
 	drops  map[string]int64 // by bucket, key and version
+	turns  map[string]int64 // by owner
 	last   int64
 }
 
 func newMemJobs() *memJobs {
-	return &memJobs{jobs: map[int64]jobs.Job{}, chunks: map[int64][]jobs.Chunk{}, drops: map[string]int64{}}
+	return &memJobs{jobs: map[int64]jobs.Job{}, chunks: map[int64][]jobs.Chunk{}, drops: map[string]int64{}, turns: map[string]int64{}}
 }
 
 func dropName(j *jobs.Job) string { return j.Bucket + "\x00" + j.Key + "\x00" + j.Version }
@@ -250,22 +251,35 @@ func (m *memJobs) SaveChunk(ctx context.Context, c *jobs.Chunk) error {
 	return nil
 }
 
-func (m *memJobs) Drops(ctx context.Context, owner string) ([]int64, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var open []jobs.Job
-	for _, j := range m.jobs {
-		if j.Drop && j.Owner == owner && !j.Status.Final() {
-			open = append(open, j)
+func (m *memJobs) nextDrop(owner string) int64 {
+	first, place := int64(0), ""
+	for id, j := range m.jobs {
+		if p := j.Stamp + "#" + j.FileName + "#" + biobank.PadID(id); j.Drop && j.Owner == owner && !j.Status.Final() && (first == 0 || p < place) {
+			first, place = id, p
 		}
 	}
-	place := func(j jobs.Job) string { return j.Stamp + "#" + j.FileName + "#" + biobank.PadID(j.ID) }
-	slices.SortFunc(open, func(a, b jobs.Job) int { return strings.Compare(place(a), place(b)) })
-	var ids []int64
-	for _, j := range open {
-		ids = append(ids, j.ID)
+	return first
+}
+
+func (m *memJobs) NextDrop(ctx context.Context, owner string) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.nextDrop(owner), ctx.Err()
+}
+
+func (m *memJobs) Turn(ctx context.Context, j *jobs.Job) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch holder := m.turns[j.Owner]; {
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	case holder == j.ID:
+		return true, nil
+	case m.nextDrop(j.Owner) != j.ID, holder != 0 && !m.jobs[holder].Status.Final():
+		return false, nil
 	}
-	return ids, ctx.Err()
+	m.turns[j.Owner] = j.ID
+	return true, nil
 }
 
 func (m *memJobs) Open(ctx context.Context) ([]int64, error) {
@@ -343,6 +357,7 @@ type memFiles struct {
 	now     func() time.Time
 	objects map[string][]memObject // by bucket and key, oldest version first
 	version int
+	page    int // objects in a list
 }
 
 type memObject struct {
@@ -353,7 +368,7 @@ type memObject struct {
 }
 
 func newMemFiles(now func() time.Time) *memFiles {
-	return &memFiles{now: now, objects: map[string][]memObject{}}
+	return &memFiles{now: now, objects: map[string][]memObject{}, page: 1000}
 }
 
 func (m *memFiles) find(bucket, key, version string) (memObject, error) {
@@ -437,7 +452,7 @@ func (m *memFiles) List(ctx context.Context, bucket, after string) ([]csvimport.
 		}
 	}
 	slices.SortFunc(out, func(a, b csvimport.Listed) int { return strings.Compare(a.Key, b.Key) })
-	return out[:min(len(out), 1000)], ctx.Err()
+	return out[:min(len(out), m.page)], ctx.Err()
 }
 
 func (m *memFiles) Version(ctx context.Context, bucket, key string) (string, error) {

@@ -87,9 +87,11 @@ func (im *Importer) plan(ctx context.Context, id int64) error {
 		}
 		return &Later{After: early}
 	}
-	turn, err := im.myTurn(ctx, j)
-	if err != nil {
-		return err
+	turn := true
+	if j.Drop { // uploads of the API do not wait
+		if turn, err = im.Jobs.Turn(ctx, j); err != nil {
+			return err
+		}
 	}
 	if !turn {
 		j.Attempts = 0
@@ -152,30 +154,6 @@ func (im *Importer) sendChunks(ctx context.Context, j *jobs.Job, now int64) erro
 		}
 	}
 	return nil
-}
-
-// myTurn tells whether no earlier file of the owner is unfinished, and none runs. Uploads of the API do not wait.
-func (im *Importer) myTurn(ctx context.Context, j *jobs.Job) (bool, error) {
-	if !j.Drop {
-		return true, nil
-	}
-	ids, err := im.Jobs.Drops(ctx, j.Owner)
-	if err != nil || len(ids) == 0 {
-		return true, err
-	}
-	if ids[0] != j.ID {
-		return false, nil
-	}
-	for _, id := range ids[1:] {
-		other, err := im.Jobs.Get(ctx, id)
-		if err != nil {
-			return false, err
-		}
-		if other != nil && other.Status == jobs.InProgress {
-			return false, nil
-		}
-	}
-	return true, nil
 }
 
 // options are what the job says about reading its rows.

@@ -505,3 +505,52 @@ func TestAliveAndWhole(t *testing.T) {
 		}
 	}
 }
+
+// One owner's dropped files run one at a time, the earliest stamp first; one that has begun is not held up by an earlier
+// file that comes late.
+func TestTurnOfDrops(t *testing.T) {
+	s := newJobs(t)
+	drop := func(owner, stamp string) *jobs.Job {
+		j := &jobs.Job{Bucket: "intake", Key: owner + "/" + stamp, FileName: stamp, Stamp: stamp, Owner: owner, Drop: true}
+		if err := s.Create(t.Context(), j); err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	turn := func(j *jobs.Job, want bool) {
+		t.Helper()
+		if got, err := s.Turn(t.Context(), j); err != nil || got != want {
+			t.Errorf("turn of %s: %v, %v", j.Key, got, err)
+		}
+	}
+	end := func(j *jobs.Job) {
+		t.Helper()
+		leased, err := s.Lease(t.Context(), j.ID, time.Now(), time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leased.Status = jobs.Completed
+		if err := s.End(t.Context(), leased); err != nil {
+			t.Fatal(err)
+		}
+	}
+	third, second, other := drop("ada", "3"), drop("ada", "2"), drop("bob", "9")
+	turn(third, false)
+	turn(second, true)
+	turn(other, true)
+	first := drop("ada", "1")
+	turn(second, true)
+	turn(first, false)
+	if next, err := s.NextDrop(t.Context(), "ada"); err != nil || next != first.ID {
+		t.Errorf("next: %d, %v", next, err)
+	}
+	end(second)
+	turn(third, false)
+	turn(first, true)
+	end(first)
+	turn(third, true)
+	end(third)
+	if next, err := s.NextDrop(t.Context(), "ada"); err != nil || next != 0 {
+		t.Errorf("next of none: %d, %v", next, err)
+	}
+}
