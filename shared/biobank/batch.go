@@ -54,7 +54,8 @@ type Batch struct {
 	protocols map[int64]*protocolInfo
 	cpNames   map[string]int64
 	cpFaults  map[string]error
-	serials   map[Key]int64
+	serials   map[Key]int64 // by parent, the highest number below it that others drew
+	late      map[Key]int64 // by parent, the highest number below it, for rows that were not counted
 	debts     map[Key]*debt
 	whole     map[string]bool // by job, whether all its rows are finished
 
@@ -92,7 +93,7 @@ func (r *Registry) newBatch(a *Actor, at time.Time) *Batch {
 	return &Batch{
 		store: r.Store, actor: a, at: at.UnixMilli(), zone: time.UTC,
 		marks: map[string]Mark{}, holder: map[string]*Record{}, recs: map[Key]*Record{}, protocols: map[int64]*protocolInfo{},
-		cpNames: map[string]int64{}, cpFaults: map[string]error{}, serials: map[Key]int64{}, debts: map[Key]*debt{}, whole: map[string]bool{},
+		cpNames: map[string]int64{}, cpFaults: map[string]error{}, serials: map[Key]int64{}, late: map[Key]int64{}, debts: map[Key]*debt{}, whole: map[string]bool{},
 	}
 }
 

@@ -350,7 +350,7 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 	if err != nil {
 		return err
 	}
-	if err := d.label(ctx, b, c, &l, cp, &doc, at, req, id); err != nil {
+	if err := d.label(ctx, b, c, &l, cp, &doc, at, req); err != nil {
 		return err
 	}
 	if len(l) > 0 {
@@ -634,7 +634,7 @@ func (d *SpecimenDraft) events(ctx context.Context, b *Batch, l *fault.List, doc
 const day = 24 * 60 * 60 * 1000
 
 // label decides the specimen's label (15.3).
-func (d *SpecimenDraft) label(ctx context.Context, b *Batch, c *Change, l *fault.List, cp *protocolInfo, doc *SpecimenDoc, at *below, req *requirementInfo, id int64) error {
+func (d *SpecimenDraft) label(ctx context.Context, b *Batch, c *Change, l *fault.List, cp *protocolInfo, doc *SpecimenDoc, at *below, req *requirementInfo) error {
 	format := cp.labels[doc.Lineage]
 	if req != nil && req.doc.LabelFmt != "" {
 		f, err := ParseFormat(labelKind(doc.Lineage), req.doc.LabelFmt)
@@ -819,5 +819,7 @@ func (d *SpecimenDraft) recheck(ctx context.Context, b *Batch, c *Change, l *fau
 	if !collect {
 		return nil
 	}
-	return d.label(ctx, b, c, l, cp, is, &at, cp.requirement(0, is.RequirementID, ""), rec.ID)
+	late := *c
+	late.Kin = noKin
+	return d.label(ctx, b, &late, l, cp, is, &at, cp.requirement(0, is.RequirementID, ""))
 }

@@ -192,17 +192,24 @@ func (b *Batch) children(ctx context.Context, key Key) ([]*Record, error) {
 	return out, nil
 }
 
+// noKin is the place of a row that was not counted: what it names was stored before, without a name.
+const noKin = -1
+
 // serial is the number that a format counts under a parent: one past the highest among its children that this job did not
 // make, plus the row's place among the job's own. So it is the same however often the row is tried.
 func (b *Batch) serial(ctx context.Context, c *Change, parent Key) (int64, error) {
-	highest, ok := b.serials[parent]
+	counted := b.serials
+	if c.Kin == noKin {
+		counted = b.late
+	}
+	highest, ok := counted[parent]
 	if !ok {
 		kids, err := b.children(ctx, parent)
 		if err != nil {
 			return 0, err
 		}
 		for _, r := range kids {
-			if sameJob(r.Source, c.Source) {
+			if sameJob(r.Source, c.Source) && c.Kin != noKin {
 				continue
 			}
 			doc, err := Decode[struct {
@@ -213,11 +220,16 @@ func (b *Batch) serial(ctx context.Context, c *Change, parent Key) (int64, error
 			}
 			highest = max(highest, doc.Serial)
 		}
-		if b.bulk {
-			b.serials[parent] = highest
-		}
 	}
-	return highest + c.Kin + 1, nil
+	n := highest + c.Kin + 1
+	if c.Kin == noKin {
+		n = highest + 1
+		highest = n // the next one is not counted either
+	}
+	if b.bulk {
+		counted[parent] = highest
+	}
+	return n, nil
 }
 
 // cascade gives every specimen below a record the collection status, where the record was missed or not collected (15.5).
