@@ -453,7 +453,9 @@ func TestRights(t *testing.T) {
 			map[string]string{"coordinator": "CP_CREATOR_DOES_NOT_BELONG_CP_REPOS", "institute": "", "farAdmin": "CP_CREATOR_DOES_NOT_BELONG_CP_REPOS", "super": ""},
 		},
 		{
-			"an event", biobank.Create, func() biobank.Draft { return &biobank.EventDraft{Protocol: blood(), Doc: biobank.EventDoc{Label: "New"}} },
+			"an event", biobank.Create, func() biobank.Draft {
+				return &biobank.EventDraft{Protocol: blood(), Doc: biobank.EventDoc{Label: "New"}}
+			},
 			map[string]string{"coordinator": refused, "institute": "", "farAdmin": refused},
 		},
 		{
