@@ -3,30 +3,21 @@ package store
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf8"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	smithy "github.com/aws/smithy-go"
-	"github.com/aws/smithy-go/middleware"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"aliquot/shared/biobank"
 )
 
 // Imports write through BatchExecuteStatement: insert-if-absent at one write unit an item, 25 independent statements a
 // request, without a read and without a transaction. Building such a request from the SDK's types costs more than
-// everything else an import does, so its body is written here by hand; the SDK still signs, sends, retries and reads the
-// failures. A person's changes are the same statements in an ExecuteTransaction: so an item looks the same whichever way
+// everything else an import does, so its body is written here by hand, and sent as send.go tells. A person's changes are the same statements in an ExecuteTransaction: so an item looks the same whichever way
 // it was written, and a function needs no more than dynamodb:PartiQLInsert to append to the audit table.
 
 // statements are the texts of the statements, quoted for JSON.
@@ -131,19 +122,28 @@ func (s *Records) Transact(ctx context.Context, writes []biobank.Write) ([]bioba
 		}
 		body = s.text.append(body, &writes[i])
 	}
-	body = append(body, ']')
+	body = append(body, `],"ClientRequestToken":"`...)
+	untokened := len(body)
 	for try := 0; ; try++ {
 		if err := pause(ctx, try); err != nil {
 			return nil, err
 		}
-		request := &rawRequest{target: "ExecuteTransaction", body: body}
-		_, err := s.db.ExecuteTransaction(ctx, &dynamodb.ExecuteTransactionInput{TransactStatements: noTransaction}, request.option)
+		// A token of its own for each try: the service answers one that it knows as it did before, which is meant for a
+		// lost answer only.
+		body = append(append(body[:untokened:untokened], rand.Text()...), `"}`...)
+		_, err := s.send.send(ctx, "ExecuteTransaction", body)
 		if err == nil {
 			return nil, nil
 		}
-		var cancelled *types.TransactionCanceledException
-		if !errors.As(err, &cancelled) {
+		var f *serviceFault
+		if !errors.As(err, &f) || f.code != "TransactionCanceledException" {
 			return nil, err
+		}
+		var cancelled struct {
+			CancellationReasons []struct{ Code string }
+		}
+		if err := json.Unmarshal(f.body, &cancelled); err != nil {
+			return nil, fmt.Errorf("read why a transaction was cancelled: %w", err)
 		}
 		if len(cancelled.CancellationReasons) != len(writes) {
 			return nil, fmt.Errorf("a transaction of %d writes was cancelled for %d reasons", len(writes), len(cancelled.CancellationReasons))
@@ -151,7 +151,7 @@ func (s *Records) Transact(ctx context.Context, writes []biobank.Write) ([]bioba
 		results := make([]biobank.Result, len(writes))
 		failed := false
 		for i, r := range cancelled.CancellationReasons {
-			switch code := aws.ToString(r.Code); {
+			switch code := r.Code; {
 			case code == "" || code == "None" || retryable(code):
 				results[i] = biobank.Written
 			case code == "DuplicateItem":
@@ -331,24 +331,25 @@ func appendQuoted[T string | []byte](b []byte, s T) []byte {
 
 // execute sends the statements of body and returns each one's code, "" for success.
 func (s *Records) execute(ctx context.Context, body []byte, n int) ([]string, error) {
-	var answer rawAnswer
-	request := &rawRequest{target: "BatchExecuteStatement", body: body}
-	_, err := s.db.BatchExecuteStatement(ctx, &dynamodb.BatchExecuteStatementInput{Statements: noStatements}, request.option, answer.option)
+	answer, err := s.send.send(ctx, "BatchExecuteStatement", body)
 	if err != nil {
 		return nil, err
+	}
+	codes := make([]string, n)
+	if !bytes.Contains(answer, []byte(`"Error"`)) && bytes.Count(answer, []byte{'{'}) == n+1 {
+		return codes, nil // an answer to each statement, and none holds anything: the usual case
 	}
 	var told struct {
 		Responses []struct {
 			Error *struct{ Code, Message string }
 		}
 	}
-	if err := json.Unmarshal(answer.body, &told); err != nil {
+	if err := json.Unmarshal(answer, &told); err != nil {
 		return nil, fmt.Errorf("read the answer to a batch: %w", err)
 	}
 	if len(told.Responses) != n {
 		return nil, fmt.Errorf("a batch of %d statements got %d answers", n, len(told.Responses))
 	}
-	codes := make([]string, n)
 	for i, r := range told.Responses {
 		if r.Error != nil {
 			codes[i] = r.Error.Code
@@ -358,112 +359,4 @@ func (s *Records) execute(ctx context.Context, body []byte, n int) ([]string, er
 		}
 	}
 	return codes, nil
-}
-
-// They satisfy the SDK's checks; the real statements are in the body.
-var (
-	noStatements  = []types.BatchStatementRequest{{Statement: aws.String("-")}}
-	noTransaction = []types.ParameterizedStatement{{Statement: aws.String("-")}}
-)
-
-// rawRequest sends a request body as it is, in place of the SDK's serializer.
-type rawRequest struct {
-	target string
-	body   []byte
-}
-
-func (x *rawRequest) option(o *dynamodb.Options) {
-	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
-		_, err := stack.Serialize.Swap("OperationSerializer", x)
-		return err
-	})
-}
-
-// ID implements middleware.SerializeMiddleware.
-func (*rawRequest) ID() string { return "OperationSerializer" }
-
-// HandleSerialize implements middleware.SerializeMiddleware.
-func (x *rawRequest) HandleSerialize(ctx context.Context, in middleware.SerializeInput, next middleware.SerializeHandler) (middleware.SerializeOutput, middleware.Metadata, error) {
-	req, ok := in.Request.(*smithyhttp.Request)
-	if !ok {
-		return middleware.SerializeOutput{}, middleware.Metadata{}, fmt.Errorf("unexpected transport %T", in.Request)
-	}
-	body := x.body
-	if tx, ok := in.Parameters.(*dynamodb.ExecuteTransactionInput); ok {
-		// The SDK has made the token that lets it send a transaction again whose answer was lost.
-		body = append(body, `,"ClientRequestToken":`...)
-		body = append(appendQuoted(body, aws.ToString(tx.ClientRequestToken)), '}')
-	}
-	req.Method = http.MethodPost
-	req.URL.Path = "/"
-	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
-	req.Header.Set("X-Amz-Target", "DynamoDB_20120810."+x.target)
-	req, err := req.SetStream(bytes.NewReader(body))
-	if err != nil {
-		return middleware.SerializeOutput{}, middleware.Metadata{}, err
-	}
-	in.Request = req
-	return next.HandleSerialize(ctx, in)
-}
-
-// rawAnswer keeps the body of a good answer, in place of the SDK's deserializer, and has the SDK's kind of failure for the
-// others.
-type rawAnswer struct{ body []byte }
-
-func (a *rawAnswer) option(o *dynamodb.Options) {
-	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
-		_, err := stack.Deserialize.Swap("OperationDeserializer", a)
-		return err
-	})
-}
-
-// ID implements middleware.DeserializeMiddleware.
-func (*rawAnswer) ID() string { return "OperationDeserializer" }
-
-// HandleDeserialize implements middleware.DeserializeMiddleware.
-func (a *rawAnswer) HandleDeserialize(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
-	out, meta, err := next.HandleDeserialize(ctx, in)
-	if err != nil {
-		return out, meta, err
-	}
-	resp, ok := out.RawResponse.(*smithyhttp.Response)
-	if !ok {
-		return out, meta, fmt.Errorf("unexpected transport %T", out.RawResponse)
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
-	if err != nil {
-		return out, meta, &smithyhttp.ResponseError{Response: resp, Err: fmt.Errorf("read answer: %w", err)}
-	}
-	if resp.StatusCode != http.StatusOK {
-		return out, meta, &smithyhttp.ResponseError{Response: resp, Err: serviceFault(resp, body)}
-	}
-	a.body = body
-	out.Result = &dynamodb.BatchExecuteStatementOutput{}
-	return out, meta, nil
-}
-
-// serviceFault is the failure that an answer tells, with the code by which the SDK decides on another try.
-func serviceFault(resp *smithyhttp.Response, body []byte) error {
-	var told struct {
-		Type    string `json:"__type"`
-		Message string `json:"message"`
-	}
-	if err := json.Unmarshal(body, &told); err != nil || told.Type == "" {
-		return fmt.Errorf("status %d", resp.StatusCode)
-	}
-	code := told.Type[strings.LastIndexByte(told.Type, '#')+1:]
-	return &smithy.GenericAPIError{Code: code} // the service's text may repeat values and is left out
-}
-
-// IsThrottled tells whether err says that the service was asked too much: try again later.
-func IsThrottled(err error) bool {
-	var coded interface{ ErrorCode() string }
-	if !errors.As(err, &coded) {
-		return false
-	}
-	switch coded.ErrorCode() {
-	case "ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded", "InternalServerError", "ServiceUnavailable":
-		return true
-	}
-	return false
 }

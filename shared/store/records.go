@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -32,6 +34,11 @@ type Tables struct {
 // before, rather than giving up after a few tries.
 func NewClient(cfg aws.Config) *dynamodb.Client {
 	return dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
+		if c, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
+			o.HTTPClient = c.WithTransportOptions(func(t *http.Transport) {
+				t.WriteBufferSize = 64 << 10 // a batch of 25 statements in one go
+			})
+		}
 		o.Retryer = retry.NewStandard(func(so *retry.StandardOptions) {
 			so.MaxAttempts = 40
 			so.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) { return delay(attempt), nil })
@@ -54,13 +61,14 @@ type Records struct {
 	db     *dynamodb.Client
 	tables Tables
 	text   statements
+	send   *sender
 	// guard, when set, is renewed with the opening request of each group of rows.
 	guard *Guard
 }
 
 // NewRecords makes a store over the tables.
 func NewRecords(db *dynamodb.Client, t Tables) *Records {
-	return &Records{db: db, tables: t, text: newStatements(t)}
+	return &Records{db: db, tables: t, text: newStatements(t), send: newSender(db)}
 }
 
 // Leased returns the store writing under a chunk's lease.
