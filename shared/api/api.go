@@ -87,8 +87,8 @@ func routes() []route {
 	var all []route
 	for _, some := range [][]route{
 		sessionRoutes(), userRoutes(), roleRoutes(), instituteRoutes(), siteRoutes(), protocolRoutes(), eventRoutes(),
-		requirementRoutes(), registrationRoutes(), visitRoutes(), specimenRoutes(), importRoutes(), uploadRoutes(),
-		scheduleRoutes(),
+		requirementRoutes(), registrationRoutes(), participantRoutes(), visitRoutes(), specimenRoutes(), valueRoutes(),
+		importRoutes(), uploadRoutes(), scheduleRoutes(),
 	} {
 		all = append(all, some...)
 	}
@@ -186,7 +186,7 @@ func (c *call) route() (below string, ok bool) {
 	for _, app := range []string{"/openspecimen", ""} {
 		if below, ok := strings.CutPrefix(clean, app+"/rest/ng/"); ok {
 			c.app = app
-			return "/" + below, true
+			return "/" + strings.Replace(below, "/byid/", "/", 1), true // another name for the same
 		}
 	}
 	return "", false
@@ -235,6 +235,14 @@ func write(w http.ResponseWriter, answer any) error {
 
 // body reads a request's JSON object.
 func (c *call) body() (*input, error) {
+	text, err := c.text()
+	if err != nil {
+		return nil, err
+	}
+	return decode(text)
+}
+
+func (c *call) text() ([]byte, error) {
 	text, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxBody))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
@@ -243,7 +251,25 @@ func (c *call) body() (*input, error) {
 	if err != nil {
 		return nil, invalid("The body could not be read.").Wrap(err)
 	}
-	return decode(text)
+	return text, nil
+}
+
+// bodies reads a request's JSON array of objects.
+func (c *call) bodies() ([]*input, error) {
+	text, err := c.text()
+	if err != nil {
+		return nil, err
+	}
+	v, err := parseJSON(text)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := v.([]any); !ok {
+		return nil, invalid("The body must be an array of objects.")
+	}
+	in := &input{members: map[string]any{"body": v}, wrong: new(error)}
+	list := in.objects("body")
+	return list, in.err()
 }
 
 // pathID reads a numeric part of the path.

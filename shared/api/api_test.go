@@ -260,7 +260,7 @@ func TestPaths(t *testing.T) {
 		{"GET", "/rest/ng/institutes/../users/2", 404},
 		{"GET", "/rest/ng/users/%2e%2e/users/2", 404},
 		{"GET", "/rest/ng/users%2f2", 200},
-		{"DELETE", "/rest/ng/users/current-user", 405},
+		{"POST", "/rest/ng/users/current-user", 405},
 		{"PATCH", "/rest/ng/sessions", 405},
 		{"OPTIONS", "/rest/ng/sessions", 200},
 		{"HEAD", "/rest/ng/users/2", 200},

@@ -1,30 +1,79 @@
 package api
 
 import (
+	"time"
+
 	"aliquot/shared/biobank"
 )
 
-// show builds the view of a record.
-type show func(c *call, rec *biobank.Record) (any, error)
+// noun is a kind of object as the API serves it: where, how it is shown, and what follows when one was changed.
+type noun struct {
+	path string
+	typ  biobank.Type
+	// gather fetches what the views of records show parts of, for all of them together.
+	gather func(r *related, recs []*biobank.Record) error
+	// view shows one, from what was gathered.
+	view func(r *related, rec *biobank.Record) (any, error)
+	// changed is called after a change of one, nil for nothing to do.
+	changed func(c *call, rec *biobank.Record) error
+}
 
-// getRoute serves GET <path>/{id}: the record, if the caller may read it.
-func getRoute(path string, t biobank.Type, view show) route {
-	return route{pattern: "GET " + path + "/{id}", serve: func(c *call) (any, error) {
-		id, err := c.pathID("id")
+// show builds the views of records of a kind.
+func (c *call) show(n noun, recs ...*biobank.Record) ([]any, error) {
+	return c.related().show(n, recs...)
+}
+
+func (r *related) show(n noun, recs ...*biobank.Record) ([]any, error) {
+	for _, rec := range recs {
+		r.recs[rec.Key] = rec
+	}
+	if n.gather != nil {
+		if err := n.gather(r, recs); err != nil {
+			return nil, err
+		}
+	}
+	views := make([]any, 0, len(recs))
+	for _, rec := range recs {
+		v, err := n.view(r, rec)
 		if err != nil {
 			return nil, err
 		}
-		rec, err := c.api.Registry.Get(c.Context(), c.actor, t, id)
+		views = append(views, v)
+	}
+	return views, nil
+}
+
+func (c *call) showOne(n noun, rec *biobank.Record) (any, error) {
+	views, err := c.show(n, rec)
+	if err != nil {
+		return nil, err
+	}
+	return views[0], nil
+}
+
+// get reads the object that the path names, if the caller may.
+func (c *call) get(t biobank.Type) (*biobank.Record, error) {
+	id, err := c.pathID("id")
+	if err != nil {
+		return nil, err
+	}
+	return c.api.Registry.Get(c.Context(), c.actor, t, id)
+}
+
+// getRoute serves GET <path>/{id}: the object, if the caller may read it.
+func getRoute(n noun) route {
+	return route{pattern: "GET " + n.path + "/{id}", serve: func(c *call) (any, error) {
+		rec, err := c.get(n.typ)
 		if err != nil {
 			return nil, err
 		}
-		return view(c, rec)
+		return c.showOne(n, rec)
 	}}
 }
 
-// createRoute serves POST <path>: it answers with the new record as GET would.
-func createRoute(path string, draft func(in *input) biobank.Draft, view show) route {
-	return route{pattern: "POST " + path, serve: func(c *call) (any, error) {
+// createRoute serves POST <path>: it answers with the new object as GET would.
+func createRoute(n noun, draft func(in *input) biobank.Draft) route {
+	return route{pattern: "POST " + n.path, serve: func(c *call) (any, error) {
 		in, err := c.body()
 		if err != nil {
 			return nil, err
@@ -33,21 +82,310 @@ func createRoute(path string, draft func(in *input) biobank.Draft, view show) ro
 		if err := in.err(); err != nil {
 			return nil, err
 		}
-		rec, err := c.apply(biobank.Create, d, in.text("opComments"))
+		rec, err := c.apply(biobank.Change{Op: biobank.Create, Draft: d, Reason: in.text("opComments")})
 		if err != nil {
 			return nil, err
 		}
-		return view(c, rec)
+		return c.showOne(n, rec)
 	}}
 }
 
+// changeRoute serves PUT or PATCH <path>/{id}. The path says which object, whatever the body says; a draft with a Merge
+// keeps what was not sent, one without replaces the whole object.
+func changeRoute(verb string, n noun, draft func(in *input, id int64) biobank.Draft) route {
+	return route{pattern: verb + " " + n.path + "/{id}", serve: func(c *call) (any, error) {
+		id, err := c.pathID("id")
+		if err != nil {
+			return nil, err
+		}
+		in, err := c.body()
+		if err != nil {
+			return nil, err
+		}
+		d := draft(in, id)
+		if err := in.err(); err != nil {
+			return nil, err
+		}
+		return c.change(n, d, in.text("opComments"))
+	}}
+}
+
+// change applies one change of a stored object and shows it.
+func (c *call) change(n noun, d biobank.Draft, reason string) (any, error) {
+	rec, err := c.apply(biobank.Change{Op: biobank.Update, ByID: true, Draft: d, Reason: reason})
+	if err == nil && n.changed != nil {
+		err = n.changed(c, rec)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.showOne(n, rec)
+}
+
+// bulkRoute serves PUT <path>/bulk-update (section 4.5): the same patch for several objects, all checked before the first
+// is changed.
+func bulkRoute(n noun, patch func(in *input, id int64) biobank.Draft) route {
+	return route{pattern: "PUT " + n.path + "/bulk-update", serve: func(c *call) (any, error) {
+		in, err := c.body()
+		if err != nil {
+			return nil, err
+		}
+		ids, detail := in.numbers("ids"), in.object("detail")
+		if detail == nil {
+			in.refuse("detail", "an object")
+		}
+		if err := in.err(); err != nil {
+			return nil, err
+		}
+		if err := fewEnough(len(ids)); err != nil {
+			return nil, err
+		}
+		var drafts []biobank.Draft
+		for _, id := range ids {
+			drafts = append(drafts, patch(detail, id))
+		}
+		if err := in.err(); err != nil {
+			return nil, err
+		}
+		return c.changeAll(n, drafts, detail.text("opComments"))
+	}}
+}
+
+// maxBulk is how many objects a request may change.
+const maxBulk = 100
+
+func fewEnough(n int) error {
+	if n > maxBulk {
+		return invalid("The request names %d objects; at most %d are possible.", n, maxBulk)
+	}
+	return nil
+}
+
+func (c *call) changeAll(n noun, drafts []biobank.Draft, reason string) (any, error) {
+	changes := make([]biobank.Change, len(drafts))
+	for i, d := range drafts {
+		changes[i] = biobank.Change{Op: biobank.Update, ByID: true, Draft: d, ID: c.id, Reason: reason}
+	}
+	recs, err := c.api.Registry.ApplyAll(c.Context(), c.actor, c.at, changes)
+	if err != nil {
+		return nil, err
+	}
+	if n.changed != nil {
+		for _, rec := range recs {
+			if err := n.changed(c, rec); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return c.show(n, recs...)
+}
+
 // apply does one change for the caller and returns the record.
-func (c *call) apply(op biobank.Op, d biobank.Draft, reason string) (*biobank.Record, error) {
-	out, err := c.api.Registry.Apply(c.Context(), c.actor, c.at, []biobank.Change{{Op: op, Draft: d, ID: c.id, Reason: reason}})
+func (c *call) apply(change biobank.Change) (*biobank.Record, error) {
+	change.ID = c.id
+	out, err := c.api.Registry.Apply(c.Context(), c.actor, c.at, []biobank.Change{change})
 	if err != nil {
 		return nil, err
 	}
 	return out[0].Record, out[0].Err
+}
+
+// removalTime bounds the work of one deletion, well below the function's time: what is left is deleted when it is asked
+// for again.
+const removalTime = 20 * time.Second
+
+// removal is how a kind of object answers to being deleted.
+type removal struct {
+	noun
+	// closes tells that close=true closes instead; forced that dependents always go, too.
+	closes, forced bool
+	// one and several shape the answers; nil for the object, and for the array.
+	one     func(c *call, rec *biobank.Record, complete bool) (any, error)
+	several func(views []any, complete bool) any
+}
+
+// deleteRoute serves DELETE <path>/{id} (section 4.2).
+func deleteRoute(n removal) route {
+	return route{pattern: "DELETE " + n.path + "/{id}", serve: func(c *call) (any, error) {
+		id, err := c.pathID("id")
+		if err != nil {
+			return nil, err
+		}
+		q := c.query()
+		closes, force, reason := n.closes && q.flag("close", false), q.flag("forceDelete", false), q.text("reason")
+		if q.wrong != nil {
+			return nil, q.wrong
+		}
+		if closes {
+			return c.change(n.noun, biobank.Removal(n.typ, id, biobank.StatusClosed, false), reason)
+		}
+		rec, complete, err := c.remove(n, id, force, reason)
+		if err != nil {
+			return nil, err
+		}
+		if n.one != nil {
+			return n.one(c, rec, complete)
+		}
+		if !complete {
+			return nil, unfinished()
+		}
+		return c.showOne(n.noun, rec)
+	}}
+}
+
+// bulkDeleteRoute serves DELETE <path>?id=1&id=2 (section 4.5). Unless it is forced, all are checked before the first is
+// deleted.
+func bulkDeleteRoute(n removal) route {
+	return route{pattern: "DELETE " + n.path, serve: func(c *call) (any, error) {
+		q := c.query()
+		ids, closes := q.numbers("id"), n.closes && q.flag("close", false)
+		force, reason := n.forced || q.flag("forceDelete", false), q.text("reason")
+		if q.wrong != nil {
+			return nil, q.wrong
+		}
+		if len(ids) == 0 {
+			return nil, invalid("Give the ids to delete as id.")
+		}
+		if err := fewEnough(len(ids)); err != nil {
+			return nil, err
+		}
+		status := biobank.StatusDisabled
+		if closes {
+			status = biobank.StatusClosed
+		}
+		var drafts []biobank.Draft
+		for _, id := range ids {
+			drafts = append(drafts, biobank.Removal(n.typ, id, status, force))
+		}
+		if closes {
+			return c.changeAll(n.noun, drafts, reason)
+		}
+		if !force {
+			if err := c.check(drafts); err != nil {
+				return nil, err
+			}
+		}
+		var recs []*biobank.Record
+		done := true
+		for _, id := range ids {
+			rec, complete, err := c.remove(n, id, force, reason)
+			if err != nil {
+				return nil, err
+			}
+			if done = complete; !done {
+				break
+			}
+			recs = append(recs, rec)
+		}
+		views, err := c.show(n.noun, recs...)
+		switch {
+		case err != nil:
+			return nil, err
+		case n.several != nil:
+			return n.several(views, done), nil
+		case !done:
+			return nil, unfinished()
+		}
+		return views, nil
+	}}
+}
+
+func (c *call) check(drafts []biobank.Draft) error {
+	changes := make([]biobank.Change, len(drafts))
+	for i, d := range drafts {
+		changes[i] = biobank.Change{Op: biobank.Update, ByID: true, Draft: d, ID: c.id}
+	}
+	return c.api.Registry.Check(c.Context(), c.actor, c.at, changes)
+}
+
+func (c *call) remove(n removal, id int64, force bool, reason string) (*biobank.Record, bool, error) {
+	change := biobank.Change{ID: c.id, Reason: reason}
+	rec, complete, err := c.api.Registry.Remove(c.Context(), c.actor, c.at, c.at.Add(removalTime), c.api.Now, change, n.typ, id, force)
+	if err == nil && complete && n.changed != nil {
+		err = n.changed(c, rec)
+	}
+	return rec, complete, err
+}
+
+// dependentsRoute serves GET <path>/{id}/dependent-entities: what keeps the object from being deleted.
+func dependentsRoute(n noun) route {
+	return route{pattern: "GET " + n.path + "/{id}/dependent-entities", serve: func(c *call) (any, error) {
+		id, err := c.pathID("id")
+		if err != nil {
+			return nil, err
+		}
+		return c.api.Registry.Dependents(c.Context(), c.actor, n.typ, id)
+	}}
+}
+
+// countView is the answer of the count endpoints.
+type countView struct {
+	Count int `json:"count"`
+}
+
+// members lists a small set as the caller asked: those that fit, sorted by less. A count is the same list, counted.
+type members[T any] struct {
+	noun
+	path string // of the routes, when it is not the noun's
+	// fits makes the filter of a request; unknown parameters are ignored.
+	fits func(c *call, q *query) (func(id int64, doc *T) bool, error)
+	less func(a, b *T) int
+	// start names the parameter that the page begins with.
+	start string
+}
+
+func (m members[T]) routes() []route {
+	return []route{
+		{pattern: "GET " + m.noun.path, serve: func(c *call) (any, error) {
+			q := c.query()
+			page := q.page(m.start, 100)
+			recs, err := m.find(c, q)
+			if err != nil {
+				return nil, err
+			}
+			return c.show(m.noun, cut(recs, page)...)
+		}},
+		{pattern: "GET " + m.noun.path + "/count", serve: func(c *call) (any, error) {
+			recs, err := m.find(c, c.query())
+			return countView{len(recs)}, err
+		}},
+	}
+}
+
+// find lists the members that the caller may see and asked for.
+func (m members[T]) find(c *call, q *query) ([]*biobank.Record, error) {
+	fits, err := m.fits(c, q)
+	if err != nil {
+		return nil, err
+	}
+	if q.wrong != nil {
+		return nil, q.wrong
+	}
+	all, err := c.api.Registry.Members(c.Context(), c.actor, m.typ)
+	if err != nil {
+		return nil, err
+	}
+	return sorted(all, fits, m.less)
+}
+
+// byNameRoute serves GET <path>/byname?name=.
+func byNameRoute[T any](n noun, code, what string, name func(*T) string) route {
+	return route{pattern: "GET " + n.path + "/byname", serve: func(c *call) (any, error) {
+		q := c.query()
+		want := q.text("name")
+		id, err := find(c, n.typ, func(doc T) bool { return biobank.Fold(name(&doc)) == biobank.Fold(want) })
+		if err != nil {
+			return nil, err
+		}
+		if id == 0 {
+			return nil, notNamed(code, what, want)
+		}
+		rec, err := c.api.Registry.Get(c.Context(), c.actor, n.typ, id)
+		if err != nil {
+			return nil, err
+		}
+		return c.showOne(n, rec)
+	}}
 }
 
 // userRef reads a reference to a user: an object with id, emailAddress, or loginName and domain; null asks for none.
@@ -81,4 +419,35 @@ func (in *input) userRefs(name string) []biobank.UserRef {
 		}
 	}
 	return refs
+}
+
+// maybeText is a text that may be left out: nil then.
+func (in *input) maybeText(name string) *string {
+	if !in.sent(name) {
+		return nil
+	}
+	v := in.text(name)
+	return &v
+}
+
+// protocolRef reads how an object names its protocol.
+func (in *input) protocolRef() biobank.ProtocolRef {
+	return biobank.ProtocolRef{ID: in.number("cpId"), Title: in.text("cpTitle"), ShortTitle: in.text("cpShortTitle")}
+}
+
+// merge collects what a patch changes: what was sent. A member set to null or blank is cleared.
+type merge[T any] []func(*T)
+
+// set adds a change for a member that was sent.
+func (m *merge[T]) set(in *input, name string, change func(*T)) {
+	if in.sent(name) {
+		*m = append(*m, change)
+	}
+}
+
+// onto applies the changes.
+func (m merge[T]) onto(doc *T) {
+	for _, change := range m {
+		change(doc)
+	}
 }

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,28 +11,70 @@ import (
 
 // Events (reference openspecimen-rest.md section 10).
 
+func events() noun {
+	return noun{path: "/collection-protocol-events", typ: biobank.Event, gather: gatherEvents, view: viewEvent}
+}
+
 func eventRoutes() []route {
+	n := events()
 	return []route{
-		getRoute("/collection-protocol-events", biobank.Event, showEvent),
-		createRoute("/collection-protocol-events", eventDraft, showEvent),
+		{pattern: "GET " + n.path, serve: listEvents},
+		getRoute(n),
+		createRoute(n, func(in *input) biobank.Draft { return eventDraft(in, 0) }),
+		changeRoute("PUT", n, eventDraft),
+		deleteRoute(removal{noun: n}),
+		dependentsRoute(n),
+		auditRoute(n),
 	}
 }
 
-func eventDraft(in *input) biobank.Draft {
-	d := &biobank.EventDraft{
+func eventDraft(in *input, id int64) biobank.Draft {
+	return &biobank.EventDraft{
+		ID: id,
 		// The title wins over the short title; an id is not asked for here.
-		Protocol: biobank.ProtocolRef{Title: in.text("collectionProtocol"), ShortTitle: in.text("cpShortTitle")},
+		Protocol:    biobank.ProtocolRef{Title: in.text("collectionProtocol"), ShortTitle: in.text("cpShortTitle")},
+		DefaultSite: in.maybeText("defaultSite"),
 		Doc: biobank.EventDoc{
 			Label: in.text("eventLabel"), Point: in.maybeNumber("eventPoint"), PointUnit: in.text("eventPointUnit"),
 			Code: in.text("code"), ClinicalDiagnosis: in.text("clinicalDiagnosis"), ClinicalStatus: in.text("clinicalStatus"),
 			ActivityStatus: in.text("activityStatus"),
 		},
 	}
-	if in.sent("defaultSite") {
-		site := in.text("defaultSite")
-		d.DefaultSite = &site
+}
+
+// listEvents serves the events of a protocol by their point, those without one last.
+func listEvents(c *call) (any, error) {
+	q := c.query()
+	cp, closed := q.number("cpId"), q.flag("includeClosedEvents", false)
+	if q.wrong != nil {
+		return nil, q.wrong
 	}
-	return d
+	if cp == 0 {
+		return nil, invalid("Give the collection protocol as cpId.")
+	}
+	all, err := c.api.Registry.Definitions(c.Context(), c.actor, cp)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(rec *biobank.Record) bool { return rec.Type != biobank.Event })
+	all, err = sorted(all, func(_ int64, doc *biobank.EventDoc) bool {
+		return closed || doc.ActivityStatus != biobank.StatusClosed
+	}, byPoint)
+	if err != nil {
+		return nil, err
+	}
+	return c.show(events(), all...)
+}
+
+// byPoint orders events by their points in days, those without one last.
+func byPoint(a, b *biobank.EventDoc) int {
+	days := func(doc *biobank.EventDoc) int64 {
+		if doc.Point == nil {
+			return 1 << 62
+		}
+		return *doc.Point * map[string]int64{"WEEKS": 7, "MONTHS": 30, "YEARS": 365, "DAYS": 1}[doc.PointUnit]
+	}
+	return cmp.Compare(days(a), days(b))
 }
 
 // eventView leaves its nulls out.
@@ -51,17 +95,24 @@ type eventView struct {
 	OffsetUnit         string  `json:"offsetUnit"`
 }
 
-func showEvent(c *call, rec *biobank.Record) (any, error) {
+func gatherEvents(r *related, recs []*biobank.Record) error {
+	var keys []biobank.Key
+	for _, rec := range recs {
+		doc, err := biobank.Decode[biobank.EventDoc](rec)
+		if err != nil {
+			return err
+		}
+		keys = append(keys, setKey(biobank.Protocol, rec.Key.Protocol()), setKey(biobank.Site, doc.DefaultSiteID))
+	}
+	return r.fetch(keys...)
+}
+
+func viewEvent(r *related, rec *biobank.Record) (any, error) {
 	doc, err := biobank.Decode[biobank.EventDoc](rec)
 	if err != nil {
 		return nil, err
 	}
-	cp := setKey(biobank.Protocol, rec.Key.Protocol())
-	r := c.related()
-	if err := r.fetch(cp, setKey(biobank.Site, doc.DefaultSiteID)); err != nil {
-		return nil, err
-	}
-	protocol, err := decodeAt[biobank.ProtocolDoc](r, cp)
+	protocol, err := decodeAt[biobank.ProtocolDoc](r, setKey(biobank.Protocol, rec.Key.Protocol()))
 	if err != nil {
 		return nil, err
 	}

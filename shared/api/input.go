@@ -372,6 +372,21 @@ func (in *input) texts(name string) []string {
 	return list
 }
 
+// numbers is an array of whole numbers.
+func (in *input) numbers(name string) []int64 {
+	var list []int64
+	for i, v := range in.list(name, "an array of numbers") {
+		one := input{members: map[string]any{name: v}, path: in.path, wrong: in.wrong}
+		n := one.maybeNumber(name)
+		if n == nil {
+			in.refuse(fmt.Sprintf("%s[%d]", name, i), "a whole number")
+			break
+		}
+		list = append(list, *n)
+	}
+	return list
+}
+
 func (in *input) list(name, want string) []any {
 	switch v := in.members[name].(type) {
 	case nil:

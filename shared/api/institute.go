@@ -1,18 +1,48 @@
 package api
 
-import "aliquot/shared/biobank"
+import (
+	"slices"
+	"strings"
+
+	"aliquot/shared/biobank"
+)
 
 // Institutes (reference openspecimen-rest.md section 5).
 
-func instituteRoutes() []route {
-	return []route{
-		getRoute("/institutes", biobank.Institute, showInstitute),
-		createRoute("/institutes", instituteDraft, showInstitute),
-	}
+func institutes() noun {
+	return noun{path: "/institutes", typ: biobank.Institute, gather: gatherInstitutes, view: viewInstitute}
 }
 
-func instituteDraft(in *input) biobank.Draft {
-	return &biobank.InstituteDraft{Doc: biobank.InstituteDoc{Name: in.text("name"), ActivityStatus: in.text("activityStatus")}}
+func instituteRoutes() []route {
+	n := institutes()
+	gone := removal{noun: n, closes: true}
+	return append(
+		members[biobank.InstituteDoc]{
+			noun: n, start: "startAt", fits: fitsInstitute,
+			less: func(a, b *biobank.InstituteDoc) int {
+				return strings.Compare(biobank.Fold(a.Name), biobank.Fold(b.Name))
+			},
+		}.routes(),
+		byNameRoute(n, "INSTITUTE_NOT_FOUND", "Institute", func(d *biobank.InstituteDoc) string { return d.Name }),
+		getRoute(n),
+		createRoute(n, func(in *input) biobank.Draft { return instituteDraft(in, 0) }),
+		changeRoute("PUT", n, instituteDraft),
+		deleteRoute(gone),
+		bulkDeleteRoute(gone),
+		dependentsRoute(n),
+		auditRoute(n),
+	)
+}
+
+func instituteDraft(in *input, id int64) biobank.Draft {
+	return &biobank.InstituteDraft{ID: id, Doc: biobank.InstituteDoc{Name: in.text("name"), ActivityStatus: in.text("activityStatus")}}
+}
+
+func fitsInstitute(_ *call, q *query) (func(int64, *biobank.InstituteDoc) bool, error) {
+	ids, name, exact := q.numbers("id"), q.text("name"), q.flag("exactMatch", false)
+	return func(id int64, doc *biobank.InstituteDoc) bool {
+		return (len(ids) == 0 || slices.Contains(ids, id)) && like(doc.Name, name, exact)
+	}, nil
 }
 
 type instituteView struct {
@@ -22,7 +52,15 @@ type instituteView struct {
 	UsersCount     int64  `json:"usersCount"`
 }
 
-func showInstitute(_ *call, rec *biobank.Record) (any, error) {
+// gatherInstitutes counts the users of each institute where the caller wants to know.
+func gatherInstitutes(r *related, _ []*biobank.Record) error {
+	return r.count(biobank.User, func(rec *biobank.Record) ([]int64, error) {
+		doc, err := biobank.Decode[biobank.UserDoc](rec)
+		return []int64{doc.InstituteID}, err
+	})
+}
+
+func viewInstitute(r *related, rec *biobank.Record) (any, error) {
 	doc, err := biobank.Decode[biobank.InstituteDoc](rec)
-	return instituteView{ID: rec.ID, Name: doc.Name, ActivityStatus: doc.ActivityStatus}, err
+	return instituteView{ID: rec.ID, Name: doc.Name, ActivityStatus: doc.ActivityStatus, UsersCount: r.counts[rec.ID]}, err
 }

@@ -2,6 +2,8 @@ package api
 
 import (
 	"cmp"
+	"slices"
+	"strings"
 
 	"aliquot/shared/biobank"
 )
@@ -11,15 +13,175 @@ import (
 // defaultAliquotFmt is what aliquots are called where the protocol says nothing.
 const defaultAliquotFmt = "%PSPEC_LABEL%_%PSPEC_UID%"
 
-func protocolRoutes() []route {
-	return []route{
-		getRoute("/collection-protocols", biobank.Protocol, showProtocol),
-		createRoute("/collection-protocols", protocolDraft, showProtocol),
-	}
+func protocols() noun {
+	return noun{path: "/collection-protocols", typ: biobank.Protocol, gather: gatherProtocols, view: viewProtocol}
 }
 
-func protocolDraft(in *input) biobank.Draft {
+// protocolItems is how protocols are listed.
+func protocolItems() noun {
+	n := protocols()
+	n.view = viewProtocolItem
+	return n
+}
+
+func protocolRoutes() []route {
+	n := protocols()
+	gone := removal{
+		noun: n,
+		one: func(c *call, rec *biobank.Record, complete bool) (any, error) {
+			if !complete {
+				return completedOne{Completed: false}, nil
+			}
+			v, err := c.showOne(n, rec)
+			return completedOne{true, v}, err
+		},
+		several: completedList,
+	}
+	list := members[biobank.ProtocolDoc]{noun: protocolItems(), start: "startAt", fits: fitsProtocol, less: lessProtocol}
+	return append(
+		list.routes(),
+		route{pattern: "GET /collection-protocols/byop", serve: func(c *call) (any, error) { return listByRight(c, list) }},
+		getRoute(n),
+		route{pattern: "GET /collection-protocols/{id}/sites", serve: listProtocolSites},
+		createRoute(n, func(in *input) biobank.Draft { return protocolDraft(in, 0) }),
+		changeRoute("PUT", n, protocolDraft),
+		deleteRoute(gone),
+		bulkDeleteRoute(gone),
+		dependentsRoute(n),
+		auditRoute(n),
+	)
+}
+
+// completedOne and completedMany answer deletions that can take longer than a request: completed is false when the
+// request must be sent again to go on.
+type completedOne struct {
+	Completed bool `json:"completed"`
+	Entity    any  `json:"entity"`
+}
+
+type completedMany struct {
+	Completed bool  `json:"completed"`
+	Entities  []any `json:"entities"`
+}
+
+func completedList(views []any, complete bool) any { return completedMany{complete, views} }
+
+func fitsProtocol(c *call, q *query) (func(int64, *biobank.ProtocolDoc) bool, error) {
+	text, title, irb, pi := q.text("query"), q.text("title"), q.text("irbId"), q.number("piId")
+	site, err := siteNamed(c, q.text("repositoryName"))
+	if err != nil {
+		return nil, err
+	}
+	institute := q.number("instituteId")
+	ours := map[int64]bool{}
+	if institute != 0 {
+		all, err := c.api.Registry.Members(c.Context(), c.actor, biobank.Site)
+		if err != nil {
+			return nil, err
+		}
+		for _, rec := range all {
+			doc, err := biobank.Decode[biobank.SiteDoc](rec)
+			if err != nil {
+				return nil, err
+			}
+			ours[rec.ID] = doc.InstituteID == institute
+		}
+	}
+	at := func(doc *biobank.ProtocolDoc, fits func(int64) bool) bool {
+		return slices.ContainsFunc(doc.Sites, func(s biobank.ProtocolSite) bool { return fits(s.SiteID) })
+	}
+	return func(_ int64, doc *biobank.ProtocolDoc) bool {
+		switch {
+		case !like(doc.Title, text, false) && !like(doc.ShortTitle, text, false) && !like(doc.Code, text, false):
+		case !like(doc.Title, title, false) && !like(doc.ShortTitle, title, false), !like(doc.IrbID, irb, false):
+		case pi != 0 && doc.PI != pi:
+		case q.text("repositoryName") != "" && !at(doc, func(id int64) bool { return id == site }):
+		case institute != 0 && !at(doc, func(id int64) bool { return ours[id] }):
+		default:
+			return true
+		}
+		return false
+	}, nil
+}
+
+// siteNamed finds a site by name, 0 for none.
+func siteNamed(c *call, name string) (int64, error) {
+	if name == "" {
+		return 0, nil
+	}
+	return find(c, biobank.Site, func(doc biobank.SiteDoc) bool { return biobank.Fold(doc.Name) == biobank.Fold(name) })
+}
+
+func lessProtocol(a, b *biobank.ProtocolDoc) int {
+	return strings.Compare(biobank.Fold(a.ShortTitle), biobank.Fold(b.ShortTitle))
+}
+
+// listByRight serves the protocols in which the caller holds a right.
+func listByRight(c *call, list members[biobank.ProtocolDoc]) (any, error) {
+	q := c.query()
+	res, op := biobank.Resource(q.text("resource")), biobank.Operation(q.text("op"))
+	site, err := siteNamed(c, q.text("siteName"))
+	if err != nil {
+		return nil, err
+	}
+	page := q.page("startAt", 100)
+	recs, err := list.find(c, q)
+	if err != nil {
+		return nil, err
+	}
+	var held []*biobank.Record
+	for _, rec := range recs {
+		doc, err := biobank.Decode[biobank.ProtocolDoc](rec)
+		if err != nil {
+			return nil, err
+		}
+		sites := doc.Sites
+		if q.text("siteName") != "" {
+			sites = slices.DeleteFunc(slices.Clone(sites), func(s biobank.ProtocolSite) bool { return s.SiteID != site })
+		}
+		if len(sites) > 0 && c.actor.Can(res, op, rec.ID, sites) {
+			held = append(held, rec)
+		}
+	}
+	return c.show(list.noun, cut(held, page)...)
+}
+
+// listProtocolSites serves the sites of a protocol.
+func listProtocolSites(c *call) (any, error) {
+	rec, err := c.get(biobank.Protocol)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := biobank.Decode[biobank.ProtocolDoc](rec)
+	if err != nil {
+		return nil, err
+	}
+	r := c.related()
+	var keys []biobank.Key
+	for _, s := range doc.Sites {
+		keys = append(keys, setKey(biobank.Site, s.SiteID))
+	}
+	if err := r.fetch(keys...); err != nil {
+		return nil, err
+	}
+	return r.protocolSites(doc)
+}
+
+func (r *related) protocolSites(doc biobank.ProtocolDoc) ([]protocolSiteView, error) {
+	views := []protocolSiteView{}
+	for _, s := range doc.Sites {
+		name, err := r.siteName(s.SiteID)
+		if err != nil {
+			return nil, err
+		}
+		views = append(views, protocolSiteView{ID: s.SiteID, SiteName: name, Code: orNull(s.Code)})
+	}
+	return views, nil
+}
+
+func protocolDraft(in *input, id int64) biobank.Draft {
 	d := &biobank.ProtocolDraft{
+		ID:           id,
 		PI:           in.userRef("principalInvestigator"),
 		Coordinators: in.userRefs("coordinators"),
 		Doc: biobank.ProtocolDoc{
@@ -43,6 +205,13 @@ func protocolDraft(in *input) biobank.Draft {
 			ExtractSprText: in.flag("extractSprText"), KitLabels: in.flag("kitLabelsEnabled"),
 			DraftDataEntry: in.flag("draftDataEntry"), ActivityStatus: in.text("activityStatus"),
 		},
+	}
+	if id != 0 { // a whole object: what is absent is none
+		d.Sites = []biobank.SiteRef{}
+		if d.Coordinators == nil {
+			d.Coordinators = []biobank.UserRef{}
+		}
+		d.PI.Clear = !d.PI.Sent()
 	}
 	for _, s := range in.objects("cpSites") {
 		d.Sites = append(d.Sites, biobank.SiteRef{Name: s.text("siteName"), Code: s.text("code")})
@@ -118,25 +287,64 @@ type printSettingView struct {
 	Copies    *int64  `json:"copies,omitempty"`
 }
 
-func showProtocol(c *call, rec *biobank.Record) (any, error) {
+func gatherProtocols(r *related, recs []*biobank.Record) error {
+	var users []int64
+	var keys []biobank.Key
+	for _, rec := range recs {
+		doc, err := biobank.Decode[biobank.ProtocolDoc](rec)
+		if err != nil {
+			return err
+		}
+		users = append(append(users, doc.PI), doc.Coordinators...)
+		for _, s := range doc.Sites {
+			keys = append(keys, setKey(biobank.Site, s.SiteID))
+		}
+	}
+	if err := r.fetchUsers(users...); err != nil {
+		return err
+	}
+	return r.fetch(keys...)
+}
+
+// protocolItem has its nulls. The counts are not kept, so they are null.
+type protocolItem struct {
+	OpComments            *string      `json:"opComments"`
+	ID                    int64        `json:"id"`
+	ShortTitle            string       `json:"shortTitle"`
+	Title                 string       `json:"title"`
+	Code                  *string      `json:"code"`
+	PrincipalInvestigator *userSummary `json:"principalInvestigator"`
+	StartDate             *int64       `json:"startDate"`
+	EndDate               *int64       `json:"endDate"`
+	ParticipantCount      *int64       `json:"participantCount"`
+	SpecimenCount         *int64       `json:"specimenCount"`
+	PpidFmt               *string      `json:"ppidFmt"`
+	ManualPpid            bool         `json:"manualPpidEnabled"`
+	SpecimenCentric       bool         `json:"specimenCentric"`
+	CatalogID             *int64       `json:"catalogId"`
+}
+
+func viewProtocolItem(r *related, rec *biobank.Record) (any, error) {
 	doc, err := biobank.Decode[biobank.ProtocolDoc](rec)
 	if err != nil {
 		return nil, err
 	}
-	r := c.related()
-	if err := r.fetchUsers(append([]int64{doc.PI}, doc.Coordinators...)...); err != nil {
-		return nil, err
-	}
-	var keys []biobank.Key
-	for _, s := range doc.Sites {
-		keys = append(keys, setKey(biobank.Site, s.SiteID))
-	}
-	if err := r.fetch(keys...); err != nil {
+	pi, err := r.summary(doc.PI)
+	return protocolItem{
+		ID: rec.ID, ShortTitle: doc.ShortTitle, Title: doc.Title, Code: orNull(doc.Code), PrincipalInvestigator: pi,
+		StartDate: dayMillis(doc.StartDate), EndDate: dayMillis(doc.EndDate), PpidFmt: orNull(doc.PpidFmt),
+		ManualPpid: doc.ManualPpid, SpecimenCentric: doc.SpecimenCentric,
+	}, err
+}
+
+func viewProtocol(r *related, rec *biobank.Record) (any, error) {
+	doc, err := biobank.Decode[biobank.ProtocolDoc](rec)
+	if err != nil {
 		return nil, err
 	}
 	v := protocolView{
 		ID: rec.ID, ShortTitle: doc.ShortTitle, Title: doc.Title, Code: orNull(doc.Code),
-		StartDate: dayMillis(doc.StartDate), EndDate: dayMillis(doc.EndDate), CPSites: []protocolSiteView{},
+		StartDate: dayMillis(doc.StartDate), EndDate: dayMillis(doc.EndDate),
 		IrbID: orNull(doc.IrbID), AnticipatedParticipants: orNull(doc.AnticipatedParticipants),
 		SopDocumentURL: orNull(doc.SopDocumentURL), SopDocumentName: orNull(doc.SopDocumentName),
 		DescriptionURL: orNull(doc.DescriptionURL), SpecimenCentric: doc.SpecimenCentric, ConsentsWaived: doc.ConsentsWaived,
@@ -161,12 +369,8 @@ func showProtocol(c *call, rec *biobank.Record) (any, error) {
 	if v.Coordinators, err = r.summaries(doc.Coordinators); err != nil {
 		return nil, err
 	}
-	for _, s := range doc.Sites {
-		name, err := r.siteName(s.SiteID)
-		if err != nil {
-			return nil, err
-		}
-		v.CPSites = append(v.CPSites, protocolSiteView{ID: s.SiteID, SiteName: name, Code: orNull(s.Code)})
+	if v.CPSites, err = r.protocolSites(doc); err != nil {
+		return nil, err
 	}
 	for _, s := range doc.LabelPrintSettings {
 		v.LabelPrintSettings = append(v.LabelPrintSettings, printSettingView{s.Lineage, orNull(s.PrintMode), orNull(s.Copies)})

@@ -2,19 +2,218 @@ package api
 
 import (
 	"cmp"
+	"slices"
+	"strings"
 
 	"aliquot/shared/biobank"
 )
 
 // Registrations and the participants in them (reference openspecimen-rest.md sections 12 and 13).
 
-// masked stands for identifying text that the caller may not see.
-const masked = "###"
+func registrations() noun {
+	return noun{path: "/collection-protocol-registrations", typ: biobank.Registration, gather: gatherRegistrations, view: viewRegistration}
+}
 
 func registrationRoutes() []route {
+	n := registrations()
+	gone := removal{noun: n, several: completedList}
 	return []route{
-		getRoute("/collection-protocol-registrations", biobank.Registration, showRegistration),
+		{pattern: "POST " + n.path + "/list", serve: listRegistrations},
+		{pattern: "POST " + n.path + "/count", serve: countRegistrations},
+		{pattern: "GET " + n.path, serve: registrationsByID},
+		getRoute(n),
+		createRoute(n, registrationDraft),
+		changeRoute("PUT", n, registrationPatch),
+		bulkRoute(n, registrationPatch),
+		deleteRoute(gone),
+		bulkDeleteRoute(gone),
+		dependentsRoute(n),
+		{pattern: "GET " + n.path + "/{id}/latest-visit", serve: latestVisit},
+		auditRoute(n),
 	}
+}
+
+func registrationDraft(in *input) biobank.Draft {
+	d := &biobank.RegistrationDraft{Protocol: in.protocolRef(), Site: in.maybeText("site"), Doc: registrationDoc(in)}
+	if p := in.object("participant"); p != nil {
+		d.ParticipantID, d.PMIs = p.number("id"), p.pmis()
+		d.Doc.Participant = participantDoc(p)
+	} else {
+		d.NoParticipant = true
+	}
+	return d
+}
+
+func registrationDoc(in *input) biobank.RegistrationDoc {
+	return biobank.RegistrationDoc{
+		PPID: in.text("ppid"), RegistrationDate: in.day("registrationDate"), ExternalSubjectID: in.text("externalSubjectId"),
+		Barcode: in.text("barcode"), DataEntryStatus: in.text("dataEntryStatus"), ActivityStatus: in.text("activityStatus"),
+	}
+}
+
+// registrationPatch changes what was sent, of the participant, too, and keeps the rest.
+func registrationPatch(in *input, id int64) biobank.Draft {
+	fresh := registrationDoc(in)
+	var m merge[biobank.RegistrationDoc]
+	m.set(in, "ppid", func(d *biobank.RegistrationDoc) { d.PPID = fresh.PPID })
+	m.set(in, "registrationDate", func(d *biobank.RegistrationDoc) { d.RegistrationDate = fresh.RegistrationDate })
+	m.set(in, "externalSubjectId", func(d *biobank.RegistrationDoc) { d.ExternalSubjectID = fresh.ExternalSubjectID })
+	m.set(in, "barcode", func(d *biobank.RegistrationDoc) { d.Barcode = fresh.Barcode })
+	m.set(in, "dataEntryStatus", func(d *biobank.RegistrationDoc) { d.DataEntryStatus = fresh.DataEntryStatus })
+	m.set(in, "activityStatus", func(d *biobank.RegistrationDoc) { d.ActivityStatus = fresh.ActivityStatus })
+	d := &biobank.RegistrationDraft{ID: id, Site: in.maybeText("site"), Force: in.flag("forceDelete")}
+	if p := in.object("participant"); p != nil {
+		d.ParticipantID, d.PMIs = p.number("id"), p.pmis()
+		patch := participantPatch(p)
+		m = append(m, func(d *biobank.RegistrationDoc) { patch.onto(&d.Participant) })
+	}
+	d.Merge = m.onto
+	return d
+}
+
+// criteria are what a list of registrations is narrowed to.
+type criteria struct {
+	cp                                 int64
+	ppid, name, uid, specimen, day, on string
+	exact                              bool
+	page                               page
+}
+
+func (c *call) criteria() (criteria, error) {
+	in, err := c.body()
+	if err != nil {
+		return criteria{}, err
+	}
+	q := query{}
+	k := criteria{
+		cp: in.number("cpId"), ppid: in.text("ppid"), name: in.text("name"), uid: in.text("uid"),
+		specimen: in.text("specimen"), day: in.day("dob"), on: in.day("registrationDate"), exact: in.flag("exactMatch"),
+		page: q.bounded("startAt", in.number("startAt"), in.number("maxResults"), 100),
+	}
+	if err := in.err(); err != nil {
+		return k, err
+	}
+	return k, q.wrong
+}
+
+// listRegistrations serves full registrations, the newest registration date first.
+func listRegistrations(c *call) (any, error) {
+	k, err := c.criteria()
+	if err != nil {
+		return nil, err
+	}
+	recs, err := c.findRegistrations(k)
+	if err != nil {
+		return nil, err
+	}
+	return c.show(registrations(), cut(recs, k.page)...)
+}
+
+func countRegistrations(c *call) (any, error) {
+	k, err := c.criteria()
+	if err != nil {
+		return nil, err
+	}
+	recs, err := c.findRegistrations(k)
+	return countView{len(recs)}, err
+}
+
+// findRegistrations finds what the caller may see and asked for: by the specimen's or the participant's mark where they
+// are given whole, else by reading the trees of the protocols. Identifying values are compared only where the caller may
+// see them.
+func (c *call) findRegistrations(k criteria) ([]*biobank.Record, error) {
+	reg := c.api.Registry
+	var cps []*biobank.Record
+	var err error
+	if k.cp != 0 {
+		rec, err := reg.Get(c.Context(), c.actor, biobank.Protocol, k.cp)
+		if err != nil {
+			return nil, err
+		}
+		cps = []*biobank.Record{rec}
+	} else if cps, err = reg.Members(c.Context(), c.actor, biobank.Protocol); err != nil {
+		return nil, err
+	}
+	only := int64(0)
+	if k.specimen != "" {
+		if only, err = c.registrationOf(k.specimen); err != nil || only == 0 {
+			return nil, err
+		}
+	}
+	var all []*biobank.Record
+	for _, cp := range cps {
+		doc, err := biobank.Decode[biobank.ProtocolDoc](cp)
+		if err != nil {
+			return nil, err
+		}
+		phi := c.seesPHI(cp.ID, doc)
+		if !phi && k.name+k.uid+k.day != "" {
+			continue
+		}
+		var recs []*biobank.Record
+		switch {
+		case only != 0:
+			recs, err = reg.ByIDs(c.Context(), c.actor, biobank.Registration, []int64{only})
+			recs = slices.DeleteFunc(recs, func(rec *biobank.Record) bool { return rec.Key.Protocol() != cp.ID })
+		case k.ppid != "" && k.exact:
+			var rec *biobank.Record
+			if rec, err = reg.ByPPID(c.Context(), c.actor, cp.ID, k.ppid); rec != nil {
+				recs = []*biobank.Record{rec}
+			}
+		default:
+			recs, err = reg.Walk(c.Context(), cp.ID, biobank.Registrations, func(rec *biobank.Record) (bool, error) {
+				doc, err := biobank.Decode[biobank.RegistrationDoc](rec)
+				return doc.ActivityStatus != biobank.StatusDisabled && k.fits(&doc), err
+			})
+			if err == nil {
+				recs, err = reg.Readable(c.Context(), c.actor, recs)
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, recs...)
+	}
+	all, err = sorted(all, func(_ int64, doc *biobank.RegistrationDoc) bool { return k.fits(doc) },
+		func(a, b *biobank.RegistrationDoc) int {
+			return strings.Compare(b.RegistrationDate, a.RegistrationDate)
+		})
+	return all, err
+}
+
+func (k criteria) fits(doc *biobank.RegistrationDoc) bool {
+	p := &doc.Participant
+	return like(doc.PPID, k.ppid, k.exact) && like(p.FirstName+" "+p.LastName, k.name, k.exact) && like(p.UID, k.uid, k.exact) &&
+		(k.day == "" || p.BirthDate == k.day) && (k.on == "" || doc.RegistrationDate == k.on)
+}
+
+// registrationOf is whose specimen has a label or barcode that the caller may see, 0 for none.
+func (c *call) registrationOf(name string) (int64, error) {
+	recs, err := c.api.Registry.ByName(c.Context(), c.actor, biobank.Specimen, []string{name})
+	if err == nil && len(recs) == 0 {
+		recs, err = c.api.Registry.ByBarcode(c.Context(), c.actor, []string{name})
+	}
+	if err != nil || len(recs) == 0 {
+		return 0, err
+	}
+	return recs[0].Key.Registration(), nil
+}
+
+// registrationsByID serves GET ?id=1&id=2, in that order; what is not found is left out.
+func registrationsByID(c *call) (any, error) {
+	q := c.query()
+	ids := q.numbers("id")
+	if q.wrong != nil {
+		return nil, q.wrong
+	}
+	if len(ids) > maxPage {
+		return nil, invalid("At most %d ids are possible.", maxPage)
+	}
+	recs, err := c.api.Registry.ByIDs(c.Context(), c.actor, biobank.Registration, ids)
+	if err != nil {
+		return nil, err
+	}
+	return c.show(registrations(), recs...)
 }
 
 // registrationView has its nulls, participantView leaves them out.
@@ -39,56 +238,27 @@ type registrationView struct {
 	ForceDelete        bool            `json:"forceDelete"`
 }
 
-type participantView struct {
-	ID               int64      `json:"id"`
-	Source           string     `json:"source"`
-	FirstName        *string    `json:"firstName,omitempty"`
-	LastName         *string    `json:"lastName,omitempty"`
-	MiddleName       *string    `json:"middleName,omitempty"`
-	EmailAddress     *string    `json:"emailAddress,omitempty"`
-	EmailOptIn       *bool      `json:"emailOptIn,omitempty"`
-	PhoneNumber      *string    `json:"phoneNumber,omitempty"`
-	TextOptIn        *bool      `json:"textOptIn,omitempty"`
-	TextOptInConsent *bool      `json:"textOptInConsent,omitempty"`
-	BirthDate        *int64     `json:"birthDate,omitempty"`
-	BirthDateStr     *string    `json:"birthDateStr,omitempty"`
-	DeathDate        *int64     `json:"deathDate,omitempty"`
-	DeathDateStr     *string    `json:"deathDateStr,omitempty"`
-	Gender           *string    `json:"gender,omitempty"`
-	VitalStatus      *string    `json:"vitalStatus,omitempty"`
-	Races            []string   `json:"races"`
-	PMIs             []pmiView  `json:"pmis"`
-	UID              *string    `json:"uid,omitempty"`
-	EMPI             *string    `json:"empi,omitempty"`
-	Ethnicities      []string   `json:"ethnicities"`
-	ActivityStatus   string     `json:"activityStatus"`
-	PhiAccess        bool       `json:"phiAccess"`
-	RegisteredCPs    []struct{} `json:"registeredCps"`
-	CPID             int64      `json:"cpId"`
-	ReqRegInfo       bool       `json:"reqRegInfo"`
-	ForceDelete      bool       `json:"forceDelete"`
+func gatherRegistrations(r *related, recs []*biobank.Record) error {
+	var keys []biobank.Key
+	for _, rec := range recs {
+		doc, err := biobank.Decode[biobank.RegistrationDoc](rec)
+		if err != nil {
+			return err
+		}
+		keys = append(keys, setKey(biobank.Protocol, rec.Key.Protocol()), setKey(biobank.Site, doc.SiteID))
+		for _, pmi := range doc.Participant.PMIs {
+			keys = append(keys, setKey(biobank.Site, pmi.SiteID))
+		}
+	}
+	return r.fetch(keys...)
 }
 
-type pmiView struct {
-	MRN      string  `json:"mrn"`
-	SiteName *string `json:"siteName"`
-}
-
-func showRegistration(c *call, rec *biobank.Record) (any, error) {
+func viewRegistration(r *related, rec *biobank.Record) (any, error) {
 	doc, err := biobank.Decode[biobank.RegistrationDoc](rec)
 	if err != nil {
 		return nil, err
 	}
-	cp := setKey(biobank.Protocol, rec.Key.Protocol())
-	keys := []biobank.Key{cp, setKey(biobank.Site, doc.SiteID)}
-	for _, pmi := range doc.Participant.PMIs {
-		keys = append(keys, setKey(biobank.Site, pmi.SiteID))
-	}
-	r := c.related()
-	if err := r.fetch(keys...); err != nil {
-		return nil, err
-	}
-	protocol, err := decodeAt[biobank.ProtocolDoc](r, cp)
+	protocol, err := decodeAt[biobank.ProtocolDoc](r, setKey(biobank.Protocol, rec.Key.Protocol()))
 	if err != nil {
 		return nil, err
 	}
@@ -96,8 +266,7 @@ func showRegistration(c *call, rec *biobank.Record) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	phi := c.seesPHI(rec.Key.Protocol(), protocol)
-	participant, err := r.participant(doc.Participant, phi)
+	participant, err := r.participant(doc, r.c.seesPHI(rec.Key.Protocol(), protocol))
 	if err != nil {
 		return nil, err
 	}
@@ -114,40 +283,4 @@ func showRegistration(c *call, rec *biobank.Record) (any, error) {
 // seesPHI tells whether the caller may see what identifies participants of a protocol.
 func (c *call) seesPHI(id int64, protocol biobank.ProtocolDoc) bool {
 	return c.actor.Can(biobank.ResParticipantPhi, biobank.OpRead, id, protocol.Sites)
-}
-
-// participant shows a person; without the right to identifying data texts are masked and dates left out (section 8).
-func (r *related) participant(doc biobank.ParticipantDoc, phi bool) (participantView, error) {
-	v := participantView{
-		ID: doc.ID, Source: "OpenSpecimen", FirstName: orMasked(doc.FirstName, phi), LastName: orMasked(doc.LastName, phi),
-		MiddleName: orMasked(doc.MiddleName, phi), EmailAddress: orMasked(doc.EmailAddress, phi), EmailOptIn: doc.EmailOptIn,
-		PhoneNumber: orMasked(doc.PhoneNumber, phi), TextOptIn: doc.TextOptIn, TextOptInConsent: doc.TextOptInConsent,
-		Gender: orNull(doc.Gender), VitalStatus: orNull(doc.VitalStatus), Races: orEmpty(doc.Races), PMIs: []pmiView{},
-		UID: orMasked(doc.UID, phi), EMPI: orMasked(doc.EMPI, phi), Ethnicities: orEmpty(doc.Ethnicities),
-		ActivityStatus: biobank.StatusActive, PhiAccess: phi, RegisteredCPs: []struct{}{}, CPID: -1,
-	}
-	if phi {
-		v.BirthDate, v.BirthDateStr = dayMillis(doc.BirthDate), orNull(doc.BirthDate)
-		v.DeathDate, v.DeathDateStr = dayMillis(doc.DeathDate), orNull(doc.DeathDate)
-	}
-	for _, pmi := range doc.PMIs {
-		site, err := r.siteName(pmi.SiteID)
-		if err != nil {
-			return v, err
-		}
-		mrn := pmi.MRN
-		if !phi {
-			mrn = masked
-		}
-		v.PMIs = append(v.PMIs, pmiView{mrn, site})
-	}
-	return v, nil
-}
-
-// orMasked is null for a blank text whoever asks.
-func orMasked(text string, phi bool) *string {
-	if text != "" && !phi {
-		text = masked
-	}
-	return orNull(text)
 }

@@ -14,10 +14,14 @@ import (
 type related struct {
 	c    *call
 	recs map[biobank.Key]*biobank.Record
+	// below are the records of a key's subtree, where a view needs them.
+	below map[biobank.Key][]*biobank.Record
+	// counts are what includeStats asks for, by id; nil when it does not.
+	counts map[int64]int64
 }
 
 func (c *call) related() *related {
-	return &related{c: c, recs: map[biobank.Key]*biobank.Record{}}
+	return &related{c: c, recs: map[biobank.Key]*biobank.Record{}, below: map[biobank.Key][]*biobank.Record{}}
 }
 
 // fetch reads the records at keys that are not there yet, in one round.
@@ -39,6 +43,28 @@ func (r *related) fetch(keys ...biobank.Key) error {
 	}
 	for _, k := range keys {
 		r.recs[k] = got[k]
+	}
+	return nil
+}
+
+// count fills counts, if the caller asks for statistics: how many live members of a small set name each id.
+func (r *related) count(t biobank.Type, named func(*biobank.Record) ([]int64, error)) error {
+	if q := r.c.query(); !q.flag("includeStats", false) {
+		return q.wrong
+	}
+	all, err := r.c.api.Registry.Members(r.c.Context(), r.c.actor, t)
+	if err != nil {
+		return err
+	}
+	r.counts = map[int64]int64{}
+	for _, rec := range all {
+		ids, err := named(rec)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			r.counts[id]++
+		}
 	}
 	return nil
 }

@@ -10,20 +10,31 @@ import (
 
 // Specimen requirements (reference openspecimen-rest.md section 11).
 
+func requirements() noun {
+	return noun{path: "/specimen-requirements", typ: biobank.Requirement, gather: gatherRequirements, view: viewRequirement}
+}
+
 func requirementRoutes() []route {
+	n := requirements()
 	return []route{
-		getRoute("/specimen-requirements", biobank.Requirement, showRequirement),
-		createRoute("/specimen-requirements", requirementDraft, showRequirement),
+		{pattern: "GET " + n.path, serve: listRequirements},
+		getRoute(n),
+		createRoute(n, func(in *input) biobank.Draft { return requirementDraft(in, 0) }),
+		changeRoute("PUT", n, requirementDraft),
+		deleteRoute(removal{noun: n}),
+		dependentsRoute(n),
+		{pattern: "GET " + n.path + "/{id}/specimens-count", serve: countSpecimens},
+		auditRoute(n),
 	}
 }
 
-func requirementDraft(in *input) biobank.Draft {
+func requirementDraft(in *input, id int64) biobank.Draft {
 	return &biobank.RequirementDraft{
-		Protocol: biobank.ProtocolRef{ID: in.number("cpId"), Title: in.text("cpTitle"), ShortTitle: in.text("cpShortTitle")},
-		EventID:  in.number("eventId"), EventLabel: in.text("eventLabel"), ParentCode: in.text("parentSrCode"),
+		ID: id, Protocol: in.protocolRef(),
+		EventID: in.number("eventId"), EventLabel: in.text("eventLabel"), ParentCode: in.text("parentSrCode"),
 		Collector: in.userRef("collector"), Receiver: in.userRef("receiver"),
 		Doc: biobank.RequirementDoc{
-			Name: in.text("name"), Code: in.text("code"), ParentID: in.number("parentId"),
+			Name: in.text("name"), Code: in.text("code"),
 			// Derivatives and aliquots have endpoints of their own.
 			Lineage: biobank.LineageNew, Class: in.text("specimenClass"), Type: in.text("type"),
 			AnatomicSite: in.text("anatomicSite"), Laterality: in.text("laterality"), Pathology: in.text("pathology"),
@@ -32,6 +43,75 @@ func requirementDraft(in *input) biobank.Draft {
 			LabelFmt: in.text("labelFmt"), SortOrder: in.maybeNumber("sortOrder"), ActivityStatus: in.text("activityStatus"),
 		},
 	}
+}
+
+// listRequirements serves the requirements of an event, or of all events of a protocol, as trees.
+func listRequirements(c *call) (any, error) {
+	q := c.query()
+	cp, event, label, children := q.number("cpId"), q.number("eventId"), q.text("eventLabel"), q.flag("includeChildReqs", true)
+	if q.wrong != nil {
+		return nil, q.wrong
+	}
+	if event != 0 {
+		rec, err := c.api.Registry.Get(c.Context(), c.actor, biobank.Event, event)
+		if err != nil {
+			return nil, err
+		}
+		cp = rec.Key.Protocol()
+	}
+	if cp == 0 {
+		return nil, invalid("Give the event as eventId, or the collection protocol as cpId.")
+	}
+	all, err := c.api.Registry.Definitions(c.Context(), c.actor, cp)
+	if err != nil {
+		return nil, err
+	}
+	wanted := map[biobank.Key]bool{}
+	var roots []*biobank.Record
+	for _, rec := range all {
+		if rec.Type == biobank.Event {
+			doc, err := biobank.Decode[biobank.EventDoc](rec)
+			if err != nil {
+				return nil, err
+			}
+			wanted[rec.Key] = (event == 0 || rec.ID == event) && (label == "" || like(doc.Label, label, true))
+			continue
+		}
+		doc, err := biobank.Decode[biobank.RequirementDoc](rec)
+		if err != nil {
+			return nil, err
+		}
+		if doc.ParentID == 0 && wanted[rec.Key.Above(1)] {
+			roots = append(roots, rec)
+		}
+	}
+	views, err := c.show(requirements(), roots...)
+	if err != nil {
+		return nil, err
+	}
+	trees := []requirementView{}
+	for _, v := range views {
+		tree := v.(requirementView)
+		if !children {
+			tree.Children = []requirementView{}
+		}
+		trees = append(trees, tree)
+	}
+	sortRequirements(trees)
+	return trees, nil
+}
+
+// countSpecimens serves the number of specimens collected for a requirement.
+func countSpecimens(c *call) (any, error) {
+	id, err := c.pathID("id")
+	if err != nil {
+		return nil, err
+	}
+	list, err := c.api.Registry.Dependents(c.Context(), c.actor, biobank.Requirement, id)
+	if err != nil || len(list) == 0 {
+		return 0, err
+	}
+	return list[0].Count, nil
 }
 
 // requirementView leaves its nulls out.
@@ -65,14 +145,39 @@ type requirementView struct {
 	Children            []requirementView `json:"children"`
 }
 
-func showRequirement(c *call, rec *biobank.Record) (any, error) {
-	event := rec.Key.Above(1)
-	cp := setKey(biobank.Protocol, rec.Key.Protocol())
-	r := c.related()
-	if err := r.fetch(cp, event); err != nil {
-		return nil, err
+// gatherRequirements reads all requirements of the events: parents and children lie together.
+func gatherRequirements(r *related, recs []*biobank.Record) error {
+	var users []int64
+	var keys []biobank.Key
+	for _, rec := range recs {
+		event := rec.Key.Above(1)
+		keys = append(keys, event, setKey(biobank.Protocol, rec.Key.Protocol()))
+		if _, known := r.below[event]; known {
+			continue
+		}
+		all, err := r.c.api.Registry.Store.List(r.c.Context(), event.Part, event.Sort+"/", "", 0)
+		if err != nil {
+			return fmt.Errorf("list the requirements of an event: %w", err)
+		}
+		r.below[event] = all
+		for _, one := range all {
+			doc, err := biobank.Decode[biobank.RequirementDoc](one)
+			if err != nil {
+				return err
+			}
+			users = append(users, doc.CollectorID, doc.ReceiverID)
+		}
 	}
-	protocol, err := decodeAt[biobank.ProtocolDoc](r, cp)
+	if err := r.fetch(keys...); err != nil {
+		return err
+	}
+	return r.fetchUsers(users...)
+}
+
+// viewRequirement shows a requirement with the live ones below it.
+func viewRequirement(r *related, rec *biobank.Record) (any, error) {
+	event := rec.Key.Above(1)
+	protocol, err := decodeAt[biobank.ProtocolDoc](r, setKey(biobank.Protocol, rec.Key.Protocol()))
 	if err != nil {
 		return nil, err
 	}
@@ -80,23 +185,11 @@ func showRequirement(c *call, rec *biobank.Record) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	// All requirements of an event lie together, parents and children alike.
-	all, err := c.api.Registry.Store.List(c.Context(), event.Part, event.Sort+"/", "", 0)
-	if err != nil {
-		return nil, fmt.Errorf("list the requirements of an event: %w", err)
-	}
 	docs := map[int64]biobank.RequirementDoc{}
-	var users []int64
-	for _, one := range all {
-		doc, err := biobank.Decode[biobank.RequirementDoc](one)
-		if err != nil {
+	for _, one := range r.below[event] {
+		if docs[one.ID], err = biobank.Decode[biobank.RequirementDoc](one); err != nil {
 			return nil, err
 		}
-		docs[one.ID] = doc
-		users = append(users, doc.CollectorID, doc.ReceiverID)
-	}
-	if err := r.fetchUsers(users...); err != nil {
-		return nil, err
 	}
 	var view func(id int64) (requirementView, error)
 	view = func(id int64) (requirementView, error) {
@@ -120,7 +213,7 @@ func showRequirement(c *call, rec *biobank.Record) (any, error) {
 		if v.Receiver, err = r.summary(doc.ReceiverID); err != nil {
 			return v, err
 		}
-		for _, one := range all {
+		for _, one := range r.below[event] {
 			child := docs[one.ID]
 			if child.ParentID != id || one.ID == id || child.ActivityStatus == biobank.StatusDisabled {
 				continue
@@ -131,12 +224,16 @@ func showRequirement(c *call, rec *biobank.Record) (any, error) {
 			}
 			v.Children = append(v.Children, below)
 		}
-		slices.SortStableFunc(v.Children, func(a, b requirementView) int {
-			return cmp.Or(cmp.Compare(order(a.SortOrder), order(b.SortOrder)), cmp.Compare(a.ID, b.ID))
-		})
+		sortRequirements(v.Children)
 		return v, nil
 	}
 	return view(rec.ID)
+}
+
+func sortRequirements(list []requirementView) {
+	slices.SortStableFunc(list, func(a, b requirementView) int {
+		return cmp.Or(cmp.Compare(order(a.SortOrder), order(b.SortOrder)), cmp.Compare(a.ID, b.ID))
+	})
 }
 
 func requirementUID(id int64) string { return fmt.Sprintf("sr_%d", id) }

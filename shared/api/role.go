@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"aliquot/shared/biobank"
 	"aliquot/shared/fault"
@@ -11,12 +12,113 @@ import (
 
 // Roles of users (reference openspecimen-rest.md section 8).
 
+func roles() noun {
+	return noun{path: "/rbac/roles", typ: biobank.RoleType, view: func(_ *related, rec *biobank.Record) (any, error) {
+		doc, err := biobank.Decode[biobank.RoleDoc](rec)
+		return showRole(rec.ID, doc.Description, biobank.Role{Name: doc.Name, Rights: doc.Rights}), err
+	}}
+}
+
 func roleRoutes() []route {
+	n := roles()
 	return []route{
 		{pattern: "GET /users/current-user-roles", serve: func(c *call) (any, error) { return showGrants(c, c.actor.User.Roles) }},
+		{pattern: "GET /rbac/resources", serve: func(*call) (any, error) { return vocabulary(biobank.Resources()), nil }},
+		{pattern: "GET /rbac/operations", serve: func(*call) (any, error) { return vocabulary(biobank.Operations()), nil }},
+		{pattern: "GET /rbac/roles", serve: listRoles},
+		{pattern: "GET /rbac/roles/count", serve: countRoles},
+		{pattern: "GET /rbac/roles/{id}", serve: getRole},
+		createRoute(n, func(in *input) biobank.Draft { return roleDraft(in, 0) }),
+		changeRoute("PUT", n, roleDraft),
+		deleteRoute(removal{noun: n}),
+		auditRoute(n),
 		{pattern: "GET /rbac/subjects/{id}/roles", serve: listGrants},
 		{pattern: "POST /rbac/subjects/{id}/roles", serve: addGrant},
+		{pattern: "PUT /rbac/subjects/{id}/roles/{grant}", serve: changeGrant},
+		{pattern: "DELETE /rbac/subjects/{id}/roles/{grant}", serve: dropGrant},
 	}
+}
+
+type wordView struct {
+	Name string `json:"name"`
+}
+
+func vocabulary[T ~string](words []T) []wordView {
+	var views []wordView
+	for _, w := range words {
+		views = append(views, wordView{string(w)})
+	}
+	return views
+}
+
+// roleDraft reads a role. Of a resource that is named twice the last one counts.
+func roleDraft(in *input, id int64) biobank.Draft {
+	doc := biobank.RoleDoc{
+		Name: in.text("name"), Description: in.text("description"), ActivityStatus: in.text("activityStatus"),
+		Rights: map[biobank.Resource][]biobank.Operation{},
+	}
+	for _, acl := range in.objects("acl") {
+		var ops []biobank.Operation
+		for _, o := range acl.objects("operations") {
+			if op := biobank.Operation(o.text("operationName")); !slices.Contains(ops, op) {
+				ops = append(ops, op)
+			}
+		}
+		doc.Rights[biobank.Resource(acl.text("resourceName"))] = ops
+	}
+	return &biobank.RoleDraft{ID: id, Doc: doc}
+}
+
+// allRoles are the stock roles and the stored ones whose names hold a text, by name.
+func (c *call) allRoles(q *query) ([]roleView, error) {
+	var all []roleView
+	for i, name := range biobank.StockRoleNames() {
+		all = append(all, stockRole(int64(i+1), name))
+	}
+	recs, err := c.api.Registry.Members(c.Context(), c.actor, biobank.RoleType)
+	if err != nil {
+		return nil, err
+	}
+	views, err := c.show(roles(), recs...)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range views {
+		all = append(all, v.(roleView))
+	}
+	all = slices.DeleteFunc(all, func(v roleView) bool { return !like(v.Name, q.text("name"), false) })
+	slices.SortFunc(all, func(a, b roleView) int { return strings.Compare(biobank.Fold(a.Name), biobank.Fold(b.Name)) })
+	return all, nil
+}
+
+func listRoles(c *call) (any, error) {
+	q := c.query()
+	page := q.page("startAt", 100)
+	if q.wrong != nil {
+		return nil, q.wrong
+	}
+	all, err := c.allRoles(q)
+	return cut(all, page), err
+}
+
+func countRoles(c *call) (any, error) {
+	all, err := c.allRoles(c.query())
+	return countView{len(all)}, err
+}
+
+func getRole(c *call) (any, error) {
+	id, err := c.pathID("id")
+	if err != nil {
+		return nil, err
+	}
+	if stock := biobank.StockRoleNames(); id > 0 && id <= int64(len(stock)) {
+		return stockRole(id, stock[id-1]), nil
+	}
+	rec, err := c.get(biobank.RoleType)
+	if err != nil {
+		return nil, err
+	}
+	return c.showOne(roles(), rec)
 }
 
 // grantView is the assignment of a role; nulls stand for every site and every protocol.
@@ -56,11 +158,10 @@ type operationView struct {
 	OperationName      biobank.Operation `json:"operationName"`
 }
 
-func showRole(name string) roleView {
-	v := roleView{Name: name, ChildRoles: []string{}, ACL: []aclView{}}
-	role, _ := biobank.StockRole(name)
+func showRole(id int64, description string, role biobank.Role) roleView {
+	v := roleView{ID: orNull(id), Name: role.Name, Description: orNull(description), ChildRoles: []string{}, ACL: []aclView{}}
 	for _, res := range slices.Sorted(maps.Keys(role.Rights)) {
-		acl := aclView{ResourceName: res}
+		acl := aclView{ResourceName: res, Operations: []operationView{}}
 		for _, op := range role.Rights[res] {
 			acl.Operations = append(acl.Operations, operationView{OperationName: op})
 		}
@@ -69,10 +170,29 @@ func showRole(name string) roleView {
 	return v
 }
 
+func stockRole(id int64, name string) roleView {
+	role, _ := biobank.StockRole(name)
+	return showRole(id, "", role)
+}
+
+// showGrantedRole shows the role of an assignment: a stored one by its id, and by the name it has now.
+func (r *related) showGrantedRole(g biobank.Grant) (roleView, error) {
+	if g.RoleID == 0 {
+		return stockRole(int64(slices.Index(biobank.StockRoleNames(), g.Role)+1), g.Role), nil
+	}
+	key := setKey(biobank.RoleType, g.RoleID)
+	if err := r.fetch(key); err != nil {
+		return roleView{}, err
+	}
+	doc, err := decodeAt[biobank.RoleDoc](r, key)
+	return showRole(g.RoleID, doc.Description, biobank.Role{Name: doc.Name, Rights: doc.Rights}), err
+}
+
 func showGrants(c *call, grants []biobank.Grant) (any, error) {
+	r := c.related()
 	views := []grantView{}
 	for _, g := range grants {
-		v, err := showGrant(c, g)
+		v, err := r.grant(g)
 		if err != nil {
 			return nil, err
 		}
@@ -81,10 +201,12 @@ func showGrants(c *call, grants []biobank.Grant) (any, error) {
 	return views, nil
 }
 
-func showGrant(c *call, g biobank.Grant) (v grantView, err error) {
-	v = grantView{ID: g.ID, Role: showRole(g.Role)}
+func (r *related) grant(g biobank.Grant) (v grantView, err error) {
+	v = grantView{ID: g.ID}
+	if v.Role, err = r.showGrantedRole(g); err != nil {
+		return v, err
+	}
 	cp, site := setKey(biobank.Protocol, g.ProtocolID), setKey(biobank.Site, g.SiteID)
-	r := c.related()
 	if err := r.fetch(cp, site); err != nil {
 		return v, err
 	}
@@ -103,9 +225,13 @@ func showGrant(c *call, g biobank.Grant) (v grantView, err error) {
 		v.CollectionProtocol = &grantCPView{rec.ID, doc.ShortTitle, doc.Title, orNull(doc.Code), pi, dayMillis(doc.StartDate)}
 	}
 	if rec := r.recs[site]; rec != nil {
-		v.Site, err = showSite(c, rec)
+		views, err := r.show(sites(), rec)
+		if err != nil {
+			return v, err
+		}
+		v.Site = views[0]
 	}
-	return v, err
+	return v, nil
 }
 
 // listGrants shows the roles of oneself, or of anybody to an administrator.
@@ -126,37 +252,116 @@ func addGrant(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	in, err := c.body()
+	g, reason, err := c.grant()
 	if err != nil {
 		return nil, err
 	}
-	g := biobank.Grant{}
+	if g.ID, err = c.api.Registry.Store.Reserve(c.Context(), "subjectRole", 1); err != nil {
+		return nil, fmt.Errorf("draw the id of a role assignment: %w", err)
+	}
+	return c.regrant(user.ID, g, reason, func(all []biobank.Grant) []biobank.Grant { return append(all, g) })
+}
+
+// changeGrant serves PUT /rbac/subjects/{id}/roles/{grant}: another role, site or protocol for an assignment.
+func changeGrant(c *call) (any, error) {
+	user, was, err := c.pathGrant()
+	if err != nil {
+		return nil, err
+	}
+	g, reason, err := c.grant()
+	if err != nil {
+		return nil, err
+	}
+	g.ID = was.ID
+	return c.regrant(user.ID, g, reason, func(all []biobank.Grant) []biobank.Grant {
+		if i := slices.IndexFunc(all, func(one biobank.Grant) bool { return one.ID == g.ID }); i >= 0 {
+			all[i] = g
+		}
+		return all
+	})
+}
+
+// dropGrant serves DELETE /rbac/subjects/{id}/roles/{grant}.
+func dropGrant(c *call) (any, error) {
+	user, was, err := c.pathGrant()
+	if err != nil {
+		return nil, err
+	}
+	// Shown as it was: its role may go with it.
+	v, err := c.related().grant(was)
+	if err != nil {
+		return nil, err
+	}
+	_, err = c.regrant(user.ID, was, c.query().text("reason"), func(all []biobank.Grant) []biobank.Grant {
+		return slices.DeleteFunc(all, func(one biobank.Grant) bool { return one.ID == was.ID })
+	})
+	return v, err
+}
+
+// grant reads an assignment from the body.
+func (c *call) grant() (g biobank.Grant, reason string, err error) {
+	in, err := c.body()
+	if err != nil {
+		return g, "", err
+	}
 	if role := in.object("role"); role != nil {
 		g.Role = role.text("name")
 	}
 	site, cp := in.object("site"), in.object("collectionProtocol")
 	if g.SiteID, err = c.siteOf(site); err != nil {
-		return nil, err
+		return g, "", err
 	}
 	if g.ProtocolID, err = c.protocolOf(cp); err != nil {
-		return nil, err
+		return g, "", err
 	}
 	if err := in.err(); err != nil {
-		return nil, err
+		return g, "", err
 	}
 	if g.Role == "" {
-		return nil, fault.New("RBAC_ROLE_NAME_REQUIRED", "Give the name of the role.")
+		return g, "", fault.New("RBAC_ROLE_NAME_REQUIRED", "Give the name of the role.")
 	}
-	if g.ID, err = c.api.Registry.Store.Reserve(c.Context(), "subjectRole", 1); err != nil {
-		return nil, fmt.Errorf("draw the id of a role assignment: %w", err)
+	return g, in.text("opComments"), nil
+}
+
+// pathGrant reads the assignment that the path names.
+func (c *call) pathGrant() (*biobank.Record, biobank.Grant, error) {
+	user, doc, err := c.pathUser()
+	if err != nil {
+		return nil, biobank.Grant{}, err
 	}
-	_, err = c.apply(biobank.Update, &biobank.UserDraft{ID: user.ID, Merge: func(doc *biobank.UserDoc) {
-		doc.Roles = append(slices.Clone(doc.Roles), g)
-	}}, in.text("opComments"))
+	id, err := c.pathID("grant")
+	if err != nil {
+		return nil, biobank.Grant{}, err
+	}
+	if user.ID != c.actor.ID && !administers(c.actor, doc) {
+		return nil, biobank.Grant{}, fault.New("RBAC_ACCESS_DENIED", "You do not have the right to change the roles of this user.")
+	}
+	for _, g := range doc.Roles {
+		if g.ID == id {
+			return user, g, nil
+		}
+	}
+	return nil, biobank.Grant{}, fault.New("RBAC_SUBJECT_ROLE_NOT_FOUND", "The user has no role assignment %d.", id)
+}
+
+// regrant changes the assignments of a user and shows the one that it is about.
+func (c *call) regrant(user int64, g biobank.Grant, reason string, change func([]biobank.Grant) []biobank.Grant) (any, error) {
+	rec, err := c.apply(biobank.Change{Op: biobank.Update, ByID: true, Reason: reason, Draft: &biobank.UserDraft{
+		ID: user, Merge: func(doc *biobank.UserDoc) { doc.Roles = change(slices.Clone(doc.Roles)) },
+	}})
 	if err != nil {
 		return nil, err
 	}
-	return showGrant(c, g)
+	doc, err := biobank.Decode[biobank.UserDoc](rec)
+	if err != nil {
+		return nil, err
+	}
+	for _, stored := range doc.Roles {
+		if stored.ID == g.ID {
+			g = stored // with the id of its role
+		}
+	}
+	return c.related().grant(g)
 }
 
 func (c *call) pathUser() (*biobank.Record, biobank.UserDoc, error) {

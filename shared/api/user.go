@@ -2,6 +2,8 @@ package api
 
 import (
 	"cmp"
+	"slices"
+	"strings"
 
 	"aliquot/shared/auth"
 	"aliquot/shared/biobank"
@@ -10,18 +12,61 @@ import (
 
 // Users (reference openspecimen-rest.md section 7).
 
-func userRoutes() []route {
-	return []route{
-		{pattern: "GET /users/current-user", serve: currentUser},
-		{pattern: "PUT /users/password", serve: changePassword},
-		getRoute("/users", biobank.User, showUser),
-		createRoute("/users", userDraft, showUser),
-		{pattern: "PATCH /users/{id}", serve: patchUser},
-	}
+func users() noun {
+	return noun{path: "/users", typ: biobank.User, gather: gatherUsers, view: viewUser, changed: endSessions}
 }
 
-func userDraft(in *input) biobank.Draft {
-	return &biobank.UserDraft{Institute: in.text("instituteName"), PrimarySite: in.text("primarySite"), Doc: userDoc(in)}
+// userSummaries is how users are listed.
+func userSummaries() noun {
+	n := users()
+	n.gather = func(r *related, recs []*biobank.Record) error {
+		var ids []int64
+		for _, rec := range recs {
+			ids = append(ids, rec.ID)
+		}
+		return r.fetchUsers(ids...)
+	}
+	n.view = func(r *related, rec *biobank.Record) (any, error) { return r.summary(rec.ID) }
+	return n
+}
+
+func userRoutes() []route {
+	n := users()
+	gone := removal{noun: n, closes: true}
+	return append(
+		members[biobank.UserDoc]{noun: userSummaries(), start: "start", fits: fitsUser, less: lessUser}.routes(),
+		route{pattern: "GET /users/current-user", serve: currentUser},
+		route{pattern: "PUT /users/password", serve: changePassword},
+		getRoute(n),
+		route{pattern: "GET /users/{id}/institute", serve: userInstitute},
+		createRoute(n, func(in *input) biobank.Draft { return userDraft(in, 0) }),
+		changeRoute("PUT", n, userDraft),
+		changeRoute("PATCH", n, userPatch),
+		bulkRoute(n, userPatch),
+		route{pattern: "PUT /users/{id}/activity-status", serve: changeUserStatus},
+		deleteRoute(gone),
+		bulkDeleteRoute(gone),
+		dependentsRoute(n),
+		auditRoute(n),
+	)
+}
+
+// userDraft is a whole user. The roles are not part of it; the switch of the drop folder, which is ours, stays when it is
+// not sent.
+func userDraft(in *input, id int64) biobank.Draft {
+	fresh := userDoc(in)
+	d := &biobank.UserDraft{ID: id, Institute: in.text("instituteName"), PrimarySite: in.text("primarySite"), Doc: fresh}
+	if id != 0 {
+		d.Merge = func(doc *biobank.UserDoc) {
+			roles, drops := doc.Roles, doc.DropFolder
+			*doc = fresh
+			doc.Roles = roles
+			if !in.sent("dropFolder") {
+				doc.DropFolder = drops
+			}
+		}
+	}
+	return d
 }
 
 // userDoc reads a user. dropFolder, which lets files dropped below the user's login name run as the user, is ours.
@@ -35,9 +80,38 @@ func userDoc(in *input) biobank.UserDoc {
 	}
 }
 
-// patchUser changes what was sent and keeps the rest (section 4.1). Whoever is no longer active is signed out for good:
-// the sessions do not come back with the user.
-func patchUser(c *call) (any, error) {
+// userPatch changes what was sent and keeps the rest (section 4.1).
+func userPatch(in *input, id int64) biobank.Draft {
+	fresh := userDoc(in)
+	var m merge[biobank.UserDoc]
+	m.set(in, "firstName", func(d *biobank.UserDoc) { d.FirstName = fresh.FirstName })
+	m.set(in, "lastName", func(d *biobank.UserDoc) { d.LastName = fresh.LastName })
+	m.set(in, "emailAddress", func(d *biobank.UserDoc) { d.EmailAddress = fresh.EmailAddress })
+	m.set(in, "domainName", func(d *biobank.UserDoc) { d.DomainName = fresh.DomainName })
+	m.set(in, "loginName", func(d *biobank.UserDoc) { d.LoginName = fresh.LoginName })
+	m.set(in, "primarySite", func(d *biobank.UserDoc) { d.PrimarySiteID = 0 }) // the draft names the new one
+	m.set(in, "type", func(d *biobank.UserDoc) { d.Type = fresh.Type })
+	m.set(in, "phoneNumber", func(d *biobank.UserDoc) { d.PhoneNumber = fresh.PhoneNumber })
+	m.set(in, "address", func(d *biobank.UserDoc) { d.Address = fresh.Address })
+	m.set(in, "timeZone", func(d *biobank.UserDoc) { d.TimeZone = fresh.TimeZone })
+	m.set(in, "manageForms", func(d *biobank.UserDoc) { d.ManageForms = fresh.ManageForms })
+	m.set(in, "dnd", func(d *biobank.UserDoc) { d.DND = fresh.DND })
+	m.set(in, "dropFolder", func(d *biobank.UserDoc) { d.DropFolder = fresh.DropFolder })
+	m.set(in, "activityStatus", func(d *biobank.UserDoc) { d.ActivityStatus = fresh.ActivityStatus })
+	return &biobank.UserDraft{ID: id, Institute: in.text("instituteName"), PrimarySite: in.text("primarySite"), Merge: m.onto}
+}
+
+// endSessions signs a user out for good who is no longer active: the sessions do not come back with the user.
+func endSessions(c *call, rec *biobank.Record) error {
+	doc, err := biobank.Decode[biobank.UserDoc](rec)
+	if err != nil || doc.ActivityStatus == biobank.StatusActive {
+		return err
+	}
+	return c.api.Guard.EndSessions(c.Context(), rec.ID)
+}
+
+// changeUserStatus serves PUT /users/{id}/activity-status.
+func changeUserStatus(c *call) (any, error) {
 	id, err := c.pathID("id")
 	if err != nil {
 		return nil, err
@@ -46,48 +120,62 @@ func patchUser(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	fresh := userDoc(in)
-	d := &biobank.UserDraft{
-		ID: id, Institute: in.text("instituteName"), PrimarySite: in.text("primarySite"),
-		Merge: func(doc *biobank.UserDoc) {
-			for name, change := range map[string]func(){
-				"firstName":      func() { doc.FirstName = fresh.FirstName },
-				"lastName":       func() { doc.LastName = fresh.LastName },
-				"emailAddress":   func() { doc.EmailAddress = fresh.EmailAddress },
-				"domainName":     func() { doc.DomainName = fresh.DomainName },
-				"loginName":      func() { doc.LoginName = fresh.LoginName },
-				"type":           func() { doc.Type = fresh.Type },
-				"phoneNumber":    func() { doc.PhoneNumber = fresh.PhoneNumber },
-				"address":        func() { doc.Address = fresh.Address },
-				"timeZone":       func() { doc.TimeZone = fresh.TimeZone },
-				"manageForms":    func() { doc.ManageForms = fresh.ManageForms },
-				"dnd":            func() { doc.DND = fresh.DND },
-				"dropFolder":     func() { doc.DropFolder = fresh.DropFolder },
-				"activityStatus": func() { doc.ActivityStatus = fresh.ActivityStatus },
-			} {
-				if in.sent(name) {
-					change()
-				}
-			}
-		},
-	}
+	status := in.text("activityStatus")
 	if err := in.err(); err != nil {
 		return nil, err
 	}
-	rec, err := c.apply(biobank.Update, d, in.text("opComments"))
-	if err != nil {
-		return nil, err
+	if status == "" {
+		return nil, fault.New("ACTIVITY_STATUS_INVALID", "Give the activityStatus.")
 	}
-	doc, err := biobank.Decode[biobank.UserDoc](rec)
-	if err != nil {
-		return nil, err
+	return c.change(users(), biobank.Removal(biobank.User, id, status, false), in.text("opComments"))
+}
+
+func fitsUser(c *call, q *query) (func(int64, *biobank.UserDoc) bool, error) {
+	search, name, login := q.text("searchString"), q.text("name"), q.text("loginName")
+	domain, states, kinds, not := q.text("domainName"), q.texts("activityStatus"), q.texts("type"), q.texts("excludeType")
+	role, system := q.text("role"), q.flag("includeSysUser", false)
+	institute, named := int64(0), q.text("institute")
+	for _, unknown := range []string{"group", "activeSince", "cp", "site", "resource", "op"} {
+		if q.text(unknown) != "" {
+			return nil, fault.New("COMMON_INVALID_INPUT", "Users cannot be looked for by %s.", unknown)
+		}
 	}
-	if doc.ActivityStatus != biobank.StatusActive {
-		if err := c.api.Guard.EndSessions(c.Context(), id); err != nil {
+	if named != "" {
+		var err error
+		if institute, err = c.instituteNamed(named); err != nil {
 			return nil, err
 		}
 	}
-	return showUser(c, rec)
+	return func(id int64, doc *biobank.UserDoc) bool {
+		full := doc.FirstName + " " + doc.LastName
+		switch {
+		case id == biobank.SystemUserID && !system, !like(doc.LoginName, login, false), !like(full, name, false):
+		case !like(full, search, false) && !like(doc.LoginName, search, false) && !like(doc.EmailAddress, search, false):
+		case domain != "" && biobank.Fold(domain) != biobank.Fold(doc.DomainName):
+		case named != "" && doc.InstituteID != institute:
+		case !among(states, doc.ActivityStatus), !among(kinds, doc.Type), len(not) > 0 && among(not, doc.Type):
+		case role != "" && !slices.ContainsFunc(doc.Roles, func(g biobank.Grant) bool { return biobank.Fold(g.Role) == biobank.Fold(role) }):
+		default:
+			return true
+		}
+		return false
+	}, nil
+}
+
+func lessUser(a, b *biobank.UserDoc) int {
+	return cmp.Or(strings.Compare(biobank.Fold(a.LastName), biobank.Fold(b.LastName)), strings.Compare(biobank.Fold(a.FirstName), biobank.Fold(b.FirstName)))
+}
+
+func userInstitute(c *call) (any, error) {
+	_, doc, err := c.pathUser()
+	if err != nil {
+		return nil, err
+	}
+	rec, err := c.api.Registry.Get(c.Context(), c.actor, biobank.Institute, doc.InstituteID)
+	if err != nil {
+		return nil, err
+	}
+	return c.showOne(institutes(), rec)
 }
 
 // userView has its nulls.
@@ -113,13 +201,21 @@ type userView struct {
 	ActivityStatus string  `json:"activityStatus"`
 }
 
-func showUser(c *call, rec *biobank.Record) (any, error) {
+func gatherUsers(r *related, recs []*biobank.Record) error {
+	var keys []biobank.Key
+	for _, rec := range recs {
+		doc, err := biobank.Decode[biobank.UserDoc](rec)
+		if err != nil {
+			return err
+		}
+		keys = append(keys, setKey(biobank.Institute, doc.InstituteID), setKey(biobank.Site, doc.PrimarySiteID))
+	}
+	return r.fetch(keys...)
+}
+
+func viewUser(r *related, rec *biobank.Record) (any, error) {
 	doc, err := biobank.Decode[biobank.UserDoc](rec)
 	if err != nil {
-		return nil, err
-	}
-	r := c.related()
-	if err := r.fetch(setKey(biobank.Institute, doc.InstituteID), setKey(biobank.Site, doc.PrimarySiteID)); err != nil {
 		return nil, err
 	}
 	institute, err := r.instituteName(doc.InstituteID)
@@ -213,7 +309,7 @@ func currentUser(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return showUser(c, rec)
+	return c.showOne(users(), rec)
 }
 
 // changePassword sets one's own password, which needs the old one, or, for a super administrator, somebody else's. An

@@ -1,41 +1,289 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"aliquot/shared/biobank"
+	"aliquot/shared/fault"
 )
 
 // Visits (reference openspecimen-rest.md section 14).
 
+func visits() noun {
+	return noun{path: "/visits", typ: biobank.Visit, gather: gatherVisits, view: viewVisit}
+}
+
 func visitRoutes() []route {
+	n := visits()
 	return []route{
-		getRoute("/visits", biobank.Visit, showVisit),
+		{pattern: "GET " + n.path, serve: listVisits},
+		{pattern: "GET " + n.path + "/bynamespr", serve: visitsByName},
+		{pattern: "GET " + n.path + "/list", serve: visitsByNames},
+		getRoute(n),
+		createRoute(n, func(in *input) biobank.Draft { return visitDraft(in, 0) }),
+		changeRoute("PUT", n, func(in *input, id int64) biobank.Draft { return visitDraft(in, id) }),
+		deleteRoute(removal{noun: n}),
+		dependentsRoute(n),
+		auditRoute(n),
 	}
+}
+
+// visitDraft is a whole visit. Of a stored one the number behind its name stays, and so does what the caller was shown
+// masked and sent back like that.
+func visitDraft(in *input, id int64) *biobank.VisitDraft {
+	fresh := biobank.VisitDoc{
+		Name: in.text("name"), Status: in.text("status"), VisitDate: in.millis("visitDate"),
+		ClinicalDiagnoses: in.texts("clinicalDiagnoses"), ClinicalStatus: in.text("clinicalStatus"), Cohort: in.text("cohort"),
+		SurgicalPathologyNumber: in.text("surgicalPathologyNumber"), MissedReason: in.text("missedReason"),
+		Comments: in.text("comments"), ActivityStatus: in.text("activityStatus"),
+	}
+	d := &biobank.VisitDraft{
+		ID: id, RegistrationID: in.number("cprId"), Protocol: in.protocolRef(), PPID: in.text("ppid"),
+		EventID: in.number("eventId"), EventLabel: in.text("eventLabel"), Site: in.maybeText("site"),
+		MissedBy: in.userRef("missedBy"), Force: in.flag("forceDelete"), Doc: fresh,
+	}
+	if d.Site != nil && *d.Site == "" {
+		d.Site = nil // the event's
+	}
+	if id != 0 {
+		d.Merge = func(doc *biobank.VisitDoc) {
+			was := *doc
+			*doc = fresh
+			doc.Serial = was.Serial
+			if fresh.Comments == masked {
+				doc.Comments = was.Comments
+			}
+			if fresh.SurgicalPathologyNumber == masked {
+				doc.SurgicalPathologyNumber = was.SurgicalPathologyNumber
+			}
+		}
+	}
+	return d
+}
+
+// listVisits serves the visits of a registration, and those that are still to come: one for each open event without a
+// visit. They are in the order of their dates, those without one last.
+func listVisits(c *call) (any, error) {
+	q := c.query()
+	id := q.number("cprId")
+	if q.wrong != nil {
+		return nil, q.wrong
+	}
+	if id == 0 {
+		return nil, invalid("Give the registration as cprId.")
+	}
+	reg, err := c.api.Registry.Get(c.Context(), c.actor, biobank.Registration, id)
+	if err != nil {
+		return nil, err
+	}
+	below, err := c.api.Registry.Below(c.Context(), c.actor, reg.Key)
+	if err != nil {
+		return nil, err
+	}
+	r := c.related()
+	r.recs[reg.Key] = reg
+	var saved []*biobank.Record
+	for _, rec := range below {
+		if rec.Type == biobank.Visit {
+			saved = append(saved, rec)
+		} else {
+			r.below[rec.Key.VisitKey()] = append(r.below[rec.Key.VisitKey()], rec)
+		}
+	}
+	shown, err := r.show(visits(), saved...)
+	if err != nil {
+		return nil, err
+	}
+	stats := q.flag("includeStats", false)
+	views := []visitView{}
+	for i, v := range shown {
+		view := v.(visitView)
+		if stats {
+			if err := view.count(r.below[saved[i].Key]); err != nil {
+				return nil, err
+			}
+		}
+		views = append(views, view)
+	}
+	if q.wrong != nil {
+		return nil, q.wrong
+	}
+	coming, err := r.anticipatedVisits(reg, views)
+	if err != nil {
+		return nil, err
+	}
+	views = append(views, coming...)
+	slices.SortStableFunc(views, func(a, b visitView) int { return cmp.Compare(a.due(), b.due()) })
+	return views, nil
+}
+
+// due is when a visit was, or is to be.
+func (v *visitView) due() int64 {
+	switch {
+	case v.VisitDate != nil:
+		return *v.VisitDate
+	case v.AnticipatedVisitDate != nil:
+		return *v.AnticipatedVisitDate
+	}
+	return 1 << 62
+}
+
+// anticipatedVisits are the events of the protocol that a registration has no visit of; none for a caller who may not
+// see visits.
+func (r *related) anticipatedVisits(reg *biobank.Record, saved []visitView) ([]visitView, error) {
+	cp := reg.Key.Protocol()
+	if err := r.fetch(setKey(biobank.Protocol, cp)); err != nil {
+		return nil, err
+	}
+	protocol, err := decodeAt[biobank.ProtocolDoc](r, setKey(biobank.Protocol, cp))
+	if err != nil || !r.c.actor.Can(biobank.ResVisit, biobank.OpRead, cp, protocol.Sites) {
+		return nil, err
+	}
+	doc, err := biobank.Decode[biobank.RegistrationDoc](reg)
+	if err != nil {
+		return nil, err
+	}
+	had := map[int64]bool{}
+	for _, v := range saved {
+		if v.EventID != nil {
+			had[*v.EventID] = true
+		}
+	}
+	all, err := r.c.api.Registry.Store.List(r.c.Context(), biobank.ProtocolPart(cp), "event/", "", 0)
+	if err != nil {
+		return nil, fmt.Errorf("list the events of protocol %d: %w", cp, err)
+	}
+	var views []visitView
+	for _, rec := range all {
+		if rec.Type != biobank.Event || had[rec.ID] {
+			continue
+		}
+		event, err := biobank.Decode[biobank.EventDoc](rec)
+		if err != nil {
+			return nil, err
+		}
+		if event.ActivityStatus != biobank.StatusActive {
+			continue
+		}
+		views = append(views, visitView{
+			EventID: &rec.ID, EventCode: orNull(event.Code), EventLabel: orNull(event.Label), EventPoint: event.Point,
+			EventPointUnit: orNull(event.PointUnit), Description: describeVisit(biobank.VisitDoc{EventID: rec.ID}, event),
+			ClinicalDiagnoses: []string{}, DiagnosisList: []diagnosis{}, AnticipatedVisitDate: anticipated(doc.RegistrationDate, event),
+			CprID: reg.ID, PPID: doc.PPID, CPID: cp, CPTitle: protocol.Title, CPShortTitle: protocol.ShortTitle,
+		})
+	}
+	return views, nil
+}
+
+// count fills in the counters from the specimens below a visit.
+func (v *visitView) count(specimens []*biobank.Record) error {
+	for _, rec := range specimens {
+		doc, err := biobank.Decode[biobank.SpecimenDoc](rec)
+		if err != nil {
+			return err
+		}
+		primary, planned := doc.Lineage == biobank.LineageNew, doc.RequirementID != 0
+		add := func(n *int64, one bool) {
+			if one {
+				*n++
+			}
+		}
+		add(&v.TotalPendingSpmns, doc.Status == biobank.CollectPending)
+		add(&v.PendingPrimary, primary && doc.Status == biobank.CollectPending)
+		add(&v.PlannedPrimary, primary && planned && doc.Status == biobank.Collected)
+		add(&v.UnplannedPrimary, primary && !planned && doc.Status == biobank.Collected)
+		add(&v.UncollectedPrimary, primary && (doc.Status == biobank.CollectMissed || doc.Status == biobank.NotCollected))
+		closed := doc.ActivityStatus == biobank.StatusClosed
+		add(&v.ClosedSpecimens, closed)
+		add(&v.NotStoredSpecimens, !closed && doc.Status == biobank.Collected)
+	}
+	return nil
+}
+
+// visitsByName serves GET /visits/bynamespr?visitName=. Path report numbers cannot be looked for: nothing leads from one
+// to its visits.
+func visitsByName(c *call) (any, error) {
+	q := c.query()
+	if q.text("visitName") == "" {
+		return nil, fault.New("COMMON_INVALID_INPUT", "Give the visitName. Visits cannot be looked for by sprNumber.")
+	}
+	return c.namedVisits([]string{q.text("visitName")}, page{0, maxPage})
+}
+
+func visitsByNames(c *call) (any, error) {
+	q := c.query()
+	names, page := q.texts("name"), q.page("startAt", 100)
+	if q.wrong != nil {
+		return nil, q.wrong
+	}
+	return c.namedVisits(names, page)
+}
+
+func (c *call) namedVisits(names []string, p page) (any, error) {
+	if len(names) > maxPage {
+		return nil, invalid("At most %d names are possible.", maxPage)
+	}
+	recs, err := c.api.Registry.ByName(c.Context(), c.actor, biobank.Visit, names)
+	if err != nil {
+		return nil, err
+	}
+	return c.show(visits(), cut(recs, p)...)
+}
+
+// latestVisit serves the last visit of a registration that took place.
+func latestVisit(c *call) (any, error) {
+	reg, err := c.get(biobank.Registration)
+	if err != nil {
+		return nil, err
+	}
+	below, err := c.api.Registry.Below(c.Context(), c.actor, reg.Key)
+	if err != nil {
+		return nil, err
+	}
+	var latest *biobank.Record
+	var at int64
+	for _, rec := range below {
+		if rec.Type != biobank.Visit {
+			continue
+		}
+		doc, err := biobank.Decode[biobank.VisitDoc](rec)
+		if err != nil {
+			return nil, err
+		}
+		if doc.Status == biobank.VisitComplete && doc.VisitDate >= at {
+			latest, at = rec, doc.VisitDate
+		}
+	}
+	if latest == nil {
+		return nil, nil
+	}
+	return c.showOne(visits(), latest)
 }
 
 // visitView leaves its nulls out.
 type visitView struct {
-	ID                      int64        `json:"id"`
+	ID                      *int64       `json:"id,omitempty"` // nil for one that is still to come
 	EventID                 *int64       `json:"eventId,omitempty"`
 	EventCode               *string      `json:"eventCode,omitempty"`
 	EventLabel              *string      `json:"eventLabel,omitempty"`
 	EventPoint              *int64       `json:"eventPoint,omitempty"`
 	EventPointUnit          *string      `json:"eventPointUnit,omitempty"`
-	Name                    string       `json:"name"`
+	Name                    *string      `json:"name,omitempty"`
 	Description             string       `json:"description"`
 	ClinicalDiagnoses       []string     `json:"clinicalDiagnoses"`
 	DiagnosisList           []diagnosis  `json:"diagnosisList"`
 	ClinicalStatus          *string      `json:"clinicalStatus,omitempty"`
-	ActivityStatus          string       `json:"activityStatus"`
+	ActivityStatus          *string      `json:"activityStatus,omitempty"`
 	Site                    *string      `json:"site,omitempty"`
-	Status                  string       `json:"status"`
+	Status                  *string      `json:"status,omitempty"`
 	MissedReason            *string      `json:"missedReason,omitempty"`
 	MissedBy                *userSummary `json:"missedBy,omitempty"`
 	Comments                *string      `json:"comments,omitempty"`
 	SurgicalPathologyNumber *string      `json:"surgicalPathologyNumber,omitempty"`
 	SprLocked               bool         `json:"sprLocked"`
-	VisitDate               int64        `json:"visitDate"`
+	VisitDate               *int64       `json:"visitDate,omitempty"`
 	AnticipatedVisitDate    *int64       `json:"anticipatedVisitDate,omitempty"`
 	Cohort                  *string      `json:"cohort,omitempty"`
 	CprID                   int64        `json:"cprId"`
@@ -67,38 +315,53 @@ type visitContext struct {
 	event        biobank.EventDoc
 }
 
-// visit fetches what lies around a visit, with further records.
-func (r *related) visit(key biobank.Key, doc biobank.VisitDoc, more ...biobank.Key) (v visitContext, err error) {
-	cp := key.Protocol()
-	protocol, registration := setKey(biobank.Protocol, cp), key.Above(1)
-	var event biobank.Key
+// aroundVisit are the keys of what lies around a visit.
+func aroundVisit(key biobank.Key, doc biobank.VisitDoc) []biobank.Key {
+	keys := []biobank.Key{setKey(biobank.Protocol, key.Protocol()), key.Above(1)}
 	if doc.EventID != 0 {
-		event = biobank.EventKey(cp, doc.EventID)
+		keys = append(keys, biobank.EventKey(key.Protocol(), doc.EventID))
 	}
-	if err := r.fetch(append(more, protocol, registration, event)...); err != nil {
+	return keys
+}
+
+// visit is what lies around a visit, fetched before.
+func (r *related) visit(key biobank.Key, doc biobank.VisitDoc) (v visitContext, err error) {
+	if v.protocol, err = decodeAt[biobank.ProtocolDoc](r, setKey(biobank.Protocol, key.Protocol())); err != nil {
 		return v, err
 	}
-	if v.protocol, err = decodeAt[biobank.ProtocolDoc](r, protocol); err != nil {
+	if v.registration, err = decodeAt[biobank.RegistrationDoc](r, key.Above(1)); err != nil {
 		return v, err
 	}
-	if v.registration, err = decodeAt[biobank.RegistrationDoc](r, registration); err != nil {
-		return v, err
+	if doc.EventID != 0 {
+		v.event, err = decodeAt[biobank.EventDoc](r, biobank.EventKey(key.Protocol(), doc.EventID))
 	}
-	v.event, err = decodeAt[biobank.EventDoc](r, event)
 	return v, err
 }
 
-func showVisit(c *call, rec *biobank.Record) (any, error) {
+func gatherVisits(r *related, recs []*biobank.Record) error {
+	var keys []biobank.Key
+	var users []int64
+	for _, rec := range recs {
+		doc, err := biobank.Decode[biobank.VisitDoc](rec)
+		if err != nil {
+			return err
+		}
+		keys = append(append(keys, aroundVisit(rec.Key, doc)...), setKey(biobank.Site, doc.SiteID))
+		users = append(users, doc.MissedBy)
+	}
+	if err := r.fetch(keys...); err != nil {
+		return err
+	}
+	return r.fetchUsers(users...)
+}
+
+func viewVisit(r *related, rec *biobank.Record) (any, error) {
 	doc, err := biobank.Decode[biobank.VisitDoc](rec)
 	if err != nil {
 		return nil, err
 	}
-	r := c.related()
-	around, err := r.visit(rec.Key, doc, setKey(biobank.Site, doc.SiteID))
+	around, err := r.visit(rec.Key, doc)
 	if err != nil {
-		return nil, err
-	}
-	if err := r.fetchUsers(doc.MissedBy); err != nil {
 		return nil, err
 	}
 	site, err := r.siteName(doc.SiteID)
@@ -109,15 +372,15 @@ func showVisit(c *call, rec *biobank.Record) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	phi := c.seesPHI(rec.Key.Protocol(), around.protocol)
+	phi := r.c.seesPHI(rec.Key.Protocol(), around.protocol)
 	v := visitView{
-		ID: rec.ID, EventID: orNull(doc.EventID), EventCode: orNull(around.event.Code), EventLabel: orNull(around.event.Label),
-		EventPoint: around.event.Point, EventPointUnit: orNull(around.event.PointUnit), Name: doc.Name,
+		ID: &rec.ID, EventID: orNull(doc.EventID), EventCode: orNull(around.event.Code), EventLabel: orNull(around.event.Label),
+		EventPoint: around.event.Point, EventPointUnit: orNull(around.event.PointUnit), Name: &doc.Name,
 		Description: describeVisit(doc, around.event), ClinicalDiagnoses: orEmpty(doc.ClinicalDiagnoses),
-		DiagnosisList: []diagnosis{}, ClinicalStatus: orNull(doc.ClinicalStatus), ActivityStatus: doc.ActivityStatus,
-		Site: site, Status: doc.Status, MissedReason: orNull(doc.MissedReason), MissedBy: missedBy,
+		DiagnosisList: []diagnosis{}, ClinicalStatus: orNull(doc.ClinicalStatus), ActivityStatus: &doc.ActivityStatus,
+		Site: site, Status: &doc.Status, MissedReason: orNull(doc.MissedReason), MissedBy: missedBy,
 		Comments: orMasked(doc.Comments, phi), SurgicalPathologyNumber: orMasked(doc.SurgicalPathologyNumber, phi),
-		VisitDate: doc.VisitDate, AnticipatedVisitDate: anticipated(around.registration.RegistrationDate, around.event),
+		VisitDate: &doc.VisitDate, AnticipatedVisitDate: anticipated(around.registration.RegistrationDate, around.event),
 		Cohort: orNull(doc.Cohort), CprID: rec.Key.Registration(), PPID: around.registration.PPID,
 		CPID: rec.Key.Protocol(), CPTitle: around.protocol.Title, CPShortTitle: around.protocol.ShortTitle,
 	}

@@ -1,0 +1,130 @@
+package api
+
+import (
+	"slices"
+	"strconv"
+
+	"aliquot/shared/biobank"
+	"aliquot/shared/fault"
+)
+
+// Permissible values (reference openspecimen-rest.md section 19). They are part of the product; everybody may read them.
+
+func valueRoutes() []route {
+	return []route{
+		{pattern: "GET /permissible-values", serve: listValues},
+		{pattern: "GET /permissible-values/v", serve: listValues},
+		{pattern: "GET /permissible-values/count", serve: countValues},
+		{pattern: "GET /permissible-values/v/{value}", serve: getValue},
+	}
+}
+
+// valueView leaves its nulls out.
+type valueView struct {
+	ID          int64     `json:"id"`
+	Value       string    `json:"value"`
+	ParentID    *int64    `json:"parentId,omitempty"`
+	ParentValue *string   `json:"parentValue,omitempty"`
+	Props       *struct{} `json:"props,omitempty"`
+}
+
+// attributes in the order of their values' ids. New ones go to the end, so that ids stay.
+var attributes = [...]string{
+	biobank.Genders, biobank.Races, biobank.Ethnicities, biobank.VitalStatuses, biobank.ClinicalDiagnoses,
+	biobank.ClinicalStatuses, biobank.VisitStatuses, biobank.MissedVisitReasons, biobank.Cohorts, biobank.SpecimenClasses,
+	biobank.SpecimenTypes, biobank.AnatomicSites, biobank.Lateralities, biobank.PathologyStatuses, biobank.SpecimenBiohazards,
+	biobank.SpecimenUnits, biobank.CollectionProcedures, biobank.CollectionContainers, biobank.ReceiveQualities,
+	biobank.SiteTypes, biobank.ConsentResponses,
+}
+
+// valuesPerAttribute spaces the ids of the attributes' values.
+const valuesPerAttribute = 1_000_000
+
+// valuesOf are all values of an attribute. Of specimen types the classes are the roots.
+func valuesOf(attribute string) []valueView {
+	at := slices.Index(attributes[:], attribute)
+	if at < 0 {
+		return nil
+	}
+	var all []valueView
+	ids := map[string]int64{}
+	for i, value := range biobank.Values(attribute) {
+		v := valueView{ID: int64(at+1)*valuesPerAttribute + int64(i+1), Value: value}
+		ids[value] = v.ID
+		if attribute == biobank.SpecimenTypes {
+			if class, _, ok := biobank.ClassOf(value); ok && class != value {
+				id := ids[class]
+				v.ParentID, v.ParentValue = &id, &class
+			}
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// findValues are the values that the caller asked for.
+func findValues(q *query) ([]valueView, error) {
+	attribute := q.text("attribute")
+	if attribute == "" {
+		attribute = q.text("parentAttribute") // the values below one of its
+	}
+	if attribute == "" {
+		return nil, fault.New("PV_ATTR_NAME_REQUIRED", "Give the attribute.")
+	}
+	search, values, parent := q.text("searchString"), q.texts("value"), q.text("parentValue")
+	leaves, roots := q.flag("includeOnlyLeafValue", false), q.flag("includeOnlyRootValue", false)
+	withParent := q.flag("includeParentValue", false)
+	if q.wrong != nil {
+		return nil, q.wrong
+	}
+	all := valuesOf(attribute)
+	isParent := map[int64]bool{}
+	for _, v := range all {
+		if v.ParentID != nil {
+			isParent[*v.ParentID] = true
+		}
+	}
+	found := []valueView{}
+	for _, v := range all {
+		switch {
+		case !like(v.Value, search, false), !among(values, v.Value):
+		case parent != "" && (v.ParentValue == nil || biobank.Fold(*v.ParentValue) != biobank.Fold(parent)):
+		case leaves && isParent[v.ID], roots && v.ParentID != nil:
+		default:
+			if !withParent {
+				v.ParentID, v.ParentValue = nil, nil
+			}
+			found = append(found, v)
+		}
+	}
+	return found, nil
+}
+
+func listValues(c *call) (any, error) {
+	q := c.query()
+	page := q.page("startAt", maxPage)
+	found, err := findValues(q)
+	return cut(found, page), err
+}
+
+func countValues(c *call) (any, error) {
+	found, err := findValues(c.query())
+	return countView{len(found)}, err
+}
+
+// getValue serves one value, by id or by its text.
+func getValue(c *call) (any, error) {
+	text, attribute := c.PathValue("value"), c.query().text("attribute")
+	id, err := strconv.ParseInt(text, 10, 64)
+	for _, a := range attributes {
+		if attribute != "" && a != attribute {
+			continue
+		}
+		for _, v := range valuesOf(a) {
+			if err == nil && v.ID == id || err != nil && biobank.Fold(v.Value) == biobank.Fold(text) {
+				return v, nil
+			}
+		}
+	}
+	return nil, notNamed("PV_NOT_FOUND", "Value", text)
+}

@@ -1,0 +1,151 @@
+package biobank
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+)
+
+// History is what became of an object: its creation, then each change, oldest first.
+type History struct {
+	Record *Record
+	// Verified tells that the entries lead from the object back to its creation without a gap or a change.
+	Verified bool
+	Entries  []*Entry
+}
+
+// History reads the audit of an object, deleted or not, for those who may see it; of institutes, sites, users and roles for
+// their administrators. What identifies a person is masked for those without the right to it. Of a chain that does not
+// hold all entries are told, and that it does not.
+func (r *Registry) History(ctx context.Context, a *Actor, t Type, id int64) (*History, error) {
+	rec, err := r.byID(ctx, t, id)
+	if err != nil {
+		return nil, err
+	}
+	if rec == nil {
+		return nil, missing(t, id)
+	}
+	phi, err := r.mayAudit(ctx, a, rec)
+	if err != nil {
+		return nil, err
+	}
+	trail, err := r.Store.Trail(ctx, t, id)
+	if err != nil {
+		return nil, fmt.Errorf("read the audit of %s %d: %w", t, id, err)
+	}
+	chain, broken := VerifyChain(rec, trail)
+	if broken != nil {
+		chain = trail
+	}
+	first, err := creation(rec, chain)
+	if err != nil {
+		return nil, err
+	}
+	h := &History{Record: rec, Verified: broken == nil, Entries: append([]*Entry{first}, chain...)}
+	if !phi {
+		for _, e := range h.Entries {
+			if e.Before, err = withoutPHI(t, e.Before); err != nil {
+				return nil, err
+			}
+			if e.After, err = withoutPHI(t, e.After); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return h, nil
+}
+
+// mayAudit is nil where the actor may see the object's audit, and tells whether identifying data, too.
+func (r *Registry) mayAudit(ctx context.Context, a *Actor, rec *Record) (phi bool, err error) {
+	cp := protocolOf(rec)
+	if cp == 0 {
+		ours := a.Super()
+		switch rec.Type {
+		case Site:
+			ours = ours || a.AdministersSite(rec.ID)
+		case User:
+			doc, err := Decode[UserDoc](rec)
+			if err != nil {
+				return false, err
+			}
+			ours = ours || a.InstituteAdmin() && doc.InstituteID == a.User.InstituteID
+		}
+		if !ours {
+			return false, denied("see the audit of this " + notFound[rec.Type].noun)
+		}
+		return true, nil
+	}
+	sites, err := r.protocolSites(ctx, cp)
+	if err != nil {
+		return false, err
+	}
+	sees, err := a.sees(rec, sites)
+	if err == nil && !sees {
+		err = denied("see the audit of this " + notFound[rec.Type].noun)
+	}
+	return a.Can(ResParticipantPhi, OpRead, cp, sites), err
+}
+
+// creation is the entry that a record carries in itself: the object as it is now, with what the changes replaced put back.
+func creation(rec *Record, chain []*Entry) (*Entry, error) {
+	doc := map[string]json.RawMessage{}
+	if err := json.Unmarshal(rec.Doc, &doc); err != nil {
+		return nil, fmt.Errorf("decode %s %d: %w", rec.Type, rec.ID, err)
+	}
+	for i := len(chain) - 1; i >= 0; i-- {
+		var before, after map[string]json.RawMessage
+		for _, part := range []struct {
+			from json.RawMessage
+			into *map[string]json.RawMessage
+		}{{chain[i].Before, &before}, {chain[i].After, &after}} {
+			if len(part.from) == 0 {
+				continue
+			}
+			if err := json.Unmarshal(part.from, part.into); err != nil {
+				return nil, fmt.Errorf("decode an audit entry of %s %d: %w", rec.Type, rec.ID, err)
+			}
+		}
+		for name := range after {
+			delete(doc, name)
+		}
+		for name, v := range before {
+			doc[name] = v
+		}
+	}
+	body, err := json.Marshal(doc)
+	if err != nil {
+		return nil, err
+	}
+	return &Entry{
+		Type: rec.Type, ID: rec.ID, Version: 1, Change: rec.Source, At: rec.CreatedAt, By: rec.CreatedBy, Reason: rec.Reason, After: body,
+	}, nil
+}
+
+// phiMembers are the members of an object that may identify a person.
+func phiMembers(t Type) []string {
+	switch t {
+	case Registration:
+		return []string{"participant", "externalSubjectId"}
+	case Visit:
+		return []string{"comments", "surgicalPathologyNumber"}
+	}
+	return nil
+}
+
+// withoutPHI masks what identifies a person in an object.
+func withoutPHI(t Type, doc json.RawMessage) (json.RawMessage, error) {
+	names := phiMembers(t)
+	if len(doc) == 0 || names == nil {
+		return doc, nil
+	}
+	members := map[string]json.RawMessage{}
+	if err := json.Unmarshal(doc, &members); err != nil {
+		return nil, fmt.Errorf("mask an audit entry: %w", err)
+	}
+	for _, name := range names {
+		if _, ok := members[name]; ok {
+			members[name] = json.RawMessage(`"###"`)
+		}
+	}
+	return json.Marshal(members)
+}
