@@ -25,11 +25,11 @@ func label(n int) string     { return fmt.Sprintf("BENCH-S%09d", n) }
 
 const labelPrefix, visitPrefix = "BENCH-S", "BENCH-V"
 
-// createHeader and createRow are a plain specimen as a collecting site sends it: 17 columns, and a record item of about
-// 450 bytes.
+// createHeader and appendCreateRow are a plain specimen as a collecting site sends it: 15 columns, and a record item of about
+// 450 bytes (import.record_bytes).
 const createHeader = "CP Short Title,Visit Name,Specimen Label,Class,Type,Lineage,Anatomic Site,Laterality," +
 	"Pathological Status,Collection Status,Initial Quantity,Available Quantity,Created On," +
-	"Collection Event#Date and Time,Collection Event#User#Email Address,Collection Event#Procedure,Comments\n"
+	"Collection Event#Date and Time,Collection Event#User#Email Address\n"
 
 func appendCreateRow(b []byte, n int) []byte {
 	b = append(b, "BENCH,"...)
@@ -40,10 +40,10 @@ func appendCreateRow(b []byte, n int) []byte {
 	b = strconv.AppendInt(b, int64(5+n%20), 10)
 	b = append(b, ".5,"...)
 	b = strconv.AppendInt(b, int64(1+n%4), 10)
-	return append(b, ",02-03-2026 08:30,02-03-2026 08:15,lab@example.org,Venipuncture,collected at bedside\n"...)
+	return append(b, ",02-03-2026 08:30,02-03-2026 08:15,lab@example.org\n"...)
 }
 
-// updateHeader and updateRow change two columns of a specimen found by its label.
+// updateHeader and appendUpdateRow change two columns of a specimen found by its label.
 const updateHeader = "Specimen Label,Available Quantity,Comments\n"
 
 func appendUpdateRow(b []byte, n int) []byte {

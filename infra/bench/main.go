@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string) error {
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.IntVar(&o.rows, "rows", 40_000, "rows of the imports whose requests, units and CPU are told")
-	flags.IntVar(&o.localRows, "localrows", 2_000, "rows of the imports into the local DynamoDB")
+	flags.IntVar(&o.localRows, "localrows", 5_000, "rows of the imports into the local DynamoDB")
 	flags.BoolVar(&o.tenM, "rows10m", false, "measure memory with 10 million rows too (20 minutes, 8 GB of disk)")
 	flags.StringVar(&o.only, "only", "", "measure only the figures whose names begin so")
 	flags.DurationVar(&o.delay, "delay", 0, "how long the endpoint waits before each answer (at least 300us)")
