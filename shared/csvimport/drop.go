@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"regexp"
 	"strings"
 	"time"
@@ -137,6 +138,9 @@ func (im *Importer) describe(ctx context.Context, j *jobs.Job, owner, name strin
 	}
 	if !doc.Drops() {
 		return fault.New("RBAC_ACCESS_DENIED", "The drop folder of user %q is not switched on. An administrator can set dropFolder on the user.", doc.LoginName)
+	}
+	if strings.EqualFold(path.Ext(name), ".zip") {
+		return fault.New("IMPORT_JOB_INV_FILENAME", "File %q is a ZIP archive, which cannot be read yet. Unpack it and drop the CSV files in it.", short(name))
 	}
 	d, err := ParseFileName(name)
 	if err != nil {
