@@ -7,12 +7,14 @@
 //  1. looks up the marks of the names they mention (a label, a PPID, a visit's name),
 //  2. reads the records they touch,
 //  3. checks rights and rules and turns each change into conditional writes,
-//  4. does the writes in rounds: names, ids, audit entries, records, and last the names given up.
+//  4. does the writes in rounds: names, ids, audit entries, records from the leaves up, and last the names given up.
 //
 // Every write is conditional on its own identity and carries the change's source ("<job>#<row>"), so that doing a change
 // again after a crash finds its own items and changes nothing. A name that is taken is looked at again: the same source
-// means our own earlier try, another owner means a duplicate, no owner means a leftover that is taken over. The rule, the
-// right and the audit are the same whichever door was used.
+// means our own earlier try, another owner means a duplicate, no owner means a leftover that is taken over. A job leaves
+// the marks of what it renames and deletes as such leftovers, since a repeat of the row finds by them that it is done: so a
+// mark counts only where its record holds the value. The rule, the right and the audit are the same whichever door was
+// used.
 package biobank
 
 import (
