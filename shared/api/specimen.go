@@ -30,6 +30,7 @@ func specimenRoutes() []route {
 		bulkRoute(n, func(in *input, id int64) biobank.Draft { return specimenPatch(in, id) }),
 		{pattern: "PUT " + n.path + "/{id}/status", serve: changeSpecimenStatus},
 		{pattern: "PUT " + n.path + "/status", serve: changeSpecimenStatuses},
+		{pattern: "POST " + n.path + "/collect", serve: collectSpecimens},
 		deleteRoute(gone),
 		bulkDeleteRoute(gone),
 		dependentsRoute(n),

@@ -23,6 +23,7 @@ func visitRoutes() []route {
 		{pattern: "GET " + n.path + "/list", serve: visitsByNames},
 		getRoute(n),
 		createRoute(n, func(in *input) biobank.Draft { return visitDraft(in, 0) }),
+		{pattern: "POST " + n.path + "/collect", serve: collectVisit},
 		changeRoute("PUT", n, func(in *input, id int64) biobank.Draft { return visitDraft(in, id) }),
 		deleteRoute(removal{noun: n}),
 		dependentsRoute(n),

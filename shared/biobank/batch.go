@@ -57,6 +57,7 @@ type Batch struct {
 	serials   map[Key]int64 // by parent, the highest number below it that others drew
 	late      map[Key]int64 // by parent, the highest number below it, for rows that were not counted
 	debts     map[Key]*debt
+	family    map[Key]*debt   // while trees are collected together: what parents owe
 	whole     map[string]bool // by job, whether all its rows are finished
 
 	wantMarks []string

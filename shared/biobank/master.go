@@ -129,6 +129,10 @@ func (d *MasterDraft) register(ctx context.Context, b *Batch, c *Change, o *Outc
 	if err != nil {
 		return Key{}, nil, err
 	}
+	if !b.can(ResParticipantPhi, OpRead, cp) && hasPHI(&r.Doc.Participant, r.PMIs) {
+		// Not even whether a value is somebody's may be learned from the answer.
+		return Key{}, nil, fault.New("PARTICIPANT_CANNOT_UPDATE_PHI", "You do not have the right to send identifying values (names, dates of birth or death, contact, National ID, eMPI, MRN) to collection protocol %q. Leave those columns blank.", cp.doc.ShortTitle)
+	}
 	for _, name := range d.personMarks(ctx, b) {
 		if rec != nil || r.Doc.PPID != "" {
 			break

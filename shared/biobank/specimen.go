@@ -688,7 +688,7 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 		if named, err := b.protocol(ctx, d.Protocol); err != nil {
 			return err
 		} else if named.id != cp.id {
-			return fault.New("SPECIMEN_NOT_FOUND_IN_CP", "Specimen %q was not found in collection protocol %q.", was.Label, named.doc.ShortTitle)
+			return fault.New("SPECIMEN_NOT_FOUND_IN_CP", "The specimen was not found in collection protocol %q.", named.doc.ShortTitle)
 		}
 	}
 	is, err := Decode[SpecimenDoc](rec) // a copy that shares nothing with was

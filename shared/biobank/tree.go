@@ -28,6 +28,10 @@ func (b *Batch) taken(ctx context.Context, c *Change, cp *protocolInfo, parent *
 	if d.quantity == 0 && !d.close {
 		return nil
 	}
+	if b.family != nil {
+		b.owing(d)
+		return nil
+	}
 	if !b.bulk {
 		return b.pay(c, c.Source, parent, &d)
 	}
@@ -42,6 +46,12 @@ func (b *Batch) pay(c *Change, source string, parent *Record, d *debt) error {
 	if err != nil {
 		return err
 	}
+	d.settle(&doc)
+	return b.changeAs(c, source, parent, &doc, &Outcome{})
+}
+
+// settle takes what the children took off the parent's available quantity, and closes it where that was asked for.
+func (d *debt) settle(doc *SpecimenDoc) {
 	if doc.AvailableQty != nil {
 		left := max(0, *doc.AvailableQty-d.quantity)
 		doc.AvailableQty = &left
@@ -49,7 +59,16 @@ func (b *Batch) pay(c *Change, source string, parent *Record, d *debt) error {
 	if d.close {
 		doc.ActivityStatus = StatusClosed
 	}
-	return b.changeAs(c, source, parent, &doc, &Outcome{})
+}
+
+// owing adds to what a parent owes the children that are made in the same change.
+func (b *Batch) owing(d debt) {
+	if sum := b.family[d.parent]; sum != nil {
+		sum.quantity += d.quantity
+		sum.close = sum.close || d.close
+		return
+	}
+	b.family[d.parent] = &d
 }
 
 // Settle changes the parents of the specimens that the batch created, once each: lowered by the children that mine says

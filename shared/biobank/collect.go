@@ -1,0 +1,326 @@
+package biobank
+
+import (
+	"context"
+
+	"aliquot/shared/fault"
+)
+
+// CollectDraft is a visit and trees of specimens that are saved together, all or none (reference openspecimen-rest.md
+// 15.4). One transaction holds them, so they are at most about 30 specimens.
+type CollectDraft struct {
+	// Visit is saved first: updated by its ID, or created. Without one each root names its visit or parent.
+	Visit     *VisitDraft
+	Specimens []*SpecimenNode
+	// VisitRecord is what became of Visit.
+	VisitRecord *Record
+	// planned are the keys of what is looked at as it will be, while the draft is planned.
+	planned []Key
+}
+
+// SpecimenNode is a specimen of a tree: a stored one by its ID, the visit's pending one of its requirement, or a new one.
+type SpecimenNode struct {
+	Draft    *SpecimenDraft
+	Children []*SpecimenNode
+	// Close asks to close the specimen when its children were made.
+	Close bool
+	// Record is what became of it.
+	Record *Record
+}
+
+// maxChildren is how many specimens may be made from one at once.
+const maxChildren = 100
+
+func (*CollectDraft) recordType() Type { return Specimen }
+
+func (d *CollectDraft) want(ctx context.Context, b *Batch, c *Change) error {
+	if d.Visit != nil {
+		if err := d.Visit.want(ctx, b, as(c, d.Visit.ID)); err != nil {
+			return err
+		}
+	}
+	return eachNode(d.Specimens, func(n *SpecimenNode) error { return n.Draft.want(ctx, b, as(c, n.Draft.ID)) })
+}
+
+func (d *CollectDraft) read(ctx context.Context, b *Batch, c *Change) error {
+	if d.Visit != nil {
+		if err := d.Visit.read(ctx, b, as(c, d.Visit.ID)); err != nil {
+			return err
+		}
+	}
+	return eachNode(d.Specimens, func(n *SpecimenNode) error { return n.Draft.read(ctx, b, as(c, n.Draft.ID)) })
+}
+
+// as is the change as that of a stored object, when it has an id, or of a new one.
+func as(c *Change, id int64) *Change {
+	one := *c
+	one.Op, one.ByID = Create, id != 0
+	if id != 0 {
+		one.Op = Update
+	}
+	return &one
+}
+
+func eachNode(nodes []*SpecimenNode, f func(*SpecimenNode) error) error {
+	for _, n := range nodes {
+		if err := f(n); err != nil {
+			return err
+		}
+		if err := eachNode(n.Children, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *CollectDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
+	b.family = map[Key]*debt{}
+	defer func() {
+		b.family = nil
+		for _, key := range d.planned {
+			delete(b.recs, key)
+		}
+		d.planned = nil
+	}()
+	var at *below
+	if d.Visit != nil {
+		var err error
+		if at, err = d.visit(ctx, b, c); err != nil {
+			return err
+		}
+	}
+	kin := map[Key]int64{}
+	for _, n := range d.Specimens {
+		if err := d.node(ctx, b, c, n, at, kin); err != nil {
+			return err
+		}
+	}
+	// What is left is owed by parents that are not of the trees.
+	for key, owed := range b.family {
+		parent, err := b.rec(ctx, key)
+		if err != nil {
+			return err
+		}
+		if err := b.pay(c, c.Source, parent, owed); err != nil {
+			return err
+		}
+	}
+	return b.eachOnce()
+}
+
+// eachOnce refuses a change that would write a record twice, which no transaction can.
+func (b *Batch) eachOnce() error {
+	seen := map[Key]bool{}
+	for _, round := range b.writes {
+		for _, w := range round {
+			if w.Record == nil {
+				continue
+			}
+			if seen[w.Record.Key] {
+				return fault.New("COMMON_INVALID_INPUT", "%s %d is changed in two ways at once.", notFound[w.Record.Type].noun, w.Record.ID)
+			}
+			seen[w.Record.Key] = true
+		}
+	}
+	return nil
+}
+
+// visit saves the visit and tells what its specimens hang on.
+func (d *CollectDraft) visit(ctx context.Context, b *Batch, c *Change) (*below, error) {
+	v := d.Visit
+	o := &Outcome{}
+	if v.ID == 0 {
+		reg, doc, err := v.registration(ctx, b)
+		if err != nil {
+			return nil, err
+		}
+		key, is, err := v.create(ctx, b, c, o, reg.Key, doc.PPID)
+		if err != nil {
+			return nil, err
+		}
+		d.VisitRecord = o.Record
+		return &below{key: key, visitStatus: is.Status, visitName: is.Name, ppid: doc.PPID, eventID: is.EventID}, nil
+	}
+	rec, was, err := v.find(ctx, b, as(c, v.ID))
+	if err != nil {
+		return nil, err
+	}
+	if rec == nil {
+		return nil, missing(Visit, v.ID)
+	}
+	is, err := v.patch(ctx, b, c, o, rec, was)
+	if err != nil {
+		return nil, err
+	}
+	if is.ActivityStatus == StatusDisabled {
+		return nil, fault.New("COMMON_INVALID_INPUT", "A visit cannot be deleted and collected at once.")
+	}
+	reg, err := b.rec(ctx, rec.Key.Above(1))
+	if err != nil {
+		return nil, err
+	}
+	doc, err := Decode[RegistrationDoc](reg)
+	if err != nil {
+		return nil, err
+	}
+	d.VisitRecord = o.Record
+	d.will(b, o.Record)
+	return &below{key: rec.Key, visitStatus: is.Status, visitName: is.Name, ppid: doc.PPID, eventID: is.EventID}, nil
+}
+
+// will makes what is planned next see a record as it will be.
+func (d *CollectDraft) will(b *Batch, rec *Record) {
+	b.recs[rec.Key] = rec
+	d.planned = append(d.planned, rec.Key)
+}
+
+// node plans a specimen and those made from it. at is what it hangs on, nil for a root that names that itself.
+func (d *CollectDraft) node(ctx context.Context, b *Batch, c *Change, n *SpecimenNode, at *below, kin map[Key]int64) error {
+	if len(n.Children) > maxChildren {
+		return fault.New("SPECIMEN_CHILDREN_LIMIT_MAXED", "A specimen has %d children; at most %d can be made at once.", len(n.Children), maxChildren)
+	}
+	s := n.Draft
+	lineage := s.Doc.Lineage
+	if at != nil && at.parent != nil && lineage == "" {
+		lineage = LineageDerived
+		if s.Doc.Type == "" || Fold(s.Doc.Type) == Fold(at.parentDoc.Type) {
+			lineage = LineageAliquot
+		}
+		s.Doc.Lineage = lineage
+	}
+	if s.ID == 0 && at == nil {
+		var l fault.List
+		doc := SpecimenDoc{Lineage: lineage}
+		if doc.Lineage == "" {
+			doc.Lineage = LineageNew
+		}
+		if !s.lineage(&l, &doc) {
+			return l
+		}
+		p, err := s.place(ctx, b, doc.Lineage)
+		if err != nil {
+			return err
+		}
+		at = &p
+	}
+	rec, was, err := d.stored(ctx, b, c, s, at)
+	if err != nil {
+		return err
+	}
+	if rec != nil {
+		return d.collect(ctx, b, c, n, rec, was, kin)
+	}
+	one := *as(c, 0)
+	one.Kin = kin[at.key]
+	kin[at.key]++
+	o := &Outcome{}
+	if err := s.create(ctx, b, &one, o, at); err != nil {
+		return err
+	}
+	n.Record = o.Record
+	doc, err := Decode[SpecimenDoc](o.Record)
+	if err != nil {
+		return err
+	}
+	if err := d.children(ctx, b, c, n, &below{
+		key: o.Record.Key, parent: o.Record, parentDoc: doc, visitStatus: at.visitStatus, visitName: at.visitName, ppid: at.ppid, eventID: at.eventID,
+	}, kin); err != nil {
+		return err
+	}
+	if owed := b.family[o.Record.Key]; owed != nil {
+		delete(b.family, o.Record.Key)
+		owed.settle(&doc)
+		o.Record.Doc, err = encoded(&doc) // the planned insert holds the same record
+	}
+	return err
+}
+
+// children plans what is made from a node's specimen, and notes whether that is to be closed.
+func (d *CollectDraft) children(ctx context.Context, b *Batch, c *Change, n *SpecimenNode, at *below, kin map[Key]int64) error {
+	for _, child := range n.Children {
+		if err := d.node(ctx, b, c, child, at, kin); err != nil {
+			return err
+		}
+	}
+	if n.Close && len(n.Children) > 0 {
+		b.owing(debt{parent: at.key, close: true})
+	}
+	return nil
+}
+
+// stored finds the specimen that a node means: by its id, or the pending one of its requirement in the visit; nil for a
+// new one.
+func (d *CollectDraft) stored(ctx context.Context, b *Batch, c *Change, s *SpecimenDraft, at *below) (*Record, SpecimenDoc, error) {
+	if s.ID != 0 {
+		rec, doc, err := s.find(ctx, b, as(c, s.ID))
+		if err == nil && rec == nil {
+			err = missing(Specimen, s.ID)
+		}
+		if err == nil && at != nil && rec.Key.Above(1) != at.key {
+			err = fault.New("SPECIMEN_VISIT_CHG_NOT_ALLOWED", "Specimen %d does not belong to the visit or parent that it is sent below.", s.ID)
+		}
+		return rec, doc, err
+	}
+	if s.RequirementID == 0 {
+		return nil, SpecimenDoc{}, nil
+	}
+	kids, err := b.children(ctx, at.key)
+	if err != nil {
+		return nil, SpecimenDoc{}, err
+	}
+	for _, rec := range kids {
+		if rec.Type != Specimen {
+			continue
+		}
+		doc, err := Decode[SpecimenDoc](rec)
+		if err != nil {
+			return nil, SpecimenDoc{}, err
+		}
+		if doc.RequirementID == s.RequirementID && doc.Status == CollectPending && doc.ActivityStatus == StatusActive {
+			b.recs[rec.Key] = rec
+			return rec, doc, nil
+		}
+	}
+	return nil, SpecimenDoc{}, nil
+}
+
+// collect plans the change of a stored specimen after its children, so that what they take is part of the one change.
+func (d *CollectDraft) collect(ctx context.Context, b *Batch, c *Change, n *SpecimenNode, rec *Record, was SpecimenDoc, kin map[Key]int64) error {
+	s := *n.Draft
+	if s.Merge == nil {
+		return fault.New("COMMON_INVALID_INPUT", "Specimen %d is pending; send it by its id.", rec.ID)
+	}
+	will, err := Decode[SpecimenDoc](rec)
+	if err != nil {
+		return err
+	}
+	s.Merge(&will)
+	if will.Status == "" {
+		will.Status = Collected
+	}
+	soon := *rec
+	if soon.Doc, err = encoded(&will); err != nil {
+		return err
+	}
+	d.will(b, &soon)
+	if err := d.children(ctx, b, c, n, &below{key: rec.Key, parent: rec, parentDoc: will}, kin); err != nil {
+		return err
+	}
+	owed, patch := b.family[rec.Key], s.Merge
+	delete(b.family, rec.Key)
+	s.Merge = func(doc *SpecimenDoc) {
+		patch(doc)
+		if owed != nil {
+			if doc.AvailableQty == nil && doc.Status == Collected {
+				doc.AvailableQty = doc.InitialQty
+			}
+			owed.settle(doc)
+		}
+	}
+	o := &Outcome{}
+	if err := s.update(ctx, b, as(c, rec.ID), o, rec, was); err != nil {
+		return err
+	}
+	n.Record = o.Record
+	return nil
+}
