@@ -57,6 +57,8 @@ func (im *Importer) chunk(ctx context.Context, id int64, n int) error {
 	case errors.Is(err, jobs.ErrLeaseLost):
 		im.Log.WarnContext(ctx, "lease lost", "job", id, "chunk", n, "fence", c.Fence)
 		return nil
+	case errors.As(err, new(*Later)):
+		return err
 	case errors.Is(err, errOutOfTime):
 		again = true
 	case err != nil && c.Attempts > im.Config.MaxAttempts:
@@ -64,7 +66,12 @@ func (im *Importer) chunk(ctx context.Context, id int64, n int) error {
 		im.Log.ErrorContext(ctx, "chunk lost", "job", id, "chunk", n, "attempts", c.Attempts, "cause", err.Error())
 		w.batch = nil
 	case err != nil && !errors.Is(err, jobs.ErrStopped):
-		return fmt.Errorf("job %d chunk %d: %w", id, n, err)
+		err = fmt.Errorf("job %d chunk %d: %w", id, n, err)
+		if temporary(err) {
+			// It was not the rows' fault: what was finished is kept, and the attempt does not count.
+			return errors.Join(err, leaseGone(w.save(ctx, true)))
+		}
+		return err
 	}
 	if err := w.save(ctx, again); err != nil {
 		return leaseGone(err)
@@ -99,9 +106,11 @@ type worker struct {
 	changes []biobank.Change
 	at      []int // the slot of each change
 
-	lines []placed
-	text  []byte
-	count struct{ done, failed int64 }
+	lines  []placed // of this turn
+	text   []byte
+	stored int // how many of the lines are in parts
+	parts  int // in how many
+	count  struct{ done, failed int64 }
 }
 
 // placed is a finished row's line within worker.text.
@@ -504,6 +513,34 @@ func (w *worker) finish(s *slot, o *biobank.Outcome) {
 	}
 }
 
+// turnParts is the most report parts of one turn; then they become one, so that the list of a chunk's parts stays short
+// however often it stores how far it is.
+const turnParts = 50
+
+// storeLines stores the lines since the last checkpoint as a part of the report.
+func (w *worker) storeLines(ctx context.Context) error {
+	if len(w.lines) == w.stored {
+		return nil
+	}
+	from, keep := w.stored, len(w.chunk.Parts)
+	if w.parts == turnParts {
+		from, keep, w.parts = 0, keep-w.parts, 0
+	}
+	lines := slices.SortedFunc(slices.Values(w.lines[from:]), func(a, b placed) int { return int(a.row - b.row) })
+	var part []byte
+	for _, l := range lines {
+		part = append(part, w.text[l.from:l.to]...)
+	}
+	key := partKey(w.job.ID, w.chunk.N, w.chunk.Fence, lines[0].row)
+	if err := w.im.Files.Put(ctx, w.im.Config.Results, key, part); err != nil {
+		return fmt.Errorf("store report part: %w", err)
+	}
+	w.chunk.Parts = append(w.chunk.Parts[:keep], key)
+	w.parts++
+	w.stored = len(w.lines)
+	return nil
+}
+
 // giveUp fails the rows of a chunk that was tried too often: the file's other chunks are not held up.
 func (w *worker) giveUp(ctx context.Context) error {
 	w.im.Log.ErrorContext(ctx, "chunk given up", "job", w.job.ID, "chunk", w.chunk.N, "attempts", w.chunk.Attempts)
@@ -528,17 +565,8 @@ func (w *worker) save(ctx context.Context, open bool) error {
 			return err
 		}
 	}
-	if len(w.lines) > 0 {
-		slices.SortFunc(w.lines, func(a, b placed) int { return int(a.row - b.row) })
-		part := make([]byte, 0, len(w.text))
-		for _, l := range w.lines {
-			part = append(part, w.text[l.from:l.to]...)
-		}
-		key := partKey(w.job.ID, w.chunk.N, w.chunk.Fence, w.lines[0].row)
-		if err := w.im.Files.Put(ctx, w.im.Config.Results, key, part); err != nil {
-			return fmt.Errorf("store report part: %w", err)
-		}
-		w.chunk.Parts = append(w.chunk.Parts, key)
+	if err := w.storeLines(ctx); err != nil {
+		return err
 	}
 	w.chunk.Open = open
 	w.chunk.Done += w.count.done
@@ -549,17 +577,18 @@ func (w *worker) save(ctx context.Context, open bool) error {
 
 // checkpoint stores what was finished and goes on under a new lease.
 func (w *worker) checkpoint(ctx context.Context) error {
+	for _, l := range w.lines[w.stored:] {
+		w.done[l.row] = true
+	}
 	if err := w.save(ctx, true); err != nil {
 		return err
 	}
-	for _, l := range w.lines {
-		w.done[l.row] = true
-	}
-	w.lines, w.text = w.lines[:0], w.text[:0]
 	w.count.done, w.count.failed = 0, 0
 	c, err := w.im.Jobs.LeaseChunk(ctx, w.job.ID, w.chunk.N, w.im.Now(), w.im.Config.Lease)
 	switch {
-	case errors.Is(err, jobs.ErrLeased), errors.Is(err, jobs.ErrEnded):
+	case errors.Is(err, jobs.ErrLeased):
+		return w.im.wait(c.LeasedTo) // another worker's, or our own, of which the answer was lost
+	case errors.Is(err, jobs.ErrEnded):
 		return jobs.ErrLeaseLost
 	case err != nil:
 		return err

@@ -173,6 +173,27 @@ func (im *Importer) actor(ctx context.Context, j *jobs.Job) (*biobank.Actor, err
 // until is the end of a lease that is taken or renewed now.
 func (im *Importer) until() time.Time { return im.Now().Add(im.Config.Lease) }
 
+// temporary tells whether err lies in a service or on the way to it: throttling, a connection that broke, time that ran
+// out. What the clients of S3 and DynamoDB return says so by these methods.
+func temporary(err error) bool {
+	var timeout interface{ Timeout() bool }
+	var connection interface{ ConnectionError() bool }
+	var coded interface{ ErrorCode() string }
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, io.ErrUnexpectedEOF):
+		return true
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.As(err, &connection) && connection.ConnectionError():
+		return true
+	case errors.As(err, &coded):
+		switch coded.ErrorCode() {
+		case "ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded", "InternalServerError",
+			"ServiceUnavailable", "SlowDown", "InternalError":
+			return true
+		}
+	}
+	return false
+}
+
 // wait is how long a message waits for a lease that another worker holds.
 func (im *Importer) wait(leasedTo time.Time) error {
 	return &Later{After: max(time.Second, leasedTo.Sub(im.Now())+time.Second)}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -167,9 +168,11 @@ func options(j *jobs.Job) (Options, error) {
 		o.Location = loc
 	}
 	if cp := strings.TrimSpace(j.Params["cpId"]); cp != "" {
-		if _, err := fmt.Sscanf(cp, "%d", &o.ProtocolID); err != nil {
+		id, err := strconv.ParseInt(cp, 10, 64)
+		if err != nil {
 			return o, fault.New("COMMON_INVALID_INPUT", "cpId %q is not a number.", short(cp))
 		}
+		o.ProtocolID = id
 	}
 	return o, nil
 }
@@ -205,10 +208,24 @@ func (im *Importer) makePlan(ctx context.Context, j *jobs.Job) error {
 		return err
 	}
 	if unknown := s.binding.Unknown(); len(unknown) > 0 {
-		j.Warnings = append(j.Warnings, "These columns are not known and were not read: "+strings.Join(unknown, ", ")+".")
+		j.Warnings = append(j.Warnings, "These columns are not known and were not read: "+fewNames(unknown)+".")
 	}
 	j.Total, j.Chunks, j.Plan, j.Attempts = h.Rows, len(s.spans), j.Fence, 0
 	return nil
+}
+
+// fewNames lists names, of many the first ones, each cut to a length that a reader takes in.
+func fewNames(names []string) string {
+	const most = 50
+	few := make([]string, 0, most)
+	for _, n := range names[:min(most, len(names))] {
+		few = append(few, short(n))
+	}
+	list := strings.Join(few, ", ")
+	if more := len(names) - len(few); more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return list
 }
 
 // tellFile makes what is wrong with the file a fault of the job's.

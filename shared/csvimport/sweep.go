@@ -14,7 +14,7 @@ const sweepWindow = 24 * time.Hour
 // Sweep finds what was left lying and sets it going again: jobs that nobody works on, chunks whose lease ran out, dropped
 // files whose event was lost, uploads that were never finished. It is called every minute, and two at once do no harm.
 func (im *Importer) Sweep(ctx context.Context) error {
-	return errors.Join(im.sweepJobs(ctx), im.sweepDrops(ctx), im.sweepUploads(ctx))
+	return errors.Join(im.sweepJobs(ctx), im.sweepUploads(ctx), im.sweepDrops(ctx))
 }
 
 func (im *Importer) sweepJobs(ctx context.Context) error {
@@ -91,8 +91,12 @@ func (im *Importer) sweepDrops(ctx context.Context) error {
 		}
 		for _, o := range page {
 			after = o.Key
+			if strings.HasPrefix(o.Key, UploadPrefix) {
+				after = UploadPrefix + "\U0010FFFF" // on behind the uploads
+				break
+			}
 			age := now.Sub(o.Modified)
-			if strings.HasPrefix(o.Key, UploadPrefix) || age < im.Config.Lease || age > sweepWindow {
+			if age < im.Config.Lease || age > sweepWindow {
 				continue
 			}
 			if err := im.sweepDrop(ctx, o.Key); err != nil {

@@ -36,7 +36,11 @@ func Queue(handle func(context.Context, []byte) error, queue Extender, lease tim
 				}
 				continue
 			}
-			log.ErrorContext(ctx, "message failed", "message", m.MessageId, "code", fault.Codes(err), "cause", err.Error())
+			cause := ""
+			if len(fault.All(err)) == 0 { // a fault's text is for its causer: it may repeat what a file holds
+				cause = err.Error()
+			}
+			log.ErrorContext(ctx, "message failed", "message", m.MessageId, "code", fault.Codes(err), "cause", cause)
 		}
 		return out, nil
 	}
