@@ -401,3 +401,11 @@ func (w *world) newUser(login, kind string, roles ...biobank.Grant) caller {
 	}
 	return w.signIn(login, password)
 }
+
+// mustDecode reads the JSON of a successful answer.
+func mustDecode(t *testing.T, a answer, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(a.body), into); err != nil || a.status != http.StatusOK {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+}
