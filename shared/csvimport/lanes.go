@@ -3,6 +3,8 @@ package csvimport
 import (
 	"slices"
 	"sort"
+
+	"aliquot/shared/fault"
 )
 
 // rowKey is a hash of something that a row is about, with the row: 12 bytes, since a plan holds one or two for every row
@@ -27,8 +29,8 @@ func (k rowKey) hash() uint64 { return uint64(k.hi)<<32 | uint64(k.lo) }
 
 // link finds the rows that belong together: those that share a thing that at least one of them creates or changes. Where
 // they lie in different chunks they go into a lane: one chunk, so one worker, for all of them, with everything that they
-// in turn belong to.
-func (s *scan) link() {
+// in turn belong to. A lane of more than maxLane rows fails the file.
+func (s *scan) link() error {
 	slices.SortFunc(s.keys, func(a, b rowKey) int {
 		switch ah, bh := a.hash(), b.hash(); {
 		case ah < bh:
@@ -56,13 +58,16 @@ func (s *scan) link() {
 	}
 	s.keys = nil
 	if sets == nil {
-		return
+		return nil
 	}
-	s.split(sets)
+	return s.split(sets)
 }
 
+// maxLane is the most rows that may hang together across chunks: one worker holds them all in memory.
+const maxLane = 30_000
+
 // split marks the chunks whose rows depend on one another, and makes lanes of the sets that span chunks.
-func (s *scan) split(sets *sets) {
+func (s *scan) split(sets *sets) error {
 	chunkOf := func(row uint32) int {
 		return sort.Search(len(s.spans), func(i int) bool { return s.spans[i].First-1 > int64(row) }) - 1
 	}
@@ -93,7 +98,11 @@ func (s *scan) split(sets *sets) {
 		if lanes[root] == nil {
 			roots = append(roots, root)
 		}
-		lanes[root] = append(lanes[root], row)
+		if lanes[root] = append(lanes[root], row); len(lanes[root]) > maxLane {
+			return fault.New("IMPORT_JOB_RECORD_PARSE_ERROR",
+				"More than %d rows hang together with data row %d: they name the same label, barcode, identifier, PPID or parent. Correct the column, or split the file.",
+				maxLane, root+1)
+		}
 		s.lane = append(s.lane, row)
 	}
 	// Whole lanes fill chunks, in the order of their first rows, so that a chunk reads neighbouring parts of the file.
@@ -108,6 +117,7 @@ func (s *scan) split(sets *sets) {
 	if len(chunk) > 0 {
 		s.lanes = append(s.lanes, chunk)
 	}
+	return nil
 }
 
 // sets are disjoint sets of rows; a set's root is its lowest row.

@@ -34,3 +34,17 @@ func TestUpdatesOfOneMissingSpecimen(t *testing.T) {
 		t.Errorf("the chunk lists %d parts", n)
 	}
 }
+
+// One barcode in every row ties the whole file together; no worker could hold it.
+func TestTooManyRowsHangTogether(t *testing.T) {
+	r := newRig(t)
+	var b strings.Builder
+	b.WriteString("Visit Name,Specimen Label,Type,Barcode\n")
+	for i := range 30_001 {
+		fmt.Fprintf(&b, "V-1,S-%d,Plasma,N/A\n", i)
+	}
+	j, report := r.importFile("specimen_create_20260301080000000.csv", b.String())
+	if j.Status != jobs.Failed || !strings.Contains(j.Reason, "hang together with data row 1") {
+		t.Errorf("job %+v, report %s", j, report)
+	}
+}

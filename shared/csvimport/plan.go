@@ -197,7 +197,9 @@ func (im *Importer) makePlan(ctx context.Context, j *jobs.Job) error {
 	if h.Rows == 0 {
 		return fault.New("IMPORT_JOB_RECORD_PARSE_ERROR", "The file has a header line but no rows. Add the rows below the header and drop it again.")
 	}
-	s.link()
+	if err := s.link(); err != nil {
+		return err
+	}
 	if err := s.locate(ctx); err != nil {
 		return tellFile(err)
 	}

@@ -336,7 +336,7 @@ func (s *Records) execute(ctx context.Context, body []byte, n int) ([]string, er
 		return nil, err
 	}
 	codes := make([]string, n)
-	if !bytes.Contains(answer, []byte(`"Error"`)) && bytes.Count(answer, []byte{'{'}) == n+1 {
+	if bytes.HasPrefix(answer, []byte(`{"Responses":`)) && !bytes.Contains(answer, []byte(`"Error"`)) && bytes.Count(answer, []byte{'{'}) == n+1 {
 		return codes, nil // an answer to each statement, and none holds anything: the usual case
 	}
 	var told struct {
