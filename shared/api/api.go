@@ -20,6 +20,7 @@ import (
 	"path"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,6 +82,16 @@ type route struct {
 // writer is an answer that is not JSON, or not 200.
 type writer interface {
 	write(w http.ResponseWriter) error
+}
+
+// Routes lists what the API serves, as "<verb> <path>" below its prefixes, sorted.
+func Routes() []string {
+	var all []string
+	for _, r := range routes() {
+		all = append(all, r.pattern)
+	}
+	slices.Sort(all)
+	return all
 }
 
 func routes() []route {
