@@ -179,6 +179,10 @@ func (folder) Version(context.Context, string, string) (string, error) {
 	return "", errors.ErrUnsupported
 }
 
+func (folder) Size(context.Context, string, string, string) (int64, error) {
+	return 0, errors.ErrUnsupported
+}
+
 func (folder) AbortUploads(context.Context, string, time.Time) error { return errors.ErrUnsupported }
 
 // fileWriter is a file that gets its name when it is closed.

@@ -93,7 +93,7 @@ func TestBadInput(t *testing.T) {
 		{"stamp that is no time", "lab/cpr_create_20261301080000000.csv", participants},
 		{"many rows for one object", "lab/cpr_create_20260301080000000_m.csv", participants},
 		{"other extension", "lab/cpr_create_20260301080000000.xlsx", "PK"},
-		{"archive", "lab/monday.ZIP", "PK\x03\x04"},
+		{"archive that is none", "lab/monday.ZIP", "PK\x03\x04"},
 		{"workbook under the name of a CSV", "lab/" + cprFile, "PK\x03\x04 and more"},
 		{"outside any folder", cprFile, participants},
 		{"no name", "lab/", ""},

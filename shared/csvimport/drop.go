@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"regexp"
 	"strings"
 	"time"
@@ -85,7 +84,7 @@ func (im *Importer) Drop(ctx context.Context, bucket, key, version string) error
 		owner, name = "", key
 	}
 	j := &jobs.Job{
-		ObjectType: "unknown", ImportType: string(biobank.Create), CSVType: "SINGLE_ROW_PER_OBJ",
+		ObjectType: typeUnknown, ImportType: string(biobank.Create), CSVType: "SINGLE_ROW_PER_OBJ",
 		Total: -1, Owner: strings.ToLower(owner), CreatedAt: im.Now(), Params: map[string]string{},
 		Bucket: bucket, Key: key, Version: version, FileName: name, Drop: true, Stamp: refusedStamp,
 	}
@@ -112,8 +111,12 @@ func (im *Importer) Drop(ctx context.Context, bucket, key, version string) error
 	return im.send(ctx, Message{Job: j.ID, Step: stepPlan}, im.Config.DropWait)
 }
 
-// refusedStamp puts a file that is refused before the owner's others.
-const refusedStamp = "-"
+// refusedStamp puts a file that is refused, or is an archive, before the owner's others; typeUnknown is the record type of
+// a file whose name does not tell it.
+const (
+	refusedStamp = "-"
+	typeUnknown  = "unknown"
+)
 
 // describe fills in what owner and name say. The fault, if any, is the reason why the file cannot be imported.
 func (im *Importer) describe(ctx context.Context, j *jobs.Job, owner, name string) error {
@@ -139,8 +142,9 @@ func (im *Importer) describe(ctx context.Context, j *jobs.Job, owner, name strin
 	if !doc.Drops() {
 		return fault.New("RBAC_ACCESS_DENIED", "The drop folder of user %q is not switched on. An administrator can set dropFolder on the user.", doc.LoginName)
 	}
-	if strings.EqualFold(path.Ext(name), ".zip") {
-		return fault.New("IMPORT_JOB_INV_FILENAME", "File %q is a ZIP archive, which cannot be read yet. Unpack it and drop the CSV files in it.", short(name))
+	if isArchive(name) {
+		j.ObjectType, j.FileName = typeArchive, short(name)
+		return nil
 	}
 	d, err := ParseFileName(name)
 	if err != nil {

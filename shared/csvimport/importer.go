@@ -41,6 +41,7 @@ type Files interface {
 	// List names the objects after a key, in order, at most 1,000; Version is the newest version of one.
 	List(ctx context.Context, bucket, after string) ([]Listed, error)
 	Version(ctx context.Context, bucket, key string) (string, error)
+	Size(ctx context.Context, bucket, key, version string) (int64, error)
 	// AbortUploads ends uploads that nobody finished.
 	AbortUploads(ctx context.Context, bucket string, olderThan time.Time) error
 }

@@ -33,7 +33,9 @@ func newMemJobs() *memJobs {
 	return &memJobs{jobs: map[int64]jobs.Job{}, chunks: map[int64][]jobs.Chunk{}, drops: map[string]int64{}, turns: map[string]int64{}}
 }
 
-func dropName(j *jobs.Job) string { return j.Bucket + "\x00" + j.Key + "\x00" + j.Version }
+func dropName(j *jobs.Job) string {
+	return j.Bucket + "\x00" + j.Key + "\x00" + j.Version + "\x00" + j.Entry
+}
 
 func cloneJob(j jobs.Job) *jobs.Job {
 	j.Warnings = slices.Clone(j.Warnings)
@@ -460,6 +462,13 @@ func (m *memFiles) Version(ctx context.Context, bucket, key string) (string, err
 	defer m.mu.Unlock()
 	o, err := m.find(bucket, key, "")
 	return o.version, cmpErr(err, ctx.Err())
+}
+
+func (m *memFiles) Size(ctx context.Context, bucket, key, version string) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	o, err := m.find(bucket, key, version)
+	return int64(len(o.body)), cmpErr(err, ctx.Err())
 }
 
 func (m *memFiles) AbortUploads(ctx context.Context, _ string, _ time.Time) error { return ctx.Err() }

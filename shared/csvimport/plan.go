@@ -80,6 +80,9 @@ func (im *Importer) plan(ctx context.Context, id int64) error {
 		return im.failJob(ctx, j, fault.Row(fault.New("IMPORT_JOB_FAIL",
 			"The file could not be read in %d tries. Check that it can be opened, or split it, and drop it again.", im.Config.MaxAttempts)))
 	}
+	if j.ObjectType == typeArchive {
+		return im.unpack(ctx, j)
+	}
 	if early := j.CreatedAt.Add(im.Config.DropWait).Sub(im.Now()); j.Drop && early > 0 {
 		// The end of another file has woken this one before files with an earlier stamp had time to arrive.
 		j.Attempts = 0
@@ -107,7 +110,7 @@ func (im *Importer) plan(ctx context.Context, id int64) error {
 		case errors.Is(err, jobs.ErrLeaseLost):
 			return nil
 		case errors.Is(err, ErrNoFile):
-			err = fault.New("COMMON_FILE_NOT_FOUND", "The file was deleted before it could be read. Drop it again.")
+			err = errFileGone
 		}
 		if fault.All(err) != nil {
 			return im.failJob(ctx, j, fault.Row(err))
@@ -120,6 +123,8 @@ func (im *Importer) plan(ctx context.Context, id int64) error {
 	im.Log.InfoContext(ctx, "job planned", "job", id, "rows", j.Total, "chunks", j.Chunks)
 	return im.sendChunks(ctx, j, 0)
 }
+
+var errFileGone = fault.New("COMMON_FILE_NOT_FOUND", "The file was deleted before it could be read. Drop it again.")
 
 // leaseGone makes the loss of a lease the end of this worker's part: whoever has it now goes on.
 func leaseGone(err error) error {
@@ -187,7 +192,7 @@ func (im *Importer) makePlan(ctx context.Context, j *jobs.Job) error {
 		return err
 	}
 	h := &head{Bucket: j.Bucket, Key: j.Key, Version: j.Version}
-	s := &scan{im: im, job: j, head: h, renewed: im.Now()}
+	s := &scan{hold: hold{im: im, job: j, renewed: im.Now()}, head: h}
 	if err := s.decode(ctx); err != nil {
 		return err
 	}
@@ -239,10 +244,17 @@ func tellFile(err error) error {
 	return err
 }
 
-// decode finds out how the file is written. One that is not UTF-8 is copied as UTF-8, so that chunks can be read by range.
+// decode finds out how the file is written. One that is not UTF-8, or lies in an archive, is copied as UTF-8, so that
+// chunks can be read by range.
 func (s *scan) decode(ctx context.Context) error {
 	im, j, h := s.im, s.job, s.head
-	in, err := im.Files.Open(ctx, h.Bucket, h.Key, h.Version, 0, -1)
+	var in io.ReadCloser
+	var err error
+	if j.Entry != "" {
+		in, err = im.openEntry(ctx, j)
+	} else {
+		in, err = im.Files.Open(ctx, h.Bucket, h.Key, h.Version, 0, -1)
+	}
 	if err != nil {
 		return err
 	}
@@ -261,7 +273,7 @@ func (s *scan) decode(ctx context.Context) error {
 		return tellFile(err)
 	}
 	h.Comma = d.Comma
-	if d.Encoding == csvfile.EncodingUTF8 {
+	if d.Encoding == csvfile.EncodingUTF8 && j.Entry == "" {
 		return nil
 	}
 	out := im.Files.Create(ctx, im.Config.Results, inputKey(j.ID, j.Fence))
@@ -292,8 +304,7 @@ func (r heldReader) Read(p []byte) (int, error) {
 
 // scan is one reading of the file.
 type scan struct {
-	im      *Importer
-	job     *jobs.Job
+	hold
 	head    *head
 	binding *Binding
 	spans   []*span
@@ -302,7 +313,6 @@ type scan struct {
 	protocols map[string]bool
 	lane      []uint32 // the rows, from 0, that lanes take
 	lanes     [][]uint32
-	renewed   time.Time
 }
 
 // maxProtocols is the most protocols that a file may name and still have numbers reserved from their own counters; the
@@ -393,11 +403,17 @@ func (s *scan) read(ctx context.Context, each func(*csvfile.Reader, *csvfile.Hea
 	return each(r, h)
 }
 
-// renew keeps the lease while a long file is read.
-func (s *scan) renew(ctx context.Context) error {
-	if now := s.im.Now(); now.Sub(s.renewed) > s.im.Config.Lease/4 {
-		s.renewed = now
-		return s.im.Jobs.Renew(ctx, s.job, s.im.until())
+// hold keeps the lease of a job during long work.
+type hold struct {
+	im      *Importer
+	job     *jobs.Job
+	renewed time.Time
+}
+
+func (h *hold) renew(ctx context.Context) error {
+	if now := h.im.Now(); now.Sub(h.renewed) > h.im.Config.Lease/4 {
+		h.renewed = now
+		return h.im.Jobs.Renew(ctx, h.job, h.im.until())
 	}
 	return nil
 }

@@ -57,8 +57,10 @@ type Job struct {
 	// The input object, and for a drop the stamp and name of its file, by which one owner's files are ordered.
 	Bucket, Key, Version string
 	FileName             string
-	Stamp                string
-	Drop                 bool
+	// Entry is the name of the file in the archive that the object is; empty for a plain file.
+	Entry string `json:",omitempty"`
+	Stamp string
+	Drop  bool
 
 	// Report and FailedReport are keys in the results bucket, empty until they are whole.
 	Report, FailedReport string

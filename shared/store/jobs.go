@@ -24,7 +24,7 @@ import (
 //	job      pk "jobs", sk <id>: doc, stat, fence, lease (epoch ms), halt, tries, whole
 //	chunk    pk "job#<id>", sk "chunk#<n>": open, next, parts, done, bad, fence, lease, halt, tries
 //	open job pk "open", sk <id>, until the job ends: what the sweep looks at
-//	drop     pk "drop#<hash of bucket, key, version>": num (the job's id), so that an event delivered twice makes one job
+//	drop     pk "drop#<hash of bucket, key, version, entry>": num (the job's id), so that an event delivered twice makes one job
 //	queue    pk "drops#<owner>", sk <stamp>#<name>#<id>, until the job ends: the order of one owner's files
 //	turn     pk "turn#<owner>": num (the job's id), the owner's file that runs, or ran last
 type Jobs struct {
@@ -44,7 +44,11 @@ func chunkSort(n int) string { return fmt.Sprintf("chunk#%06d", n) }
 func openKey(id int64) map[string]types.AttributeValue { return keyOf("open", biobank.PadID(id)) }
 
 func dropKey(j *jobs.Job) map[string]types.AttributeValue {
-	sum := sha256.Sum256([]byte(j.Bucket + "\x00" + j.Key + "\x00" + j.Version))
+	name := j.Bucket + "\x00" + j.Key + "\x00" + j.Version
+	if j.Entry != "" {
+		name += "\x00" + j.Entry
+	}
+	sum := sha256.Sum256([]byte(name))
 	return keyOf("drop#"+hex.EncodeToString(sum[:16]), markSort)
 }
 

@@ -110,6 +110,11 @@ func (f files) Version(ctx context.Context, bucket, key string) (string, error) 
 	return info.Version, noFile(err)
 }
 
+func (f files) Size(ctx context.Context, bucket, key, version string) (int64, error) {
+	info, err := f.Head(ctx, blob.Object{Bucket: bucket, Key: key, Version: version})
+	return info.Size, noFile(err)
+}
+
 func (f files) AbortUploads(ctx context.Context, bucket string, olderThan time.Time) error {
 	_, err := f.Store.AbortUploads(ctx, bucket, "", olderThan)
 	return err
