@@ -40,6 +40,7 @@ type world struct {
 	log      *syncBuffer
 	mu       sync.Mutex
 	now      time.Time
+	fresh    int // names made
 }
 
 // queueLog is a queue that keeps what it is sent, or fails.
