@@ -320,7 +320,7 @@ func TestKilledFiftyTimes(t *testing.T) {
 	want := sound.await(specimenFile, 2*time.Minute)
 	wantReport, wantNames := sound.report(want), sound.names()
 	sound.stack.Close()
-	if want.Done != int64(rows) || want.FailedRows < 2 || want.FailedRows > int64(rows/20) || want.Chunks < 10 {
+	if want.Done != int64(rows) || want.FailedRows < 2 || want.FailedRows > int64(rows/10) || want.Chunks < 10 {
 		t.Fatalf("the run without kills: %+v", want)
 	}
 

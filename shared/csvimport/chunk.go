@@ -63,7 +63,7 @@ func (im *Importer) chunk(ctx context.Context, id int64, n int) error {
 		again = true
 	case err != nil && c.Attempts > im.Config.MaxAttempts:
 		// Not even its rows can be read. The job ends without them, and says so.
-		im.Log.ErrorContext(ctx, "chunk lost", "job", id, "chunk", n, "attempts", c.Attempts, "cause", err.Error())
+		im.Log.ErrorContext(ctx, "chunk lost", "job", id, "chunk", n, "attempts", c.Attempts, "code", fault.Codes(err))
 		w.batch = nil
 	case err != nil && !errors.Is(err, jobs.ErrStopped):
 		err = fmt.Errorf("job %d chunk %d: %w", id, n, err)
