@@ -22,6 +22,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"aliquot/shared/auth"
@@ -108,17 +109,22 @@ func routes() []route {
 
 // Handler serves the API below /rest/ng and /openspecimen/rest/ng.
 func (a *API) Handler() http.Handler {
-	mux := http.NewServeMux()
 	known := map[string]route{}
-	for _, r := range routes() {
-		known[r.pattern] = r
-		// The mux only finds the route and its wildcards; serve calls it.
-		mux.HandleFunc(r.pattern, func(http.ResponseWriter, *http.Request) {})
-	}
+	// A hundred patterns take milliseconds: they are entered while the function already waits for its first request.
+	router := sync.OnceValue(func() *http.ServeMux {
+		mux := http.NewServeMux()
+		for _, r := range routes() {
+			known[r.pattern] = r
+			// The mux only finds the route and its wildcards; serve calls it.
+			mux.HandleFunc(r.pattern, func(http.ResponseWriter, *http.Request) {})
+		}
+		return mux
+	})
+	go router()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := a.Now()
 		c := &call{Request: r, api: a, w: w, at: began.UTC()}
-		pattern, status, err := a.serve(c, mux, known)
+		pattern, status, err := a.serve(c, router(), known)
 		a.log(c, pattern, status, err, a.Now().Sub(began))
 	})
 }

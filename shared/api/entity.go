@@ -326,7 +326,6 @@ type countView struct {
 // members lists a small set as the caller asked: those that fit, sorted by less. A count is the same list, counted.
 type members[T any] struct {
 	noun
-	path string // of the routes, when it is not the noun's
 	// fits makes the filter of a request; unknown parameters are ignored.
 	fits func(c *call, q *query) (func(id int64, doc *T) bool, error)
 	less func(a, b *T) int

@@ -219,6 +219,11 @@ func TestListsOfATree(t *testing.T) {
 	})
 	t.Run("what a role does not show", func(t *testing.T) {
 		tech := w.newUser("tech", "NONE", biobank.Grant{ID: 1, Role: "Technician", ProtocolID: s.cp})
+		for query, want := range map[string]string{"resource=Specimen&operation=Read": "North Biobank", "resource=ParticipantPhi&operation=Read": ""} {
+			if got := column(tech.list("GET", "/sites?"+query, ""), "name"); got != want {
+				t.Errorf("a technician holds %s at %q, want %q", query, got, want)
+			}
+		}
 		if got := column(tech.list("POST", regs+"/list", `{"cpId":1,"ppid":"P-01"}`), "participant"); strings.Contains(got, "Person1") || !strings.Contains(got, "###") {
 			t.Errorf("a technician sees %s", got)
 		}

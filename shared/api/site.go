@@ -75,7 +75,7 @@ func fitsSite(c *call, q *query) (func(int64, *biobank.SiteDoc) bool, error) {
 		case len(names) == 1 && !like(doc.Name, names[0], exact), len(names) > 1 && !among(names, doc.Name):
 		case named != "" && doc.InstituteID != institute:
 		case !among(include, doc.Type), len(exclude) > 0 && among(exclude, doc.Type):
-		case res != "" && op != "" && !c.actor.Can(res, op, 0, []biobank.ProtocolSite{{SiteID: id}}):
+		case res != "" && op != "" && !c.actor.HoldsAt(res, op, id):
 		default:
 			return true
 		}

@@ -177,6 +177,17 @@ func (a *Actor) CanImport() bool {
 	return false
 }
 
+// HoldsAt tells whether the actor holds the right at a site, in whatever protocol.
+func (a *Actor) HoldsAt(res Resource, op Operation, site int64) bool {
+	if a.Super() || a.InstituteAdmin() {
+		return a.Super() || a.sites[site]
+	}
+	return slices.ContainsFunc(a.User.Roles, func(g Grant) bool {
+		here := g.SiteID == site || g.SiteID == 0 && a.sites[site]
+		return here && slices.Contains(a.roles[g.Role].Rights[res], op)
+	})
+}
+
 // AdministersSite tells whether the actor may change a site: super administrators, and those of its institute.
 func (a *Actor) AdministersSite(id int64) bool {
 	return a.Super() || a.InstituteAdmin() && a.sites[id]
