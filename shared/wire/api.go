@@ -7,7 +7,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/caarlos0/env/v11"
 
 	"aliquot/shared/api"
@@ -37,7 +36,7 @@ func API(ctx context.Context) (*api.API, error) {
 	if err := env.Parse(&s); err != nil {
 		return nil, err
 	}
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := environment()
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/caarlos0/env/v11"
 
 	"aliquot/shared/biobank"
@@ -41,7 +40,7 @@ func Importer(ctx context.Context) (*csvimport.Importer, *queue.Queue, error) {
 	if err := env.Parse(&s); err != nil {
 		return nil, nil, err
 	}
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := environment()
 	if err != nil {
 		return nil, nil, err
 	}
