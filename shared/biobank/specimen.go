@@ -3,7 +3,9 @@ package biobank
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
+	"strings"
 
 	"aliquot/shared/fault"
 )
@@ -342,7 +344,7 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 		l.Add("SPECIMEN_CREATE_DISABLED_NA", "A specimen cannot be created as Disabled.")
 	}
 	d.check(&l, &doc)
-	d.mayHave(&l, doc.Status, at)
+	d.mayHave(&l, c, doc.Status, at)
 	if err := d.events(ctx, b, &l, &doc); err != nil {
 		return err
 	}
@@ -524,7 +526,7 @@ func (d *SpecimenDraft) check(l *fault.List, doc *SpecimenDoc) {
 }
 
 // mayHave checks a collection status against the visit's and the parent's (15.5).
-func (d *SpecimenDraft) mayHave(l *fault.List, status string, at *below) {
+func (d *SpecimenDraft) mayHave(l *fault.List, c *Change, status string, at *below) {
 	if at.parent == nil {
 		if code, visit := visitRule(status); at.visitStatus != VisitComplete && at.visitStatus != visit {
 			l.Add(code, "A specimen with Collection Status %s cannot belong to a visit that is %s.", status, at.visitStatus)
@@ -532,12 +534,19 @@ func (d *SpecimenDraft) mayHave(l *fault.List, status string, at *below) {
 		return
 	}
 	p := &at.parentDoc
-	if p.ActivityStatus == StatusClosed {
+	if p.ActivityStatus == StatusClosed && !settledBy(at.parent, c.Source) {
 		l.Add("SPECIMEN_PROC_NOT_ALLOWED", "Parent specimen %q is closed; nothing can be made from it.", p.Label)
 	}
 	if p.Status != Collected && (status == Collected || p.Status != status) {
 		l.Add(parentRule(status), "A specimen with Collection Status %s cannot have a parent that is %s.", status, p.Status)
 	}
+}
+
+// settledBy tells whether the job of a source has settled the parent. Where the protocol closes parents after their
+// children were made, one chunk of a job closes them before another one has made its own.
+func settledBy(parent *Record, source string) bool {
+	job, _, ok := strings.Cut(source, "#")
+	return ok && slices.ContainsFunc(parent.Changes, func(change string) bool { return strings.HasPrefix(change, job+"#c") })
 }
 
 // visitRule is the code, and the visit status that a collection status goes with besides Complete.
@@ -814,7 +823,7 @@ func (d *SpecimenDraft) recheck(ctx context.Context, b *Batch, c *Change, l *fau
 		d.likeParent(l, is, &at.parentDoc)
 	}
 	if is.Status != was.Status {
-		d.mayHave(l, is.Status, &at)
+		d.mayHave(l, c, is.Status, &at)
 	}
 	if !collect {
 		return nil
