@@ -188,6 +188,7 @@ var attributes = map[string][]string{
 	"AWS::Events::Rule":         {"Arn"},
 	"AWS::IAM::Role":            {"Arn", "RoleId"},
 	"AWS::Logs::LogGroup":       {"Arn"},
+	"AWS::Logs::MetricFilter":   {},
 	"AWS::CloudWatch::Alarm":    {"Arn"},
 }
 
