@@ -180,6 +180,7 @@ func (l *lab) records(all map[string]*jobs.Job) []string {
 				for _, before := range []string{"src:", "chg:"} {
 					line = strings.ReplaceAll(line, fmt.Sprintf("%s%d#", before, j.ID), before+name+"#")
 				}
+				line = strings.ReplaceAll(line, fmt.Sprintf("pk:reserved#%d ", j.ID), "pk:reserved#"+name+" ")
 			}
 			lines = append(lines, line)
 		}

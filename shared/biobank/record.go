@@ -164,6 +164,8 @@ type Store interface {
 	Transact(ctx context.Context, writes []Write) ([]Result, error)
 	// Reserve takes n numbers from a counter and returns the first. Numbers start at 1; gaps are allowed.
 	Reserve(ctx context.Context, counter string, n int64) (int64, error)
+	// ReserveFor is Reserve for an owner who may ask again after a crash, with the same n, and gets the same numbers.
+	ReserveFor(ctx context.Context, owner, counter string, n int64) (int64, error)
 	// Alive tells whether the work that wrote source may still be going on.
 	Alive(ctx context.Context, source string) (bool, error)
 	// Whole tells whether every row of the work that wrote source was finished, so that no mark of it was left without its

@@ -29,6 +29,7 @@ type statements struct {
 	updateRecord               string
 	insertEntry                string
 	renewLease                 string
+	insertNumber, drawNumber   string
 }
 
 func newStatements(t Tables) statements {
@@ -44,6 +45,8 @@ func newStatements(t Tables) statements {
 		insertRecordWhy: q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?,'why':?}`, t.Records),
 		updateRecord:    q(`UPDATE %s SET doc=?, ver=?, chg=?, head=? WHERE pk=? AND sk=? AND ver=?`, t.Records),
 		insertEntry:     q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'doc':?}`, t.Audit),
+		insertNumber:    q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'num':?}`, t.Records),
+		drawNumber:      q(`UPDATE %s SET num=? WHERE pk='counter' AND sk=? AND num=?`, t.Records),
 		renewLease:      q(`UPDATE %s SET lease=?, done=?, bad=? WHERE pk=? AND sk=? AND fence=? AND halt=?`, t.Jobs),
 	}
 }
@@ -115,23 +118,18 @@ func (s *Records) Write(ctx context.Context, opening bool, writes []biobank.Writ
 
 // Transact implements biobank.Store. A transaction that met another one, or was throttled, is tried again.
 func (s *Records) Transact(ctx context.Context, writes []biobank.Write) ([]biobank.Result, error) {
-	body := []byte(`{"TransactStatements":[`)
+	var body []byte
 	for i := range writes {
 		if i > 0 {
 			body = append(body, ',')
 		}
 		body = s.text.append(body, &writes[i])
 	}
-	body = append(body, `],"ClientRequestToken":"`...)
-	untokened := len(body)
 	for try := 0; ; try++ {
 		if err := pause(ctx, try); err != nil {
 			return nil, err
 		}
-		// A token of its own for each try: the service answers one that it knows as it did before, which is meant for a
-		// lost answer only.
-		body = append(append(body[:untokened:untokened], rand.Text()...), `"}`...)
-		_, err := s.send.send(ctx, "ExecuteTransaction", body)
+		err := s.transaction(ctx, body)
 		if err == nil {
 			return nil, nil
 		}
@@ -166,6 +164,33 @@ func (s *Records) Transact(ctx context.Context, writes []biobank.Write) ([]bioba
 			return results, biobank.ErrTransaction
 		}
 	}
+}
+
+// transaction does statements, joined by commas, all or none. The token is its own for each call: the service answers one
+// that it knows as it did before, which is meant for a lost answer only.
+func (s *Records) transaction(ctx context.Context, list []byte) error {
+	body := append([]byte(`{"TransactStatements":[`), list...)
+	body = append(body, `],"ClientRequestToken":"`+rand.Text()+`"}`...)
+	_, err := s.send.send(ctx, "ExecuteTransaction", body)
+	return err
+}
+
+// reservation draws n numbers after last from a counter, which is there or not, and notes the first under a key.
+func (t *statements) reservation(b []byte, key, counter string, last, n int64, there bool) []byte {
+	b = begin(b, t.insertNumber)
+	b = paramS(b, key)
+	b = paramS(b, counter)
+	b = append(end(paramN(b, last+1)), ',')
+	if !there {
+		b = begin(b, t.insertNumber)
+		b = paramS(b, "counter")
+		b = paramS(b, counter)
+		return end(paramN(b, n))
+	}
+	b = begin(b, t.drawNumber)
+	b = paramN(b, last+n)
+	b = paramS(b, counter)
+	return end(paramN(b, last))
 }
 
 func boolInt(b bool) int {

@@ -7,6 +7,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -54,6 +55,7 @@ func NewClient(cfg aws.Config) *dynamodb.Client {
 //	mark    pk (the name), sk "=", tgt (the owner's key), num, src, inf
 //	entry   pk, sk, doc
 //	counter pk "counter", sk (the name), num (the last number taken)
+//	reserve pk "reserved#<job>", sk (the counter's name), num (the first of the job's numbers)
 const markSort = "="
 
 // Records is biobank.Store over DynamoDB. It may be used by several goroutines.
@@ -220,6 +222,40 @@ func (s *Records) List(ctx context.Context, part, prefix, after string, limit in
 // Reserve implements biobank.Store.
 func (s *Records) Reserve(ctx context.Context, counter string, n int64) (int64, error) {
 	return reserve(ctx, s.db, s.tables.Records, counter, n)
+}
+
+// ReserveFor implements biobank.Store. The numbers and the note of whose they are come in one transaction.
+func (s *Records) ReserveFor(ctx context.Context, owner, counter string, n int64) (int64, error) {
+	read := func(pk string) (num int64, found bool, err error) {
+		out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{
+			TableName: &s.tables.Records, Key: keyOf(pk, counter), ConsistentRead: aws.Bool(true),
+		})
+		if err != nil {
+			return 0, false, fmt.Errorf("read counter %s: %w", counter, err)
+		}
+		return number(out.Item["num"]), out.Item != nil, nil
+	}
+	for try := 0; ; try++ {
+		if err := pause(ctx, try); err != nil {
+			return 0, err
+		}
+		if first, found, err := read("reserved#" + owner); found || err != nil {
+			return first, err
+		}
+		last, found, err := read("counter")
+		if err != nil {
+			return 0, err
+		}
+		err = s.transaction(ctx, s.text.reservation(nil, "reserved#"+owner, counter, last, n, found))
+		var f *serviceFault
+		switch {
+		case err == nil:
+			return last + 1, nil
+		case !errors.As(err, &f) || f.code != "TransactionCanceledException":
+			return 0, fmt.Errorf("reserve from counter %s: %w", counter, err)
+		}
+		// Somebody drew from the counter meanwhile, or our own lost answer did.
+	}
 }
 
 func reserve(ctx context.Context, db *dynamodb.Client, table, counter string, n int64) (int64, error) {

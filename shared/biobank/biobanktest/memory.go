@@ -240,6 +240,18 @@ func (m *Memory) Reserve(ctx context.Context, counter string, n int64) (int64, e
 	return m.counters[counter] - n + 1, ctx.Err()
 }
 
+// ReserveFor implements biobank.Store.
+func (m *Memory) ReserveFor(ctx context.Context, owner, counter string, n int64) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	note := "reserved#" + owner + "#" + counter
+	if m.counters[note] == 0 {
+		m.counters[note] = m.counters[counter] + 1
+		m.counters[counter] += n
+	}
+	return m.counters[note], ctx.Err()
+}
+
 // Alive implements biobank.Store.
 func (m *Memory) Alive(ctx context.Context, source string) (bool, error) {
 	m.mu.Lock()
