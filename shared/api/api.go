@@ -110,7 +110,7 @@ func routes() []route {
 // Handler serves the API below /rest/ng and /openspecimen/rest/ng.
 func (a *API) Handler() http.Handler {
 	known := map[string]route{}
-	// A hundred patterns take milliseconds: they are entered while the function already waits for its first request.
+	// A hundred patterns take milliseconds, which the first request pays and not every start.
 	router := sync.OnceValue(func() *http.ServeMux {
 		mux := http.NewServeMux()
 		for _, r := range routes() {
@@ -120,7 +120,6 @@ func (a *API) Handler() http.Handler {
 		}
 		return mux
 	})
-	go router()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := a.Now()
 		c := &call{Request: r, api: a, w: w, at: began.UTC()}
