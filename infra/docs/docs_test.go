@@ -4,6 +4,7 @@ package docs_test
 
 import (
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -205,24 +206,61 @@ func TestReadmeIsComplete(t *testing.T) {
 		}
 	})
 	t.Run("routes", func(t *testing.T) {
-		if diff := cmp.Diff(api.Routes(), listedRoutes(readme)); diff != "" {
-			t.Errorf("routes of the code and of the README (-code +README):\n%s", diff)
+		want := routeTable(api.Routes())
+		before, rest, ok := strings.Cut(readme, routesBegin)
+		got, after, ended := strings.Cut(rest, routesEnd)
+		if !ok || !ended {
+			t.Fatalf("the README has no place for the routes, between %q and %q", routesBegin, routesEnd)
+		}
+		if os.Getenv("ALIQUOT_GOLDEN") == "write" {
+			err := os.WriteFile(filepath.Join(root, "README.md"), []byte(before+routesBegin+want+routesEnd+after), 0o644)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("routes of the code and of the README (-code +README), which make golden writes:\n%s", diff)
 		}
 	})
 }
 
-// listedRoutes are the routes in the README's table, one for each path and verb of a line.
-func listedRoutes(readme string) (all []string) {
-	for _, line := range found("(?m)^(\\| `/.*\\|)$", readme) {
-		cells := strings.Split(line, "|")
-		for _, p := range found("`([^`]+)`", cells[1]) {
-			for _, verb := range found("`([A-Z]+)`", cells[2]) {
-				all = append(all, verb+" "+p)
-			}
+const (
+	routesBegin = "<!-- routes: make golden writes them -->\n"
+	routesEnd   = "<!-- end of routes -->\n"
+)
+
+// routeTable lists routes by what they are about: a line for each first part of the paths.
+func routeTable(routes []string) string {
+	verbs, nouns := map[string][]string{}, map[string][]string{}
+	for _, r := range routes {
+		verb, path, _ := strings.Cut(r, " ")
+		noun, below, _ := strings.Cut(path[1:], "/")
+		noun = "/" + noun
+		if len(verbs[path]) == 0 {
+			nouns[noun] = append(nouns[noun], below)
 		}
+		verbs[path] = append(verbs[path], verb)
 	}
-	slices.Sort(all)
-	return all
+	table := "| Path | Calls, below it |\n|---|---|\n"
+	for _, noun := range slices.Sorted(maps.Keys(nouns)) {
+		// What is called in the same way stands together.
+		same := map[string][]string{}
+		for _, below := range nouns[noun] {
+			how := strings.Join(verbs[strings.TrimSuffix(noun+"/"+below, "/")], " ")
+			if below == "" {
+				below = "/"
+			}
+			same[how] = append(same[how], "`"+below+"`")
+		}
+		var cells []string
+		for _, how := range slices.Sorted(maps.Keys(same)) {
+			slices.Sort(same[how])
+			cells = append(cells, how+": "+strings.Join(same[how], " "))
+		}
+		table += "| `" + noun + "` | " + strings.Join(cells, "<br>") + " |\n"
+	}
+	return table
 }
 
 func TestEveryAlarmHasARunbook(t *testing.T) {
