@@ -1,0 +1,288 @@
+package api
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"aliquot/shared/biobank"
+	"aliquot/shared/fault"
+)
+
+// labelExists serves HEAD /specimens?label=: 200 when a specimen has the label, 400 when none has.
+func labelExists(c *call) (any, error) {
+	q := c.query()
+	label, title := q.text("label"), q.text("cpShortTitle")
+	if label == "" {
+		return nil, fault.New("SPECIMEN_LABEL_REQUIRED", "Give the label.")
+	}
+	rec, err := c.api.Registry.Taken(c.Context(), label)
+	if err != nil {
+		return nil, err
+	}
+	if rec != nil && title != "" {
+		cp, err := find(c, biobank.Protocol, func(doc biobank.ProtocolDoc) bool {
+			return biobank.Fold(doc.ShortTitle) == biobank.Fold(title) && doc.ActivityStatus != biobank.StatusDisabled
+		})
+		if err != nil {
+			return nil, err
+		}
+		if rec.Key.Protocol() != cp {
+			rec = nil
+		}
+	}
+	if rec == nil {
+		return nil, notNamed("SPECIMEN_NOT_FOUND", "Specimen", label)
+	}
+	return struct{}{}, nil
+}
+
+// listSpecimens serves specimens by id, label, barcode, the tree of a visit, or the collected primary ones of a protocol,
+// whichever is asked for first; nothing when nothing is.
+func listSpecimens(c *call) (any, error) {
+	q := c.query()
+	ids, labels, barcodes := q.numbers("id"), q.texts("label"), q.texts("barcode")
+	cpr, visit, event, cp := q.number("cprId"), q.number("visitId"), q.number("eventId"), q.number("cpId")
+	page := q.page("startAt", 100)
+	if q.wrong != nil {
+		return nil, q.wrong
+	}
+	if max(len(ids), len(labels), len(barcodes)) > maxPage {
+		return nil, fault.New("SPECIMEN_LABELS_SRCH_LIMIT_MAXED", "At most %d specimens can be looked for at once.", maxPage)
+	}
+	reg := c.api.Registry
+	var recs []*biobank.Record
+	var err error
+	switch {
+	case cpr != 0 || visit != 0:
+		return c.specimenTree(cpr, visit, event)
+	case len(ids) > 0:
+		recs, err = reg.ByIDs(c.Context(), c.actor, biobank.Specimen, ids)
+	case len(labels) > 0:
+		recs, err = reg.ByName(c.Context(), c.actor, biobank.Specimen, labels)
+	case len(barcodes) > 0:
+		recs, err = reg.ByBarcode(c.Context(), c.actor, barcodes)
+	case cp != 0:
+		if recs, err = c.primaries(cp); err == nil {
+			recs = cut(recs, page)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.show(specimens(), recs...)
+}
+
+// primaries are the collected primary specimens of a protocol, by id.
+func (c *call) primaries(cp int64) ([]*biobank.Record, error) {
+	reg := c.api.Registry
+	if _, err := reg.Get(c.Context(), c.actor, biobank.Protocol, cp); err != nil {
+		return nil, err
+	}
+	recs, err := reg.Walk(c.Context(), cp, biobank.PrimarySpecimens, func(rec *biobank.Record) (bool, error) {
+		if rec.Type != biobank.Specimen {
+			return false, nil
+		}
+		doc, err := biobank.Decode[biobank.SpecimenDoc](rec)
+		return doc.Status == biobank.Collected && doc.ActivityStatus != biobank.StatusDisabled, err
+	})
+	if err == nil {
+		recs, err = reg.Readable(c.Context(), c.actor, recs)
+	}
+	slices.SortFunc(recs, func(a, b *biobank.Record) int { return cmp.Compare(a.ID, b.ID) })
+	return recs, err
+}
+
+// specimenTree serves the specimens of a visit, or of a registration's visits of an event, as trees, with those that the
+// requirements anticipate and nobody has collected.
+func (c *call) specimenTree(cpr, visit, event int64) (any, error) {
+	reg := c.api.Registry
+	var root biobank.Key
+	var visitDoc biobank.VisitDoc
+	if visit != 0 {
+		rec, err := reg.Get(c.Context(), c.actor, biobank.Visit, visit)
+		if err != nil {
+			return nil, err
+		}
+		if cpr != 0 && rec.Key.Registration() != cpr {
+			return nil, fault.New("VISIT_NOT_FOUND", "Visit %d was not found in registration %d.", visit, cpr)
+		}
+		if visitDoc, err = biobank.Decode[biobank.VisitDoc](rec); err != nil {
+			return nil, err
+		}
+		root, event = rec.Key, visitDoc.EventID
+	} else {
+		rec, err := reg.Get(c.Context(), c.actor, biobank.Registration, cpr)
+		if err != nil {
+			return nil, err
+		}
+		root = rec.Key
+	}
+	below, err := reg.Below(c.Context(), c.actor, root)
+	if err != nil {
+		return nil, err
+	}
+	r := c.related()
+	inEvent := map[biobank.Key]bool{root: visit != 0}
+	var recs []*biobank.Record
+	for _, rec := range below {
+		if rec.Type == biobank.Visit {
+			doc, err := biobank.Decode[biobank.VisitDoc](rec)
+			if err != nil {
+				return nil, err
+			}
+			inEvent[rec.Key] = event == 0 || doc.EventID == event
+			r.recs[rec.Key] = rec
+		} else if inEvent[rec.Key.VisitKey()] {
+			recs = append(recs, rec)
+		}
+	}
+	views, err := r.show(specimens(), recs...)
+	if err != nil {
+		return nil, err
+	}
+	return r.tree(recs, views, root, event)
+}
+
+// tree hangs specimens below their parents, and what the requirements of an event anticipate beside those that fill them.
+func (r *related) tree(recs []*biobank.Record, views []any, root biobank.Key, event int64) (any, error) {
+	wanted, err := r.anticipatedSpecimens(root, event)
+	if err != nil {
+		return nil, err
+	}
+	children := map[biobank.Key][]*specimenView{}
+	known := map[biobank.Key]bool{}
+	for _, rec := range recs {
+		known[rec.Key] = true
+	}
+	var all []*specimenView
+	byKey := map[biobank.Key]*specimenView{}
+	for i, rec := range recs {
+		v := views[i].(specimenView)
+		all = append(all, &v)
+		byKey[rec.Key] = &v
+		if up := rec.Key.Above(1); known[up] {
+			children[up] = append(children[up], &v)
+		}
+	}
+	filled := map[int64]bool{}
+	for _, v := range all {
+		if v.ReqID != nil {
+			filled[*v.ReqID] = true
+		}
+	}
+	var build func(key biobank.Key) specimenView
+	build = func(key biobank.Key) specimenView {
+		v := byKey[key]
+		for _, rec := range recs {
+			if rec.Key.Above(1) == key {
+				v.Children = append(v.Children, build(rec.Key))
+			}
+		}
+		if v.ReqID != nil {
+			v.Children = append(v.Children, wanted.below(*v.ReqID, filled, v)...)
+		}
+		sortSpecimens(v.Children)
+		return *v
+	}
+	top := []specimenView{}
+	for _, rec := range recs {
+		if !known[rec.Key.Above(1)] {
+			top = append(top, build(rec.Key))
+		}
+	}
+	top = append(top, wanted.below(0, filled, nil)...)
+	sortSpecimens(top)
+	return top, nil
+}
+
+func sortSpecimens(list []specimenView) {
+	id := func(v specimenView) int64 {
+		if v.ID == nil {
+			return 1 << 62
+		}
+		return *v.ID
+	}
+	slices.SortStableFunc(list, func(a, b specimenView) int {
+		return cmp.Or(cmp.Compare(order(a.SortOrder), order(b.SortOrder)), cmp.Compare(id(a), id(b)))
+	})
+}
+
+// wish is what an event's requirements anticipate, by the requirement above them.
+type wish struct {
+	reqs   map[int64][]*biobank.Record
+	docs   map[int64]biobank.RequirementDoc
+	around visitContext
+	cp     int64
+	root   biobank.Key
+	event  int64
+	visit  *biobank.Record
+}
+
+// anticipatedSpecimens reads the open requirements of an event; event 0 has none.
+func (r *related) anticipatedSpecimens(root biobank.Key, event int64) (*wish, error) {
+	w := &wish{reqs: map[int64][]*biobank.Record{}, docs: map[int64]biobank.RequirementDoc{}, cp: root.Protocol(), root: root, event: event}
+	if event == 0 {
+		return w, nil
+	}
+	key := biobank.EventKey(w.cp, event)
+	reg := biobank.Key{Part: root.Part, Sort: biobank.PadID(root.Registration())}
+	if err := r.fetch(key, reg, root, setKey(biobank.Protocol, w.cp)); err != nil {
+		return nil, err
+	}
+	if root != reg {
+		w.visit = r.recs[root]
+	}
+	doc := biobank.VisitDoc{EventID: event}
+	var err error
+	if w.around, err = r.visit(reg.Child(0), doc); err != nil {
+		return nil, err
+	}
+	if !r.c.actor.Can(biobank.ResSpecimen, biobank.OpRead, w.cp, w.around.protocol.Sites) {
+		return w, nil
+	}
+	all, err := r.c.api.Registry.Store.List(r.c.Context(), key.Part, key.Sort+"/", "", 0)
+	if err != nil {
+		return nil, fmt.Errorf("list the requirements of an event: %w", err)
+	}
+	for _, rec := range all {
+		req, err := biobank.Decode[biobank.RequirementDoc](rec)
+		if err != nil {
+			return nil, err
+		}
+		if req.ActivityStatus == biobank.StatusActive {
+			w.docs[rec.ID] = req
+			w.reqs[req.ParentID] = append(w.reqs[req.ParentID], rec)
+		}
+	}
+	return w, nil
+}
+
+// below shows the requirements below another that no specimen fills.
+func (w *wish) below(parent int64, filled map[int64]bool, up *specimenView) []specimenView {
+	views := []specimenView{}
+	for _, rec := range w.reqs[parent] {
+		if filled[rec.ID] {
+			continue
+		}
+		doc := w.docs[rec.ID]
+		v := specimenView{
+			CPID: w.cp, CprID: w.root.Registration(), PPID: w.around.registration.PPID, EventID: orNull(w.event),
+			EventCode: orNull(w.around.event.Code), EventLabel: orNull(w.around.event.Label), CPShortTitle: w.around.protocol.ShortTitle,
+			ReqID: &rec.ID, SortOrder: doc.SortOrder, Type: doc.Type, SpecimenClass: doc.Class, Lineage: doc.Lineage,
+			AnatomicSite: orNull(doc.AnatomicSite), Laterality: orNull(doc.Laterality), Pathology: orNull(doc.Pathology),
+			ReqLabel: orNull(doc.Name), InitialQty: doc.InitialQty, Concentration: doc.Concentration,
+			StorageLocation: storageLocation{ID: -1}, StorageType: orNull(doc.StorageType), Code: orNull(doc.Code),
+			ReqCode: orNull(doc.Code), LabelFmt: orNull(doc.LabelFmt), ExternalIDs: []biobank.ExternalID{}, Biohazards: []string{},
+		}
+		if w.visit != nil {
+			v.VisitID = w.visit.ID
+		}
+		if up != nil && up.ID != nil {
+			v.ParentID, v.ParentLabel = up.ID, up.Label
+		}
+		v.Children = w.below(rec.ID, filled, &v)
+		views = append(views, v)
+	}
+	return views
+}

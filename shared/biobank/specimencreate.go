@@ -1,0 +1,233 @@
+package biobank
+
+import (
+	"context"
+	"strconv"
+
+	"aliquot/shared/fault"
+)
+
+// below is what a new specimen hangs on.
+type below struct {
+	key         Key // the visit's, or the parent specimen's
+	visitStatus string
+	visitName   string // "" when it was not read
+	ppid        string // likewise
+	eventID     int64
+	parent      *Record
+	parentDoc   SpecimenDoc
+}
+
+// place finds the visit or parent that a new specimen belongs to.
+func (d *SpecimenDraft) place(ctx context.Context, b *Batch, lineage string) (at below, err error) {
+	if lineage != LineageNew {
+		return d.placeBelowParent(ctx, b)
+	}
+	switch {
+	case d.VisitID != 0:
+		m, err := b.mark(ctx, IDMark(Visit, d.VisitID))
+		if err != nil {
+			return at, err
+		}
+		rec, err := b.rec(ctx, m.To)
+		if err != nil {
+			return at, err
+		}
+		doc, err := Decode[VisitDoc](rec)
+		if err != nil {
+			return at, err
+		}
+		if rec == nil || doc.ActivityStatus == StatusDisabled {
+			return at, missing(Visit, d.VisitID)
+		}
+		return below{key: rec.Key, visitStatus: doc.Status, visitName: doc.Name}, nil
+	case d.VisitName != "":
+		key, status, err := b.visit(ctx, d.VisitName)
+		if err != nil {
+			return at, err
+		}
+		if key.IsZero() {
+			return at, missing(Visit, strconv.Quote(d.VisitName))
+		}
+		return below{key: key, visitStatus: status, visitName: d.VisitName}, nil
+	}
+	return at, fault.New("SPECIMEN_VISIT_REQUIRED", "Give the Visit Name of a primary specimen.")
+}
+
+func (d *SpecimenDraft) placeBelowParent(ctx context.Context, b *Batch) (at below, err error) {
+	name, told := "", ""
+	switch {
+	case d.ParentID != 0:
+		name, told = IDMark(Specimen, d.ParentID), strconv.FormatInt(d.ParentID, 10)
+	case d.ParentLabel != "":
+		name, told = labelMark(d.ParentLabel), strconv.Quote(d.ParentLabel)
+	default:
+		return at, fault.New("SPECIMEN_PARENT_REQUIRED", "Give the Parent Specimen Label of a derived specimen or an aliquot.")
+	}
+	m, err := b.mark(ctx, name)
+	if err != nil {
+		return at, err
+	}
+	rec, err := b.rec(ctx, m.To)
+	if err != nil {
+		return at, err
+	}
+	doc, err := Decode[SpecimenDoc](rec)
+	if err != nil {
+		return at, err
+	}
+	if rec == nil || doc.ActivityStatus == StatusDisabled || d.ParentID == 0 && doc.Label != d.ParentLabel {
+		return at, fault.New("SPECIMEN_NOT_FOUND", "Parent specimen %s was not found. It must be saved before its children.", told)
+	}
+	return below{key: rec.Key, parent: rec, parentDoc: doc}, nil
+}
+
+// create plans a new specimen. A master row hands over the visit it has just planned.
+func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outcome, at *below) error {
+	doc := d.Doc
+	var l fault.List
+	if doc.Lineage == "" {
+		doc.Lineage = LineageNew
+	}
+	if !d.lineage(&l, &doc) {
+		return l
+	}
+	if at == nil {
+		p, err := d.place(ctx, b, doc.Lineage)
+		if err != nil {
+			return err
+		}
+		at = &p
+	}
+	cp, err := b.protocolAt(ctx, at.key)
+	if err != nil {
+		return err
+	}
+	if d.Protocol.Sent() {
+		if named, err := b.protocol(ctx, d.Protocol); err != nil {
+			return err
+		} else if named.id != cp.id {
+			return fault.New("SPECIMEN_NOT_FOUND_IN_CP", "The visit or parent specimen belongs to another collection protocol than %q.", named.doc.ShortTitle)
+		}
+	}
+	if !b.can(ResSpecimen, OpCreate, cp) && (doc.Lineage != LineageNew || !b.can(ResPrimarySpecimen, OpCreate, cp)) {
+		return denied("create this specimen in collection protocol " + cp.doc.ShortTitle)
+	}
+	if cp.doc.ActivityStatus == StatusClosed {
+		l.Add("CPR_CP_CLOSED", "Collection protocol %q is closed.", cp.doc.ShortTitle)
+	}
+	req := d.requirement(&l, cp, &doc)
+	d.inherit(&l, &doc, at, req)
+	if gone(doc.ActivityStatus) {
+		l.Add("SPECIMEN_CREATE_DISABLED_NA", "A specimen cannot be created as Disabled.")
+	}
+	d.check(&l, &doc)
+	d.mayHave(&l, c, doc.Status, at)
+	if err := d.events(ctx, b, &l, &doc); err != nil {
+		return err
+	}
+	id, err := b.number(ctx, c, string(Specimen))
+	if err != nil {
+		return err
+	}
+	if err := d.label(ctx, b, c, &l, cp, &doc, at, req); err != nil {
+		return err
+	}
+	if len(l) > 0 {
+		return l
+	}
+	key := at.key.Child(id)
+	d.claims(b, c, &SpecimenDoc{}, &doc, key, id)
+	if err := b.insert(c, Specimen, key, id, &doc, o); err != nil {
+		return err
+	}
+	o.Label = doc.Label
+	if at.parent != nil && doc.Status == Collected {
+		return b.taken(ctx, c, cp, at.parent, &doc)
+	}
+	return nil
+}
+
+// requirement finds the anticipated specimen that the draft names.
+func (d *SpecimenDraft) requirement(l *fault.List, cp *protocolInfo, doc *SpecimenDoc) *requirementInfo {
+	if d.RequirementID == 0 && d.RequirementCode == "" {
+		return nil
+	}
+	req := cp.requirement(0, d.RequirementID, d.RequirementCode)
+	if req == nil {
+		l.Add("SR_NOT_FOUND", "Specimen requirement %q was not found in collection protocol %q.", d.RequirementCode, cp.doc.ShortTitle)
+		return nil
+	}
+	if req.doc.Lineage != doc.Lineage {
+		l.Add("SPECIMEN_REQ_LINEAGE_MISMATCH", "The requirement is for lineage %s, the specimen's is %s.", req.doc.Lineage, doc.Lineage)
+	}
+	if doc.Type != "" && Fold(doc.Type) != Fold(req.doc.Type) {
+		l.Add("SPECIMEN_REQ_TYPE_MISMATCH", "The requirement is for type %q, the specimen's is %q.", req.doc.Type, doc.Type)
+	}
+	doc.RequirementID = req.id
+	return req
+}
+
+// inherit fills what was not sent from the requirement and the parent (reference openspecimen-rest.md 15.2).
+func (d *SpecimenDraft) inherit(l *fault.List, doc *SpecimenDoc, at *below, req *requirementInfo) {
+	fill := func(v *string, from string) {
+		if *v == "" {
+			*v = from
+		}
+	}
+	if req != nil {
+		fill(&doc.Type, req.doc.Type)
+		fill(&doc.Class, req.doc.Class)
+		fill(&doc.AnatomicSite, req.doc.AnatomicSite)
+		fill(&doc.Laterality, req.doc.Laterality)
+		fill(&doc.Pathology, req.doc.Pathology)
+		if doc.InitialQty == nil {
+			doc.InitialQty = req.doc.InitialQty
+		}
+	}
+	if at.parent == nil {
+		fill(&doc.AnatomicSite, NotSpecified)
+		fill(&doc.Laterality, NotSpecified)
+		fill(&doc.Pathology, NotSpecified)
+		return
+	}
+	p := &at.parentDoc
+	fill(&doc.AnatomicSite, p.AnatomicSite)
+	fill(&doc.Laterality, p.Laterality)
+	fill(&doc.Pathology, p.Pathology)
+	if doc.Lineage == LineageAliquot {
+		fill(&doc.Type, p.Type)
+		doc.Class = p.Class
+		doc.Pathology = p.Pathology
+	}
+	d.likeParent(l, doc, p)
+}
+
+// label decides the specimen's label (15.3).
+func (d *SpecimenDraft) label(ctx context.Context, b *Batch, c *Change, l *fault.List, cp *protocolInfo, doc *SpecimenDoc, at *below, req *requirementInfo) error {
+	format := cp.labels[doc.Lineage]
+	if req != nil && req.doc.LabelFmt != "" {
+		f, err := ParseFormat(labelKind(doc.Lineage), req.doc.LabelFmt)
+		if err != nil {
+			l.Add("SR_INVALID_LABEL_FMT", "The label format of requirement %q is not valid: %s.", req.doc.Code, err)
+			return nil
+		}
+		format = f
+	}
+	switch {
+	case doc.Label != "" && format != nil && !cp.doc.ManualSpecimenLabel:
+		l.Add("SPECIMEN_MANUAL_LABEL_NOT_ALLOWED", "Labels of collection protocol %q are generated; leave Specimen Label blank.", cp.doc.ShortTitle)
+	case doc.Label != "" && format != nil && !format.Matches(doc.Label):
+		l.Add("SPECIMEN_INVALID_LABEL", "Specimen Label %q does not fit the format of the collection protocol.", doc.Label)
+	case doc.Label == "" && doc.Status == Collected && (format == nil || cp.doc.ManualSpecimenLabel):
+		l.Add("SPECIMEN_LABEL_REQUIRED", "Give the Specimen Label of a collected specimen.")
+	case doc.Label == "" && doc.Status == Collected && len(*l) == 0:
+		made, serial, err := b.generate(ctx, c, format, cp, at, doc)
+		if err != nil {
+			return err
+		}
+		doc.Label, doc.Serial = made, serial
+		tooLong(l, "The label that the format of the collection protocol makes", made, 255)
+	}
+	return nil
+}

@@ -1,0 +1,169 @@
+package biobank
+
+import (
+	"context"
+
+	"aliquot/shared/fault"
+)
+
+func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outcome, rec *Record, was SpecimenDoc) error {
+	o.Label = b.nameBefore(was.Label, was.ActivityStatus)
+	if is, err := b.done(ctx, rec, c); is || err != nil {
+		return done(o, rec, err)
+	}
+	cp, err := b.protocolAt(ctx, rec.Key)
+	if err != nil {
+		return err
+	}
+	if d.Protocol.Sent() {
+		if named, err := b.protocol(ctx, d.Protocol); err != nil {
+			return err
+		} else if named.id != cp.id {
+			return fault.New("SPECIMEN_NOT_FOUND_IN_CP", "The specimen was not found in collection protocol %q.", named.doc.ShortTitle)
+		}
+	}
+	is, err := Decode[SpecimenDoc](rec) // a copy that shares nothing with was
+	if err != nil {
+		return err
+	}
+	if d.Merge != nil {
+		d.Merge(&is)
+	} else {
+		is = d.Doc
+	}
+	op := OpUpdate
+	if gone(is.ActivityStatus) {
+		op = OpDelete
+	}
+	if !b.can(ResSpecimen, op, cp) && (was.Lineage != LineageNew || !b.can(ResPrimarySpecimen, op, cp)) {
+		return denied("change this specimen in collection protocol " + cp.doc.ShortTitle)
+	}
+	var l fault.List
+	if d.lineage(&l, &is) && is.Lineage != was.Lineage {
+		l.Add("SPECIMEN_CANNOT_CHG_LINEAGE", "The lineage is %s and cannot be changed to %s.", was.Lineage, is.Lineage)
+	}
+	if d.VisitName != "" {
+		m, err := b.mark(ctx, visitMark(d.VisitName))
+		if err != nil {
+			return err
+		}
+		if m.To != rec.Key.VisitKey() {
+			l.Add("SPECIMEN_VISIT_CHG_NOT_ALLOWED", "The specimen belongs to another visit than %q.", d.VisitName)
+		}
+	}
+	if d.ParentLabel != "" {
+		m, err := b.mark(ctx, labelMark(d.ParentLabel))
+		if err != nil {
+			return err
+		}
+		if was.Lineage == LineageNew || m.To != rec.Key.Above(1) {
+			l.Add("COMMON_INVALID_INPUT", "The specimen was not made from %q; its parent cannot be changed.", d.ParentLabel)
+		}
+	}
+	if d.VisitID != 0 && d.VisitID != rec.Key.Visit() {
+		l.Add("SPECIMEN_VISIT_CHG_NOT_ALLOWED", "The specimen belongs to another visit than %d.", d.VisitID)
+	}
+	if d.ParentID != 0 && d.ParentID != rec.Key.ParentSpecimen() {
+		l.Add("COMMON_INVALID_INPUT", "The specimen was not made from %d; its parent cannot be changed.", d.ParentID)
+	}
+	if d.RequirementCode != "" || d.RequirementID != 0 && d.RequirementID != was.RequirementID {
+		d.requirement(&l, cp, &is)
+	}
+	d.check(&l, &is)
+	if is.Lineage == LineageNew || is.Collection != nil || is.Received != nil {
+		if err := d.events(ctx, b, &l, &is); err != nil {
+			return err
+		}
+	}
+	made := is.Lineage != LineageNew && (is.AnatomicSite != was.AnatomicSite || is.Laterality != was.Laterality ||
+		is.Type != was.Type || is.InitialQty == nil && was.InitialQty != nil)
+	collect := is.Label == "" && is.Status == Collected && was.Label == "" // its label is made now
+	if is.Status != was.Status || made || collect {
+		if err := d.recheck(ctx, b, c, &l, cp, &is, &was, rec, collect); err != nil {
+			return err
+		}
+	}
+	if is.Label == "" && is.Status == Collected && !collect {
+		l.Add("SPECIMEN_LABEL_REQUIRED", "Specimen Label cannot be cleared.")
+	}
+	if is.Label != was.Label && cp.labels[is.Lineage] != nil && !cp.doc.ManualSpecimenLabel && was.Label != "" {
+		l.Add("SPECIMEN_MANUAL_LABEL_NOT_ALLOWED", "Labels of collection protocol %q are generated and cannot be changed.", cp.doc.ShortTitle)
+	}
+	if is.ActivityStatus == StatusClosed && was.ActivityStatus != StatusClosed && cp.doc.SetQtyToZero {
+		zero := Quantity(0)
+		is.AvailableQty = &zero
+	}
+	if len(l) > 0 {
+		return l
+	}
+	if is.ActivityStatus == StatusDisabled {
+		return b.remove(ctx, c, o, rec, d.Force)
+	}
+	d.claims(b, c, &was, &is, rec.Key, rec.ID)
+	if err := b.change(c, rec, &is, o); err != nil {
+		return err
+	}
+	o.Label = is.Label
+	if is.Status != was.Status && (is.Status == CollectMissed || is.Status == NotCollected) {
+		if err := b.cascade(ctx, c, rec, is.Status); err != nil {
+			return err
+		}
+	}
+	for _, gone := range [][3]string{
+		{was.Label, is.Label, labelMark(was.Label)},
+		{was.Barcode, is.Barcode, barcodeMark(was.Barcode)},
+		{was.AdditionalLabel, is.AdditionalLabel, addlLabelMark(was.AdditionalLabel)},
+	} {
+		if gone[0] != "" && gone[0] != gone[1] {
+			if err := b.release(ctx, gone[2], rec.Key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// recheck reads the visit or the parent of a stored specimen and checks against it what has changed: the collection status,
+// or what the parent decides. A specimen that is collected now gets its label where the protocol makes it.
+func (d *SpecimenDraft) recheck(ctx context.Context, b *Batch, c *Change, l *fault.List, cp *protocolInfo, is, was *SpecimenDoc, rec *Record, collect bool) error {
+	up, err := b.rec(ctx, rec.Key.Above(1))
+	if err != nil || up == nil {
+		return err
+	}
+	at := below{key: up.Key}
+	if was.Lineage == LineageNew {
+		v, err := Decode[VisitDoc](up)
+		if err != nil {
+			return err
+		}
+		at.visitStatus = v.Status
+	} else {
+		at.parent = up
+		if at.parentDoc, err = Decode[SpecimenDoc](up); err != nil {
+			return err
+		}
+		d.likeParent(l, is, &at.parentDoc)
+	}
+	if is.Status != was.Status {
+		d.mayHave(l, c, is.Status, &at)
+	}
+	if !collect {
+		return nil
+	}
+	late := *c
+	late.Kin = noKin
+	return d.label(ctx, b, &late, l, cp, is, &at, cp.requirement(0, is.RequirementID, ""))
+}
+
+// claims plans the marks of the values that changed and must be unique.
+func (d *SpecimenDraft) claims(b *Batch, c *Change, was, is *SpecimenDoc, key Key, id int64) {
+	if is.Label != "" && is.Label != was.Label {
+		b.claim(c, uniqueLabel, is.Label, labelMark(is.Label), key, id, "")
+	}
+	if is.Barcode != "" && is.Barcode != was.Barcode {
+		b.claim(c, uniqueBarcode, is.Barcode, barcodeMark(is.Barcode), key, id, "")
+	}
+	if is.AdditionalLabel != "" && is.AdditionalLabel != was.AdditionalLabel {
+		b.claim(c, uniqueAdditional, is.AdditionalLabel, addlLabelMark(is.AdditionalLabel), key, id, "")
+	}
+}
