@@ -1,0 +1,101 @@
+package clinical
+
+// Metadata is what a study collects, compiled for look-ups by folded OID. It is immutable once compiled.
+type Metadata struct {
+	// Study is the OID it was compiled for: the study's, or a site's with its overrides.
+	Study string
+	// Events are in the order of the protocol.
+	Events []*EventDef
+	Forms  map[string]*FormDef
+	Groups map[string]*GroupDef
+	Items  map[string]*ItemDef
+
+	events map[string]*EventDef
+	// layouts lead from the OID of a form's version to the form: 3.x documents name that.
+	layouts map[string]*FormDef
+}
+
+// EventDef is a definition of an event.
+type EventDef struct {
+	OID, Name string
+	Repeating bool
+	// Common events have no dates and are found by the form that they hold (section 3.4).
+	Common   bool
+	Archived bool
+	// Forms are in the order of the definition.
+	Forms []FormRef
+}
+
+// FormRef puts a form into an event.
+type FormRef struct {
+	Form     string // folded OID
+	Default  string // name of the layout that is used unless another is asked for
+	Hidden   bool   // at the site
+	Archived bool
+	Layouts  []string // names that may be used, none: every one of the form
+}
+
+// FormDef is a definition of a form.
+type FormDef struct {
+	OID, Name string
+	Archived  bool
+	Layouts   []Layout
+	Groups    []string // folded OIDs, in the order of the definition
+}
+
+// Layout is a version of a form.
+type Layout struct {
+	Name     string
+	Archived bool
+}
+
+// GroupDef is a definition of an item group.
+type GroupDef struct {
+	OID, Name string
+	Repeating bool
+	Items     []string // folded OIDs, in the order of the definition
+}
+
+// ItemDef is a definition of an item.
+type ItemDef struct {
+	OID, Name string
+	Type      Kind
+	// Codes are the values allowed, nil where any is; Multiple allows several, with commas between.
+	Codes    map[string]bool
+	Multiple bool
+	File     bool
+	PHI      bool
+	Archived bool
+	Group    string // folded OID of its group; the last one that names it
+}
+
+// Event finds a definition by OID, nil when there is none.
+func (m *Metadata) Event(oid string) *EventDef { return m.events[Fold(oid)] }
+
+// Form finds a definition by OID, or by the OID of one of its versions, nil when there is none.
+func (m *Metadata) Form(oid string) *FormDef {
+	if f := m.Forms[Fold(oid)]; f != nil {
+		return f
+	}
+	return m.layouts[Fold(oid)]
+}
+
+// Ref is how the event names the form, nil where it does not.
+func (e *EventDef) Ref(form *FormDef) *FormRef {
+	for i := range e.Forms {
+		if e.Forms[i].Form == Fold(form.OID) {
+			return &e.Forms[i]
+		}
+	}
+	return nil
+}
+
+// Layout finds a version by name.
+func (f *FormDef) Layout(name string) (Layout, bool) {
+	for _, l := range f.Layouts {
+		if l.Name == name {
+			return l, true
+		}
+	}
+	return Layout{}, false
+}
