@@ -2,6 +2,9 @@ package clinical
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -390,7 +393,7 @@ func (p *Planner) items(ctx context.Context, w *work, meta *Metadata, def *Group
 			p.item(def, at, oid, RowFailed, message, false)
 			continue
 		}
-		if err := p.store(ctx, w, def, oid, at, sort, d.Value); err != nil {
+		if err := p.store(ctx, w, def, item, at, sort, d.Value); err != nil {
 			return err
 		}
 		if err := p.discuss(ctx, w, def, item, at, d); err != nil {
@@ -401,7 +404,8 @@ func (p *Planner) items(ctx context.Context, w *work, meta *Metadata, def *Group
 }
 
 // store puts a value in its place and tells what that came to.
-func (p *Planner) store(ctx context.Context, w *work, def *GroupDef, oid string, at Path, sort, value string) error {
+func (p *Planner) store(ctx context.Context, w *work, def *GroupDef, item *ItemDef, at Path, sort, value string) error {
+	oid := item.OID
 	g := w.groups[sort]
 	if g != nil {
 		if was, has := g.doc.Values[oid]; has && was == value {
@@ -419,6 +423,9 @@ func (p *Planner) store(ctx context.Context, w *work, def *GroupDef, oid string,
 		status = RowUpdated
 	}
 	g.change().Values[oid] = value
+	if item.File {
+		p.attach(w, g.doc, oid, value)
+	}
 	p.changed(w, h, f)
 	p.item(def, at, oid, status, "", true)
 	at.Item = oid
@@ -431,6 +438,21 @@ func (p *Planner) store(ctx context.Context, w *work, def *GroupDef, oid string,
 		return p.reason(ctx, w, f, at)
 	}
 	return nil
+}
+
+// attach notes where the file that a value names will lie. Its name comes from outside and is no part of the key.
+func (p *Planner) attach(w *work, g *Group, oid, name string) {
+	delete(g.Files, oid)
+	if name == "" {
+		return
+	}
+	if g.Files == nil {
+		g.Files = map[string]string{}
+	}
+	sum := sha256.Sum256([]byte(name))
+	key := fmt.Sprintf("attached/%d/%d/%s/%s", p.Study.ID, w.id, p.Job, hex.EncodeToString(sum[:16]))
+	g.Files[oid] = key
+	p.files = append(p.files, File{name, key})
 }
 
 // threads are the notes of an item, in the order of their ids.

@@ -48,6 +48,7 @@ type Planner struct {
 	at    time.Time
 	// marks are the note ids that the plan brings, taken those of the whole import.
 	marks []string
+	files []File
 	taken map[string]bool
 }
 
@@ -102,10 +103,15 @@ type Plan struct {
 	// Marks are those of note ids; they come after the locks.
 	Marks    []biobank.Write `json:"marks,omitempty"`
 	Subjects []SubjectPlan   `json:"subjects"`
+	// Files are the attached files that values name; they must be stored before the rest is written.
+	Files []File `json:"files,omitempty"`
 	// Cursor and Offset tell where the next part begins.
 	Cursor Cursor `json:"cursor"`
 	Offset int64  `json:"offset"`
 }
+
+// File is an attached file by the name that the document gives it, and the key of the object that it becomes.
+type File struct{ Name, Key string }
 
 // Size is how many rows are waiting to be cut.
 func (p *Planner) Size() int { return len(p.rows) }
@@ -115,7 +121,7 @@ func (p *Planner) source() string { return fmt.Sprintf("%s#%d", p.Job, p.Cursor.
 
 // Cut ends a plan.
 func (p *Planner) Cut() (*Plan, error) {
-	plan := &Plan{Source: p.source(), Rows: p.rows}
+	plan := &Plan{Source: p.source(), Rows: p.rows, Files: p.files}
 	plan.Marks = p.claims(plan.Source)
 	by := who{source: plan.Source, by: p.By, at: stamp(p.Now()), reason: "Import"}
 	if !p.at.IsZero() {
@@ -132,7 +138,7 @@ func (p *Planner) Cut() (*Plan, error) {
 	}
 	p.Cursor.Plans++
 	plan.Cursor = p.Cursor
-	p.rows, p.work, p.order, p.marks, p.at = nil, nil, nil, nil, time.Time{}
+	p.rows, p.work, p.order, p.marks, p.files, p.at = nil, nil, nil, nil, nil, time.Time{}
 	return plan, nil
 }
 

@@ -42,6 +42,12 @@ const (
 	rowAnnotation  = "Annotation"
 )
 
+// Detail tells of a line that only the log with types has: that a note was stored. By the item's columns it would pass for
+// the item's own.
+func (r *Row) Detail() bool {
+	return r.Status == RowInserted && (r.Type == rowQuery || r.Type == rowAnnotation)
+}
+
 // place is a row that names where the planner is: the participant, and as much below as is known.
 func (p *Planner) place(kind string) Row {
 	c := &p.Cursor
