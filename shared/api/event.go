@@ -12,13 +12,13 @@ import (
 // Events (reference openspecimen-rest.md section 10).
 
 func events() noun {
-	return noun{path: "/collection-protocol-events", typ: biobank.Event, gather: gatherEvents, view: viewEvent}
+	return noun{path: "/collection-protocol-events", typ: biobank.Event, shows: eventView{}, gather: gatherEvents, view: viewEvent}
 }
 
 func eventRoutes() []route {
 	n := events()
 	return []route{
-		{pattern: "GET " + n.path, serve: listEvents},
+		{pattern: "GET " + n.path, summary: "List the events of a protocol", answers: n.list(), serve: listEvents},
 		getRoute(n),
 		createRoute(n, func(in *input) biobank.Draft { return eventDraft(in, 0) }),
 		changeRoute("PUT", n, eventDraft),

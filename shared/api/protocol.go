@@ -14,13 +14,13 @@ import (
 const defaultAliquotFmt = "%PSPEC_LABEL%_%PSPEC_UID%"
 
 func protocols() noun {
-	return noun{path: "/collection-protocols", typ: biobank.Protocol, gather: gatherProtocols, view: viewProtocol}
+	return noun{path: "/collection-protocols", typ: biobank.Protocol, shows: protocolView{}, gather: gatherProtocols, view: viewProtocol}
 }
 
 // protocolItems is how protocols are listed.
 func protocolItems() noun {
 	n := protocols()
-	n.view = viewProtocolItem
+	n.view, n.shows = viewProtocolItem, protocolItem{}
 	return n
 }
 
@@ -35,14 +35,15 @@ func protocolRoutes() []route {
 			v, err := c.showOne(n, rec)
 			return completedOne{true, v}, err
 		},
-		several: completedList,
+		oneAnswers: completedOne{Entity: n.shows},
+		several:    completedList,
 	}
 	list := members[biobank.ProtocolDoc]{noun: protocolItems(), start: "startAt", fits: fitsProtocol, less: lessProtocol}
 	return append(
 		list.routes(),
-		route{pattern: "GET /collection-protocols/byop", serve: func(c *call) (any, error) { return listByRight(c, list) }},
+		route{pattern: "GET /collection-protocols/byop", summary: "List the protocols in which the caller holds a right", answers: list.list(), serve: func(c *call) (any, error) { return listByRight(c, list) }},
 		getRoute(n),
-		route{pattern: "GET /collection-protocols/{id}/sites", serve: listProtocolSites},
+		route{pattern: "GET /collection-protocols/{id}/sites", summary: "List the sites of a protocol", answers: []protocolSiteView{}, serve: listProtocolSites},
 		createRoute(n, func(in *input) biobank.Draft { return protocolDraft(in, 0) }),
 		changeRoute("PUT", n, protocolDraft),
 		deleteRoute(gone),

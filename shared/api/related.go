@@ -47,10 +47,10 @@ func (r *related) fetch(keys ...biobank.Key) error {
 	return nil
 }
 
-// count fills counts, if the caller asks for statistics: how many live members of a small set name each id.
+// count fills counts, if the caller asked for statistics: how many live members of a small set name each id.
 func (r *related) count(t biobank.Type, named func(*biobank.Record) ([]int64, error)) error {
-	if q := r.c.query(); !q.flag("includeStats", false) {
-		return q.wrong
+	if !r.c.stats {
+		return nil
 	}
 	all, err := r.c.api.Registry.Members(r.c.Context(), r.c.actor, t)
 	if err != nil {

@@ -11,19 +11,19 @@ import (
 // Specimen requirements (reference openspecimen-rest.md section 11).
 
 func requirements() noun {
-	return noun{path: "/specimen-requirements", typ: biobank.Requirement, gather: gatherRequirements, view: viewRequirement}
+	return noun{path: "/specimen-requirements", typ: biobank.Requirement, shows: requirementView{}, gather: gatherRequirements, view: viewRequirement}
 }
 
 func requirementRoutes() []route {
 	n := requirements()
 	return []route{
-		{pattern: "GET " + n.path, serve: listRequirements},
+		{pattern: "GET " + n.path, summary: "List the requirements of an event, as trees", answers: n.list(), serve: listRequirements},
 		getRoute(n),
 		createRoute(n, func(in *input) biobank.Draft { return requirementDraft(in, 0) }),
 		changeRoute("PUT", n, requirementDraft),
 		deleteRoute(removal{noun: n}),
 		dependentsRoute(n),
-		{pattern: "GET " + n.path + "/{id}/specimens-count", serve: countSpecimens},
+		{pattern: "GET " + n.path + "/{id}/specimens-count", summary: "Count the specimens of a requirement", answers: 0, serve: countSpecimens},
 		auditRoute(n),
 	}
 }

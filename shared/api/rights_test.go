@@ -60,6 +60,7 @@ func rightsRows() []row {
 	rows := []row{
 		{pattern: "POST /sessions", proved: "TestSignIn"},
 		{pattern: "DELETE /sessions", proved: "TestSignIn"},
+		{pattern: "GET /openapi.json", proved: "TestDocument"},
 		{pattern: "GET /users/current-user", want: anybody},
 		{pattern: "PUT /users/password", proved: "TestWhoMaySetUp"},
 		{pattern: "GET /users", want: anybody},
