@@ -113,7 +113,7 @@ func routes() []route {
 	for _, some := range [][]route{
 		sessionRoutes(), userRoutes(), roleRoutes(), instituteRoutes(), siteRoutes(), protocolRoutes(), eventRoutes(),
 		requirementRoutes(), registrationRoutes(), participantRoutes(), visitRoutes(), specimenRoutes(), valueRoutes(), documentRoutes(),
-		importRoutes(), uploadRoutes(), scheduleRoutes(),
+		importRoutes(), uploadRoutes(), scheduleRoutes(), workflowRoutes(),
 	} {
 		all = append(all, some...)
 	}

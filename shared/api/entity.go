@@ -108,12 +108,17 @@ func createRoute(n noun, draft func(in *input) biobank.Draft) route {
 		if err := in.err(); err != nil {
 			return nil, err
 		}
-		rec, err := c.apply(biobank.Change{Op: biobank.Create, Draft: d, Reason: in.text("opComments")})
-		if err != nil {
-			return nil, err
-		}
-		return c.showOne(n, rec)
+		return c.make(n, d, in)
 	}}
+}
+
+// make creates an object and shows it.
+func (c *call) make(n noun, d biobank.Draft, in *input) (any, error) {
+	rec, err := c.apply(biobank.Change{Op: biobank.Create, Draft: d, Reason: in.text("opComments")})
+	if err != nil {
+		return nil, err
+	}
+	return c.showOne(n, rec)
 }
 
 // changeRoute serves PUT or PATCH <path>/{id}. The path says which object, whatever the body says; a draft with a Merge
@@ -365,6 +370,8 @@ type members[T any] struct {
 	// fits makes the filter of a request; unknown parameters are ignored.
 	fits func(c *call, q *query) (func(id int64, doc *T) bool, error)
 	less func(a, b *T) int
+	// rank reads whether the whole list is to be in another order, and gives what puts it so, nil for none.
+	rank func(q *query) func(c *call, recs []*biobank.Record) ([]*biobank.Record, error)
 	// start names the parameter that the page begins with.
 	start string
 }
@@ -377,7 +384,14 @@ func (m members[T]) routes() []route {
 			if err := c.askedForStats(m.noun, q); err != nil {
 				return nil, err
 			}
+			var ranked func(*call, []*biobank.Record) ([]*biobank.Record, error)
+			if m.rank != nil {
+				ranked = m.rank(q)
+			}
 			recs, err := m.find(c, q)
+			if err == nil && ranked != nil {
+				recs, err = ranked(c, recs)
+			}
 			if err != nil {
 				return nil, err
 			}

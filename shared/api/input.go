@@ -334,6 +334,20 @@ func (in *input) instant(name string) *time.Time {
 	return nil
 }
 
+// raw is a member as it was sent, nil when absent or null.
+func (in *input) raw(name string) json.RawMessage {
+	in.note(name, something)
+	v := in.members[name]
+	if v == nil {
+		return nil
+	}
+	text, err := json.Marshal(v)
+	if err != nil { // it was JSON
+		in.refuse(name, "JSON")
+	}
+	return text
+}
+
 // object is a member object, nil when absent.
 func (in *input) object(name string) *input {
 	member := in.note(name, anObject)

@@ -202,7 +202,7 @@ func rightsRows() []row {
 		)
 	}
 	// The rows of a noun with many stand in the file of its tests.
-	for _, more := range [][]row{} {
+	for _, more := range [][]row{protocolRows()} {
 		rows = append(rows, more...)
 	}
 	return rows

@@ -156,7 +156,7 @@ func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
 		if doc, err = Decode[ProtocolDoc](recs[key]); err != nil {
 			return err
 		}
-		if doc.ActivityStatus == StatusDisabled && rec.Type != Protocol {
+		if doc.ActivityStatus == StatusDisabled && rec.Type != Protocol || recs[key] == nil { // of a copy that was cut short
 			return missing(rec.Type, rec.ID)
 		}
 	}
@@ -173,7 +173,7 @@ func (a *Actor) sees(rec *Record, sites []ProtocolSite) (bool, error) {
 	switch rec.Type {
 	case Institute, Site, User, RoleType:
 		return true, nil
-	case Protocol, Event, Requirement:
+	case Protocol, Event, Requirement, Workflows:
 		res = ResProtocol
 	case Registration:
 		res = ResParticipantDeid

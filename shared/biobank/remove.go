@@ -237,7 +237,7 @@ func (r *Registry) madeFrom(ctx context.Context, rec *Record, count tally) error
 	})
 }
 
-// requirementFamily is a requirement and the live ones below it.
+// requirementFamily is a requirement and the live ones below it, the parts of a pool among them.
 func (r *Registry) requirementFamily(ctx context.Context, rec *Record) ([]*Record, error) {
 	event := rec.Key.Above(1)
 	all, err := r.Store.List(ctx, event.Part, event.Sort+"/", "", 0)
@@ -251,7 +251,7 @@ func (r *Registry) requirementFamily(ctx context.Context, rec *Record) ([]*Recor
 			if err != nil {
 				return nil, err
 			}
-			if doc.ParentID == family[i].ID && one.ID != rec.ID && doc.ActivityStatus != StatusDisabled {
+			if (doc.ParentID == family[i].ID || doc.PoolID == family[i].ID) && one.ID != rec.ID && doc.ActivityStatus != StatusDisabled {
 				family = append(family, one)
 			}
 		}
