@@ -54,7 +54,7 @@ func protocolRoutes() []route {
 		dependentsRoute(n),
 		route{pattern: "GET " + n.path + "/barcoding-enabled", summary: "Tell whether any protocol gives specimens barcodes", answers: true, serve: barcodingEnabled},
 		route{pattern: "POST " + n.path + "/{id}/copy", summary: "Copy a protocol with its events and requirements", answers: n.shows, serve: copyProtocol},
-		route{pattern: "GET " + n.path + "/{id}/definition", summary: "Export a protocol with its events, requirements and workflows", answers: file("application/json"), serve: exportDefinition},
+		route{pattern: "GET " + n.path + "/{id}/definition", summary: "Export a protocol with its events, requirements and workflows", answers: map[string]any{}, serve: exportDefinition},
 		route{pattern: "POST " + n.path + "/definition", summary: "Make a protocol from an exported definition", answers: n.shows, serve: importDefinition},
 		auditRoute(n),
 	)
