@@ -114,6 +114,7 @@ func routes() []route {
 		sessionRoutes(), userRoutes(), roleRoutes(), instituteRoutes(), siteRoutes(), protocolRoutes(), eventRoutes(),
 		requirementRoutes(), registrationRoutes(), participantRoutes(), visitRoutes(), specimenRoutes(), valueRoutes(), documentRoutes(),
 		importRoutes(), uploadRoutes(), scheduleRoutes(), workflowRoutes(),
+		distributionRoutes(),
 	} {
 		all = append(all, some...)
 	}

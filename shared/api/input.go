@@ -424,6 +424,24 @@ func (in *input) list(name, want string) []any {
 	return nil
 }
 
+// textLists is an object whose values are arrays of texts, nil when absent and empty for null.
+func (in *input) textLists(name string) map[string][]string {
+	in.note(name, aMap)
+	o := in.object(name)
+	if o == nil {
+		if in.sent(name) {
+			return map[string][]string{}
+		}
+		return nil
+	}
+	o.shape = nil // its members are the caller's
+	lists := map[string][]string{}
+	for key := range o.members {
+		lists[strings.TrimSpace(key)] = o.texts(key)
+	}
+	return lists
+}
+
 // textMap is an object whose values are texts or numbers, as texts; nulls are left out.
 func (in *input) textMap(name string) map[string]string {
 	in.note(name, aMap)

@@ -23,6 +23,8 @@ const (
 	Visit        Type = "visit"
 	Specimen     Type = "specimen"
 	RoleType     Type = "role"
+	// DistributionProtocol says who may receive specimens, from which sites.
+	DistributionProtocol Type = "dp"
 	// Container is a storage container, ContainerType what containers are made after.
 	Container     Type = "container"
 	ContainerType Type = "containertype"

@@ -98,7 +98,7 @@ var notFound = map[Type]struct{ code, noun string }{
 	Protocol: {"CP_NOT_FOUND", "Collection protocol"}, Event: {"CPE_NOT_FOUND", "Event"},
 	Requirement: {"SR_NOT_FOUND", "Specimen requirement"}, Registration: {"CPR_M_NOT_FOUND", "Registration"},
 	Visit: {"VISIT_NOT_FOUND", "Visit"}, Specimen: {"SPECIMEN_NOT_FOUND", "Specimen"},
-	RoleType: {"RBAC_ROLE_NOT_FOUND", "Role"},
+	RoleType: {"RBAC_ROLE_NOT_FOUND", "Role"}, DistributionProtocol: {"DP_NOT_FOUND", "Distribution protocol"},
 }
 
 func missing(t Type, what any) *fault.Fault {
@@ -181,6 +181,9 @@ func (a *Actor) sees(rec *Record, sites []ProtocolSite) (bool, error) {
 		res = ResVisit
 	case Specimen:
 		res = ResSpecimen
+	case DistributionProtocol:
+		doc, err := Decode[DistributionDoc](rec)
+		return a.distributes(ResDistribution, OpRead, &doc), err
 	}
 	cp := protocolOf(rec)
 	if a.Can(res, OpRead, cp, sites) || res == ResParticipantDeid && a.Can(ResParticipantPhi, OpRead, cp, sites) {
