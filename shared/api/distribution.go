@@ -24,7 +24,9 @@ func distributionRoutes() []route {
 	gone := removal{noun: n}
 	list := members[biobank.DistributionDoc]{
 		noun: n, start: "startAt", fits: fitsDistribution,
-		less: func(a, b *biobank.DistributionDoc) int { return strings.Compare(biobank.Fold(a.ShortTitle), biobank.Fold(b.ShortTitle)) },
+		less: func(a, b *biobank.DistributionDoc) int {
+			return strings.Compare(biobank.Fold(a.ShortTitle), biobank.Fold(b.ShortTitle))
+		},
 	}
 	tiers := n.path + "/{id}/consent-tiers"
 	return append(
