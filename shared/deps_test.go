@@ -46,6 +46,7 @@ var architecture = []rule{
 	{"shared/jobs", ""},
 	{"shared/auth", "shared/fault shared/biobank golang.org/x/crypto"},
 	{"shared/csvfile", ""},
+	{"shared/odm", ""},
 
 	// The engine.
 	{"shared/csvimport", "shared/fault shared/biobank shared/jobs shared/csvfile"},
