@@ -46,10 +46,13 @@ var architecture = []rule{
 	{"shared/jobs", ""},
 	{"shared/auth", "shared/fault shared/biobank golang.org/x/crypto"},
 	{"shared/csvfile", ""},
+	{"shared/archive", ""},
 	{"shared/odm", ""},
+	{"shared/clinical", "shared/fault shared/biobank shared/odm"},
 
 	// The engine.
-	{"shared/csvimport", "shared/fault shared/biobank shared/jobs shared/csvfile"},
+	{"shared/csvimport", "shared/fault shared/biobank shared/jobs shared/csvfile shared/archive"},
+	{"shared/odmimport", "shared/fault shared/biobank shared/jobs shared/odm shared/clinical shared/archive"},
 
 	// The adapters.
 	{"shared/store", "shared/biobank shared/jobs shared/auth " + sdk},
