@@ -32,7 +32,9 @@ func (s Status) Final() bool { return s == Completed || s == Failed || s == Stop
 
 // Job is one import. Its id is a small integer, newest highest.
 type Job struct {
-	ID         int64 `json:"-"`
+	ID int64 `json:"-"`
+	// UUID is the name of the job where its kind has one on the wire; empty otherwise.
+	UUID       string `json:",omitempty"`
 	ObjectType string
 	ImportType string // CREATE, UPDATE, UPSERT
 	CSVType    string // SINGLE_ROW_PER_OBJ, MULTIPLE_ROWS_PER_OBJ
@@ -66,6 +68,8 @@ type Job struct {
 	Report, FailedReport string
 
 	Stop bool `json:"-"` // asked to stop
+	// Deleted tells that its owner wants to see no more of it, whatever becomes of it.
+	Deleted bool `json:"-"`
 	// Plan is the fence under which the plan was made; it is in the names of its objects.
 	Plan   int64
 	Chunks int // 0 until planned
@@ -111,6 +115,9 @@ type Filter struct {
 
 // Matches tells whether j is selected. Several params are alternatives (reference openspecimen-import-query.md 3.8).
 func (f *Filter) Matches(j *Job) bool {
+	if j.Deleted {
+		return false
+	}
 	if f.OwnerIDs != nil && !slices.Contains(f.OwnerIDs, j.OwnerID) {
 		return false
 	}
