@@ -46,9 +46,12 @@ var architecture = []rule{
 	{"shared/jobs", ""},
 	{"shared/auth", "shared/fault shared/biobank golang.org/x/crypto"},
 	{"shared/csvfile", ""},
+	{"shared/zipfile", ""},
+	{"shared/odm", ""},
+	{"shared/clinical", "shared/fault shared/biobank shared/odm"},
 
 	// The engine.
-	{"shared/csvimport", "shared/fault shared/biobank shared/jobs shared/csvfile"},
+	{"shared/csvimport", "shared/fault shared/biobank shared/jobs shared/csvfile shared/zipfile"},
 
 	// The adapters.
 	{"shared/store", "shared/biobank shared/jobs shared/auth " + sdk},
@@ -57,12 +60,14 @@ var architecture = []rule{
 
 	// The doors.
 	{"shared/api", "shared/fault shared/biobank shared/jobs shared/auth shared/csvfile shared/csvimport shared/store shared/blob"},
+	{"shared/odmapi", "shared/fault shared/biobank shared/jobs shared/auth shared/zipfile shared/odm shared/clinical shared/store shared/blob"},
 
 	// The assembly.
 	{"shared/trigger", "shared/fault shared/csvimport " + lambda},
 	{"shared/wire", "shared/biobank shared/jobs shared/auth shared/csvimport shared/store shared/blob shared/queue shared/api " +
-		"github.com/caarlos0/env " + sdk},
+		"shared/clinical shared/odmapi github.com/caarlos0/env " + sdk},
 	{"functions/api", "shared/trigger shared/wire " + lambda},
+	{"functions/clinicaldata", "shared/trigger shared/wire " + lambda},
 	{"functions/csvimport", "shared/trigger shared/wire " + lambda},
 	{"functions/sweep", "shared/trigger shared/wire " + lambda},
 
