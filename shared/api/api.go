@@ -53,6 +53,11 @@ type API struct {
 	// Random gives request and file ids: crypto/rand.Reader.
 	Random io.Reader
 	Log    *slog.Logger
+
+	// document makes the document of the API, once.
+	document func() (json.RawMessage, error)
+	// observe is told what requests were asked for, where a test wants to know.
+	observe func(pattern string, seen *reads)
 }
 
 // call is one request on its way.
@@ -68,6 +73,10 @@ type call struct {
 	// actor is who calls, nil for a public route; token is what told so, empty for Basic credentials.
 	actor *biobank.Actor
 	token string
+	// stats tells that the answer is to have counts.
+	stats bool
+	// reads notes what the request is asked for; nil for nothing is noted.
+	reads *reads
 }
 
 // route is one thing that can be asked for.
@@ -78,6 +87,10 @@ type route struct {
 	public bool
 	// serve returns what to answer: a writer writes itself, anything else goes out as JSON.
 	serve func(*call) (any, error)
+	// summary says in a few words what the route is for, and answers is a value of what serve returns: for the document
+	// of the API (openapi.go), which finds the rest by itself.
+	summary string
+	answers any
 }
 
 // writer is an answer that is not JSON, or not 200.
@@ -99,8 +112,9 @@ func routes() []route {
 	var all []route
 	for _, some := range [][]route{
 		sessionRoutes(), userRoutes(), roleRoutes(), instituteRoutes(), siteRoutes(), protocolRoutes(), eventRoutes(),
-		requirementRoutes(), registrationRoutes(), participantRoutes(), visitRoutes(), specimenRoutes(), valueRoutes(),
-		importRoutes(), uploadRoutes(), scheduleRoutes(),
+		requirementRoutes(), registrationRoutes(), participantRoutes(), visitRoutes(), specimenRoutes(), valueRoutes(), documentRoutes(),
+		importRoutes(), uploadRoutes(), scheduleRoutes(), workflowRoutes(),
+		distributionRoutes(),
 	} {
 		all = append(all, some...)
 	}
@@ -120,10 +134,17 @@ func (a *API) Handler() http.Handler {
 		}
 		return mux
 	})
+	a.document = sync.OnceValues(func() (json.RawMessage, error) { return json.Marshal(document(routes())) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := a.Now()
 		c := &call{Request: r, api: a, w: w, at: began.UTC()}
+		if a.observe != nil {
+			c.reads = &reads{query: map[string]string{}}
+		}
 		pattern, status, err := a.serve(c, router(), known)
+		if a.observe != nil {
+			a.observe(pattern, c.reads)
+		}
 		a.log(c, pattern, status, err, a.Now().Sub(began))
 	})
 }
@@ -141,7 +162,7 @@ func (a *API) serve(c *call, mux *http.ServeMux, known map[string]route) (patter
 	}
 	c.id = hex.EncodeToString(id)
 
-	below, ok := c.route()
+	below, ok := c.below()
 	if !ok {
 		err := noRoute(http.StatusNotFound)
 		return "", c.fail(err), err
@@ -193,9 +214,13 @@ func panicked(p any) error {
 	return fmt.Errorf("panic: %s\n%s", what, debug.Stack())
 }
 
-// route returns the path below the prefix, without doubled and trailing slashes, and notes what came before /rest/ng.
-func (c *call) route() (below string, ok bool) {
+// below returns the path below the prefix, without doubled and trailing slashes, and notes what came before /rest/ng. The
+// document of the API stands at the root, too.
+func (c *call) below() (below string, ok bool) {
 	clean := path.Clean("/" + c.URL.Path)
+	if clean == documentPath {
+		return clean, true
+	}
 	if strings.Contains(c.URL.Path, "/.") && clean != "/"+strings.Trim(c.URL.Path, "/") {
 		return "", false // dots lead nowhere
 	}
@@ -251,14 +276,27 @@ func write(w http.ResponseWriter, answer any) error {
 
 // body reads a request's JSON object.
 func (c *call) body() (*input, error) {
+	shape := c.reads.noteBody(anObject)
+	if shape != nil && c.reads.samples {
+		return &input{members: map[string]any{}, wrong: new(error), shape: shape}, nil
+	}
 	text, err := c.text()
 	if err != nil {
 		return nil, err
 	}
-	return decode(text)
+	in, err := decode(text)
+	if err != nil {
+		return nil, err
+	}
+	in.shape = shape
+	return in, nil
 }
 
+// text reads a request's body as it is.
 func (c *call) text() ([]byte, error) {
+	if c.reads.noteBody(something) != nil && c.reads.samples {
+		return []byte("{}"), nil
+	}
 	text, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxBody))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
@@ -272,18 +310,22 @@ func (c *call) text() ([]byte, error) {
 
 // bodies reads a request's JSON array of objects.
 func (c *call) bodies() ([]*input, error) {
-	text, err := c.text()
-	if err != nil {
-		return nil, err
+	shape := c.reads.noteBody(aList)
+	in := &input{members: map[string]any{}, wrong: new(error), shape: shape}
+	if shape == nil || !c.reads.samples {
+		text, err := c.text()
+		if err != nil {
+			return nil, err
+		}
+		v, err := parseJSON(text)
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := v.([]any); !ok {
+			return nil, invalid("The body must be an array of objects.")
+		}
+		in.members["body"] = v
 	}
-	v, err := parseJSON(text)
-	if err != nil {
-		return nil, err
-	}
-	if _, ok := v.([]any); !ok {
-		return nil, invalid("The body must be an array of objects.")
-	}
-	in := &input{members: map[string]any{"body": v}, wrong: new(error)}
 	list := in.objects("body")
 	return list, in.err()
 }

@@ -94,6 +94,7 @@ func newWorld(t *testing.T) *world {
 	if _, err := admin.Ensure(t.Context(), w.registry, guard, w.now, password); err != nil {
 		t.Fatal(err)
 	}
+	w.api.Observe(func(pattern, name string) { t.Errorf("%s reads %s, which the document does not tell", pattern, name) })
 	w.server = httptest.NewServer(w.api.Handler())
 	t.Cleanup(w.server.Close)
 	return w
@@ -160,6 +161,11 @@ func (w *world) request(method, path, body string, headers ...string) answer {
 	if a.header.Get("Cache-Control") != "no-cache, no-store, must-revalidate" || a.header.Get("Expires") != "0" {
 		w.t.Errorf("%s %s may be cached: %v", method, path, a.header)
 	}
+	k, err := theContract()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	k.check(w.t, method, path, a)
 	if a.status >= 400 && method != http.MethodHead {
 		for _, word := range []string{"error", "exception", "sql", "stack trace", "jdbc"} {
 			if strings.Contains(strings.ToLower(theirCodes.Replace(a.body)), word) {

@@ -29,7 +29,7 @@ type entryView struct {
 // auditRoute serves GET <path>/{id}/audit to those who may read the object, deleted or not; of institutes, sites, users and
 // roles to those who administer them.
 func auditRoute(n noun) route {
-	return route{pattern: "GET " + n.path + "/{id}/audit", serve: func(c *call) (any, error) {
+	return route{pattern: "GET " + n.path + "/{id}/audit", summary: "Tell who changed one of the " + n.plural() + ", and what", answers: auditView{}, serve: func(c *call) (any, error) {
 		id, err := c.pathID("id")
 		if err != nil {
 			return nil, err

@@ -10,9 +10,9 @@ import (
 
 // node is a specimen of the request with what its caller pairs the answer by.
 type node struct {
-	in       *input
-	specimen *biobank.SpecimenNode
-	children []*node
+	uid, parentUID string
+	specimen       *biobank.SpecimenNode
+	children       []*node
 }
 
 // collectSpecimens serves POST /specimens/collect.
@@ -56,10 +56,12 @@ func collectVisit(c *call) (any, error) {
 		return nil, err
 	}
 	trees, err := c.showNodes(nodes)
-	return struct {
-		Visit     any            `json:"visit"`
-		Specimens []specimenView `json:"specimens"`
-	}{shown, trees}, err
+	return collectedView{shown, trees}, err
+}
+
+type collectedView struct {
+	Visit     any            `json:"visit"`
+	Specimens []specimenView `json:"specimens"`
 }
 
 func (c *call) collect(d *biobank.CollectDraft) error {
@@ -70,7 +72,7 @@ func (c *call) collect(d *biobank.CollectDraft) error {
 func readNodes(list []*input) []*node {
 	var nodes []*node
 	for _, in := range list {
-		n := &node{in: in, specimen: &biobank.SpecimenNode{Close: in.flag("closeAfterChildrenCreation")}}
+		n := &node{uid: in.text("uid"), parentUID: in.text("parentUid"), specimen: &biobank.SpecimenNode{Close: in.flag("closeAfterChildrenCreation")}}
 		if id := in.number("id"); id != 0 {
 			n.specimen.Draft = collected(specimenPatch(in, id), in)
 		} else {
@@ -127,7 +129,7 @@ func (c *call) showNodes(nodes []*node) ([]specimenView, error) {
 		for _, n := range nodes {
 			v := views[at].(specimenView)
 			at++
-			v.UID, v.ParentUID = orNull(n.in.text("uid")), orNull(n.in.text("parentUid"))
+			v.UID, v.ParentUID = orNull(n.uid), orNull(n.parentUID)
 			v.Children = build(n.children)
 			list = append(list, v)
 		}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"strings"
 	"time"
 
 	"aliquot/shared/biobank"
@@ -12,10 +13,26 @@ type noun struct {
 	typ  biobank.Type
 	// gather fetches what the views of records show parts of, for all of them together.
 	gather func(r *related, recs []*biobank.Record) error
-	// view shows one, from what was gathered.
-	view func(r *related, rec *biobank.Record) (any, error)
+	// view shows one, from what was gathered. shows is a value of what it returns, for the document of the API.
+	view  func(r *related, rec *biobank.Record) (any, error)
+	shows any
+	// counted objects show counts to those who ask with includeStats.
+	counted bool
 	// changed is called after a change of one, nil for nothing to do.
 	changed func(c *call, rec *biobank.Record) error
+}
+
+// plural is what the objects are called, after their path.
+func (n noun) plural() string {
+	return strings.ReplaceAll(n.path[strings.LastIndex(n.path, "/")+1:], "-", " ")
+}
+
+// list is a value of a list of views.
+func (n noun) list() any {
+	if n.shows == nil {
+		return nil
+	}
+	return []any{n.shows}
 }
 
 // show builds the views of records of a kind.
@@ -43,6 +60,12 @@ func (r *related) show(n noun, recs ...*biobank.Record) ([]any, error) {
 	return views, nil
 }
 
+// askedForStats reads includeStats, where the objects have counts to show.
+func (c *call) askedForStats(n noun, q *query) error {
+	c.stats = n.counted && q.flag("includeStats", false)
+	return q.wrong
+}
+
 func (c *call) showOne(n noun, rec *biobank.Record) (any, error) {
 	views, err := c.show(n, rec)
 	if err != nil {
@@ -62,7 +85,10 @@ func (c *call) get(t biobank.Type) (*biobank.Record, error) {
 
 // getRoute serves GET <path>/{id}: the object, if the caller may read it.
 func getRoute(n noun) route {
-	return route{pattern: "GET " + n.path + "/{id}", serve: func(c *call) (any, error) {
+	return route{pattern: "GET " + n.path + "/{id}", summary: "Read one of the " + n.plural(), answers: n.shows, serve: func(c *call) (any, error) {
+		if err := c.askedForStats(n, c.query()); err != nil {
+			return nil, err
+		}
 		rec, err := c.get(n.typ)
 		if err != nil {
 			return nil, err
@@ -73,7 +99,7 @@ func getRoute(n noun) route {
 
 // createRoute serves POST <path>: it answers with the new object as GET would.
 func createRoute(n noun, draft func(in *input) biobank.Draft) route {
-	return route{pattern: "POST " + n.path, serve: func(c *call) (any, error) {
+	return route{pattern: "POST " + n.path, summary: "Create one of the " + n.plural(), answers: n.shows, serve: func(c *call) (any, error) {
 		in, err := c.body()
 		if err != nil {
 			return nil, err
@@ -82,18 +108,23 @@ func createRoute(n noun, draft func(in *input) biobank.Draft) route {
 		if err := in.err(); err != nil {
 			return nil, err
 		}
-		rec, err := c.apply(biobank.Change{Op: biobank.Create, Draft: d, Reason: in.text("opComments")})
-		if err != nil {
-			return nil, err
-		}
-		return c.showOne(n, rec)
+		return c.make(n, d, in)
 	}}
+}
+
+// make creates an object and shows it.
+func (c *call) make(n noun, d biobank.Draft, in *input) (any, error) {
+	rec, err := c.apply(biobank.Change{Op: biobank.Create, Draft: d, Reason: in.text("opComments")})
+	if err != nil {
+		return nil, err
+	}
+	return c.showOne(n, rec)
 }
 
 // changeRoute serves PUT or PATCH <path>/{id}. The path says which object, whatever the body says; a draft with a Merge
 // keeps what was not sent, one without replaces the whole object.
 func changeRoute(verb string, n noun, draft func(in *input, id int64) biobank.Draft) route {
-	return route{pattern: verb + " " + n.path + "/{id}", serve: func(c *call) (any, error) {
+	return route{pattern: verb + " " + n.path + "/{id}", summary: "Change one of the " + n.plural(), answers: n.shows, serve: func(c *call) (any, error) {
 		id, err := c.pathID("id")
 		if err != nil {
 			return nil, err
@@ -125,7 +156,7 @@ func (c *call) change(n noun, d biobank.Draft, reason string) (any, error) {
 // bulkRoute serves PUT <path>/bulk-update (section 4.5): the same patch for several objects, all checked before the first
 // is changed.
 func bulkRoute(n noun, patch func(in *input, id int64) biobank.Draft) route {
-	return route{pattern: "PUT " + n.path + "/bulk-update", serve: func(c *call) (any, error) {
+	return route{pattern: "PUT " + n.path + "/bulk-update", summary: "Change several of the " + n.plural() + " alike", answers: n.list(), serve: func(c *call) (any, error) {
 		in, err := c.body()
 		if err != nil {
 			return nil, err
@@ -200,13 +231,19 @@ type removal struct {
 	// closes tells that close=true closes instead; forced that dependents always go, too.
 	closes, forced bool
 	// one and several shape the answers; nil for the object, and for the array.
-	one     func(c *call, rec *biobank.Record, complete bool) (any, error)
-	several func(views []any, complete bool) any
+	one func(c *call, rec *biobank.Record, complete bool) (any, error)
+	// oneAnswers is a value of what one returns.
+	oneAnswers any
+	several    func(views []any, complete bool) any
 }
 
 // deleteRoute serves DELETE <path>/{id} (section 4.2).
 func deleteRoute(n removal) route {
-	return route{pattern: "DELETE " + n.path + "/{id}", serve: func(c *call) (any, error) {
+	answers := n.oneAnswers
+	if n.one == nil {
+		answers = n.shows
+	}
+	return route{pattern: "DELETE " + n.path + "/{id}", summary: "Delete one of the " + n.plural(), answers: answers, serve: func(c *call) (any, error) {
 		id, err := c.pathID("id")
 		if err != nil {
 			return nil, err
@@ -236,7 +273,11 @@ func deleteRoute(n removal) route {
 // bulkDeleteRoute serves DELETE <path>?id=1&id=2 (section 4.5). Unless it is forced, all are checked before the first is
 // deleted.
 func bulkDeleteRoute(n removal) route {
-	return route{pattern: "DELETE " + n.path, serve: func(c *call) (any, error) {
+	answers := n.list()
+	if n.several != nil && n.shows != nil {
+		answers = n.several([]any{n.shows}, true)
+	}
+	return route{pattern: "DELETE " + n.path, summary: "Delete several of the " + n.plural(), answers: answers, serve: func(c *call) (any, error) {
 		q := c.query()
 		ids, closes := q.numbers("id"), n.closes && q.flag("close", false)
 		force, reason := n.forced || q.flag("forceDelete", false), q.text("reason")
@@ -309,7 +350,7 @@ func (c *call) remove(n removal, id int64, force bool, reason string) (*biobank.
 
 // dependentsRoute serves GET <path>/{id}/dependent-entities: what keeps the object from being deleted.
 func dependentsRoute(n noun) route {
-	return route{pattern: "GET " + n.path + "/{id}/dependent-entities", serve: func(c *call) (any, error) {
+	return route{pattern: "GET " + n.path + "/{id}/dependent-entities", summary: "List what keeps one of the " + n.plural() + " from being deleted", answers: []biobank.Dependent{}, serve: func(c *call) (any, error) {
 		id, err := c.pathID("id")
 		if err != nil {
 			return nil, err
@@ -329,22 +370,34 @@ type members[T any] struct {
 	// fits makes the filter of a request; unknown parameters are ignored.
 	fits func(c *call, q *query) (func(id int64, doc *T) bool, error)
 	less func(a, b *T) int
+	// rank reads whether the whole list is to be in another order, and gives what puts it so, nil for none.
+	rank func(q *query) func(c *call, recs []*biobank.Record) ([]*biobank.Record, error)
 	// start names the parameter that the page begins with.
 	start string
 }
 
 func (m members[T]) routes() []route {
 	return []route{
-		{pattern: "GET " + m.noun.path, serve: func(c *call) (any, error) {
+		{pattern: "GET " + m.noun.path, summary: "List " + m.plural(), answers: m.list(), serve: func(c *call) (any, error) {
 			q := c.query()
 			page := q.page(m.start, 100)
+			if err := c.askedForStats(m.noun, q); err != nil {
+				return nil, err
+			}
+			var ranked func(*call, []*biobank.Record) ([]*biobank.Record, error)
+			if m.rank != nil {
+				ranked = m.rank(q)
+			}
 			recs, err := m.find(c, q)
+			if err == nil && ranked != nil {
+				recs, err = ranked(c, recs)
+			}
 			if err != nil {
 				return nil, err
 			}
 			return c.show(m.noun, cut(recs, page)...)
 		}},
-		{pattern: "GET " + m.noun.path + "/count", serve: func(c *call) (any, error) {
+		{pattern: "GET " + m.noun.path + "/count", summary: "Count " + m.plural(), answers: countView{}, serve: func(c *call) (any, error) {
 			recs, err := m.find(c, c.query())
 			return countView{len(recs)}, err
 		}},
@@ -369,9 +422,12 @@ func (m members[T]) find(c *call, q *query) ([]*biobank.Record, error) {
 
 // byNameRoute serves GET <path>/byname?name=.
 func byNameRoute[T any](n noun, code, what string, name func(*T) string) route {
-	return route{pattern: "GET " + n.path + "/byname", serve: func(c *call) (any, error) {
+	return route{pattern: "GET " + n.path + "/byname", summary: "Find one of the " + n.plural() + " by name", answers: n.shows, serve: func(c *call) (any, error) {
 		q := c.query()
 		want := q.text("name")
+		if err := c.askedForStats(n, q); err != nil {
+			return nil, err
+		}
 		id, err := find(c, n.typ, func(doc T) bool { return biobank.Fold(name(&doc)) == biobank.Fold(want) })
 		if err != nil {
 			return nil, err

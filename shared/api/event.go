@@ -12,18 +12,19 @@ import (
 // Events (reference openspecimen-rest.md section 10).
 
 func events() noun {
-	return noun{path: "/collection-protocol-events", typ: biobank.Event, gather: gatherEvents, view: viewEvent}
+	return noun{path: "/collection-protocol-events", typ: biobank.Event, shows: eventView{}, gather: gatherEvents, view: viewEvent}
 }
 
 func eventRoutes() []route {
 	n := events()
 	return []route{
-		{pattern: "GET " + n.path, serve: listEvents},
+		{pattern: "GET " + n.path, summary: "List the events of a protocol", answers: n.list(), serve: listEvents},
 		getRoute(n),
 		createRoute(n, func(in *input) biobank.Draft { return eventDraft(in, 0) }),
 		changeRoute("PUT", n, eventDraft),
 		deleteRoute(removal{noun: n}),
 		dependentsRoute(n),
+		{pattern: "POST " + n.path + "/{id}/copy", summary: "Copy an event with its requirements", answers: n.shows, serve: copyEvent},
 		auditRoute(n),
 	}
 }
@@ -37,8 +38,16 @@ func eventDraft(in *input, id int64) biobank.Draft {
 		Doc: biobank.EventDoc{
 			Label: in.text("eventLabel"), Point: in.maybeNumber("eventPoint"), PointUnit: in.text("eventPointUnit"),
 			Code: in.text("code"), ClinicalDiagnosis: in.text("clinicalDiagnosis"), ClinicalStatus: in.text("clinicalStatus"),
+			NamePrintMode: in.text("visitNamePrintMode"), NamePrintCopies: in.number("visitNamePrintCopies"),
 			ActivityStatus: in.text("activityStatus"),
 		},
+	}
+}
+
+// eventNode reads an event with its requirements, as a definition shows it.
+func eventNode(in *input) *biobank.EventNode {
+	return &biobank.EventNode{
+		Draft: eventDraft(in, 0).(*biobank.EventDraft), Requirements: requirementNodes(in.objects("specimenRequirements")),
 	}
 }
 
@@ -91,6 +100,8 @@ type eventView struct {
 	ClinicalStatus     *string `json:"clinicalStatus,omitempty"`
 	ActivityStatus     string  `json:"activityStatus"`
 	Code               *string `json:"code,omitempty"`
+	NamePrintMode      *string `json:"visitNamePrintMode,omitempty"`
+	NamePrintCopies    *int64  `json:"visitNamePrintCopies,omitempty"`
 	Offset             int64   `json:"offset"`
 	OffsetUnit         string  `json:"offsetUnit"`
 }
@@ -125,6 +136,7 @@ func viewEvent(r *related, rec *biobank.Record) (any, error) {
 		CPID: rec.Key.Protocol(), CollectionProtocol: protocol.Title, CPShortTitle: protocol.ShortTitle, DefaultSite: site,
 		ClinicalDiagnosis: orNull(doc.ClinicalDiagnosis), ClinicalStatus: orNull(doc.ClinicalStatus),
 		ActivityStatus: doc.ActivityStatus, Code: orNull(doc.Code), OffsetUnit: "DAYS",
+		NamePrintMode: orNull(doc.NamePrintMode), NamePrintCopies: orNull(doc.NamePrintCopies),
 	}, nil
 }
 

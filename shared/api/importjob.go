@@ -27,13 +27,13 @@ const linkFor = 15 * time.Minute
 
 func importRoutes() []route {
 	return []route{
-		{pattern: "GET /import-jobs/input-file-template", serve: template},
-		{pattern: "POST /import-jobs", serve: createJob},
-		{pattern: "GET /import-jobs", serve: listJobs},
-		{pattern: "GET /import-jobs/{id}", serve: getJob},
-		{pattern: "PUT /import-jobs/{id}/stop", serve: stopJob},
-		{pattern: "GET /import-jobs/{id}/output", serve: jobOutput},
-		{pattern: "GET /import-jobs/{id}/failed-rows", serve: jobFailedRows},
+		{pattern: "GET /import-jobs/input-file-template", summary: "The header row of a type of records", answers: file("application/csv"), serve: template},
+		{pattern: "POST /import-jobs", summary: "Import an uploaded file", answers: either{jobView{}, tooManyRows{}}, serve: createJob},
+		{pattern: "GET /import-jobs", summary: "List import jobs, the newest first", answers: []jobView{}, serve: listJobs},
+		{pattern: "GET /import-jobs/{id}", summary: "Read an import job", answers: jobView{}, serve: getJob},
+		{pattern: "PUT /import-jobs/{id}/stop", summary: "Stop an import job", answers: jobView{}, serve: stopJob},
+		{pattern: "GET /import-jobs/{id}/output", summary: "The report of an import job", answers: file("application/csv"), serve: jobOutput},
+		{pattern: "GET /import-jobs/{id}/failed-rows", summary: "The rows of an import job that failed, as they came", answers: file("application/csv"), serve: jobFailedRows},
 	}
 }
 
@@ -56,6 +56,12 @@ type jobView struct {
 	FieldSeparator *string           `json:"fieldSeparator"`
 	Reason         *string           `json:"reason"`
 	Warnings       []string          `json:"warnings"`
+}
+
+// tooManyRows answers who asks for all rows or none.
+type tooManyRows struct {
+	Status       jobs.Status `json:"status"`
+	TotalRecords int64       `json:"totalRecords"`
 }
 
 func showJobs(c *call, list []*jobs.Job) ([]jobView, error) {
@@ -126,15 +132,15 @@ func (c *call) mayImport() error {
 
 // template answers with the header row of a type.
 func template(c *call) (any, error) {
-	query := c.URL.Query()
-	name := query.Get("schema")
+	q := c.query()
+	name, separator := q.text("schema"), q.raw("fieldSeparator") // a tab is no space to be trimmed
 	schema := csvimport.SchemaFor(name)
 	if schema == nil {
 		return nil, noSchema(name)
 	}
 	comma := byte(',')
-	if sep := query.Get("fieldSeparator"); sep != "" {
-		comma = sep[0]
+	if separator != "" {
+		comma = separator[0]
 	}
 	row := csvfile.AppendStrings(nil, comma, schema.Template()...)
 	return csvAnswer{name: schema.ObjectType() + ".csv", body: row}, nil
@@ -164,6 +170,7 @@ func createJob(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	fileID, atomic := in.text("inputFileId"), in.flag("atomic")
 	j := &jobs.Job{
 		ObjectType: in.text("objectType"), ImportType: cmp.Or(in.text("importType"), string(biobank.Create)),
 		CSVType:    cmp.Or(in.text("csvType"), "SINGLE_ROW_PER_OBJ"),
@@ -174,7 +181,6 @@ func createJob(c *call) (any, error) {
 		Status:         jobs.Queued, Total: -1, OwnerID: c.actor.ID, Owner: c.actor.User.LoginName, CreatedAt: c.at,
 		Bucket: c.api.Intake,
 	}
-	fileID, atomic := in.text("inputFileId"), in.flag("atomic")
 	if err := in.err(); err != nil {
 		return nil, err
 	}
@@ -191,10 +197,7 @@ func createJob(c *call) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return struct {
-			Status       jobs.Status `json:"status"`
-			TotalRecords int64       `json:"totalRecords"`
-		}{jobs.TxnSizeExceeded, n}, nil
+		return tooManyRows{jobs.TxnSizeExceeded, n}, nil
 	}
 	if err := c.api.Jobs.Create(c.Context(), j); err != nil {
 		return nil, fmt.Errorf("create a job: %w", err)
@@ -294,12 +297,12 @@ func notParsed(err error) error {
 // the institute's users, others their own. Query parameters that are not known are filters on the jobs' parameters.
 func listJobs(c *call) (any, error) {
 	f := jobs.Filter{Params: map[string][]string{}}
-	query := c.URL.Query()
-	start, err := queryNumber(query.Get("startAt"), "startAt", 0)
+	q := c.query()
+	start, err := queryNumber(q.text("startAt"), "startAt", 0)
 	if err != nil {
 		return nil, err
 	}
-	limit, err := queryNumber(query.Get("maxResults"), "maxResults", 25)
+	limit, err := queryNumber(q.text("maxResults"), "maxResults", 25)
 	if err != nil {
 		return nil, err
 	}
@@ -308,12 +311,11 @@ func listJobs(c *call) (any, error) {
 		limit = most
 	}
 	f.StartAt, f.Max = max(start, 0), limit
-	for name, values := range query {
+	f.ObjectTypes = q.texts("objectType")
+	for name, values := range q.values {
 		values = slices.DeleteFunc(strings.Split(strings.Join(values, ","), ","), func(v string) bool { return v == "" })
 		switch {
-		case name == "startAt" || name == "maxResults" || len(values) == 0:
-		case name == "objectType":
-			f.ObjectTypes = values
+		case name == "startAt" || name == "maxResults" || name == "objectType" || len(values) == 0:
 		default:
 			f.Params[name] = values
 		}

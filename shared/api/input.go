@@ -29,6 +29,7 @@ type input struct {
 	members map[string]any
 	path    string // of the object within the body
 	wrong   *error // the first thing wrong, shared by all objects of a body
+	shape   *shape // what is asked for, where that is noted (recording.go)
 }
 
 // decode reads a body that holds one JSON object. It returns INVALID_REQUEST for anything else.
@@ -159,12 +160,14 @@ func (in *input) refuse(name, want string) {
 
 // sent tells whether the member is there, null included.
 func (in *input) sent(name string) bool {
+	in.note(name, something)
 	_, ok := in.members[name]
 	return ok
 }
 
 // text is a string; a number gives its digits, absent and null the empty text. Surrounding space is dropped.
 func (in *input) text(name string) string {
+	in.note(name, aText)
 	switch v := in.members[name].(type) {
 	case nil:
 	case string:
@@ -179,6 +182,7 @@ func (in *input) text(name string) string {
 
 // secret is a string as sent.
 func (in *input) secret(name string) string {
+	in.note(name, aText)
 	v, ok := in.members[name].(string)
 	if !ok && in.members[name] != nil {
 		in.refuse(name, "a text")
@@ -197,6 +201,7 @@ func (in *input) number(name string) int64 {
 
 // maybeNumber is an integer, nil when absent.
 func (in *input) maybeNumber(name string) *int64 {
+	in.note(name, aNumber)
 	text := ""
 	switch v := in.members[name].(type) {
 	case nil:
@@ -225,6 +230,7 @@ func (in *input) maybeNumber(name string) *int64 {
 
 // flag is a boolean, false when absent.
 func (in *input) flag(name string) bool {
+	in.note(name, aFlag)
 	switch v := in.members[name].(type) {
 	case nil:
 	case bool:
@@ -254,6 +260,7 @@ func (in *input) maybeFlag(name string) *bool {
 
 // quantity is a decimal number, nil when absent.
 func (in *input) quantity(name string) *biobank.Quantity {
+	in.note(name, aDecimal)
 	text := ""
 	switch v := in.members[name].(type) {
 	case nil:
@@ -295,6 +302,7 @@ func (in *input) millis(name string) int64 {
 
 // instant is a time: milliseconds, as number or text, yyyy-MM-dd, or ISO-8601 with time and zone.
 func (in *input) instant(name string) *time.Time {
+	in.note(name, aDate)
 	text := ""
 	switch v := in.members[name].(type) {
 	case nil:
@@ -326,12 +334,27 @@ func (in *input) instant(name string) *time.Time {
 	return nil
 }
 
+// raw is a member as it was sent, nil when absent or null.
+func (in *input) raw(name string) json.RawMessage {
+	in.note(name, something)
+	v := in.members[name]
+	if v == nil {
+		return nil
+	}
+	text, err := json.Marshal(v)
+	if err != nil { // it was JSON
+		in.refuse(name, "JSON")
+	}
+	return text
+}
+
 // object is a member object, nil when absent.
 func (in *input) object(name string) *input {
+	member := in.note(name, anObject)
 	switch v := in.members[name].(type) {
 	case nil:
 	case map[string]any:
-		return &input{members: v, path: in.path + name + ".", wrong: in.wrong}
+		return &input{members: v, path: in.path + name + ".", wrong: in.wrong, shape: member}
 	default:
 		in.refuse(name, "an object")
 	}
@@ -340,6 +363,7 @@ func (in *input) object(name string) *input {
 
 // objects is an array of objects, nil when absent and empty for null.
 func (in *input) objects(name string) []*input {
+	item := in.noteItems(name, anObject)
 	var list []*input
 	for i, v := range in.list(name, "an array of objects") {
 		members, ok := v.(map[string]any)
@@ -347,7 +371,7 @@ func (in *input) objects(name string) []*input {
 			in.refuse(name, "an array of objects")
 			break
 		}
-		list = append(list, &input{members: members, path: fmt.Sprintf("%s%s[%d].", in.path, name, i), wrong: in.wrong})
+		list = append(list, &input{members: members, path: fmt.Sprintf("%s%s[%d].", in.path, name, i), wrong: in.wrong, shape: item})
 	}
 	if list == nil && in.sent(name) {
 		return []*input{}
@@ -357,6 +381,7 @@ func (in *input) objects(name string) []*input {
 
 // texts is an array of texts, nil when absent and empty for null.
 func (in *input) texts(name string) []string {
+	in.noteItems(name, aText)
 	var list []string
 	for _, v := range in.list(name, "an array of texts") {
 		s, ok := v.(string)
@@ -374,6 +399,7 @@ func (in *input) texts(name string) []string {
 
 // numbers is an array of whole numbers.
 func (in *input) numbers(name string) []int64 {
+	in.noteItems(name, aNumber)
 	var list []int64
 	for i, v := range in.list(name, "an array of numbers") {
 		one := input{members: map[string]any{name: v}, path: in.path, wrong: in.wrong}
@@ -398,13 +424,33 @@ func (in *input) list(name, want string) []any {
 	return nil
 }
 
+// textLists is an object whose values are arrays of texts, nil when absent and empty for null.
+func (in *input) textLists(name string) map[string][]string {
+	in.note(name, aMap)
+	o := in.object(name)
+	if o == nil {
+		if in.sent(name) {
+			return map[string][]string{}
+		}
+		return nil
+	}
+	o.shape = nil // its members are the caller's
+	lists := map[string][]string{}
+	for key := range o.members {
+		lists[strings.TrimSpace(key)] = o.texts(key)
+	}
+	return lists
+}
+
 // textMap is an object whose values are texts or numbers, as texts; nulls are left out.
 func (in *input) textMap(name string) map[string]string {
+	in.note(name, aMap)
 	o := in.object(name)
 	m := map[string]string{}
 	if o == nil {
 		return m
 	}
+	o.shape = nil // its members are the caller's
 	for key, v := range o.members {
 		switch v := v.(type) {
 		case nil:

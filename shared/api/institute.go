@@ -10,7 +10,7 @@ import (
 // Institutes (reference openspecimen-rest.md section 5).
 
 func institutes() noun {
-	return noun{path: "/institutes", typ: biobank.Institute, gather: gatherInstitutes, view: viewInstitute}
+	return noun{path: "/institutes", typ: biobank.Institute, shows: instituteView{}, counted: true, gather: gatherInstitutes, view: viewInstitute}
 }
 
 func instituteRoutes() []route {

@@ -14,8 +14,8 @@ const masked = "###"
 
 func participantRoutes() []route {
 	return []route{
-		{pattern: "GET /participants/{id}", serve: getParticipant},
-		{pattern: "POST /participants/match", serve: matchParticipants},
+		{pattern: "GET /participants/{id}", summary: "Read a participant", answers: participantView{}, serve: getParticipant},
+		{pattern: "POST /participants/match", summary: "Find who may be the person described", answers: []matchView{}, serve: matchParticipants},
 	}
 }
 

@@ -14,13 +14,13 @@ import (
 const defaultAliquotFmt = "%PSPEC_LABEL%_%PSPEC_UID%"
 
 func protocols() noun {
-	return noun{path: "/collection-protocols", typ: biobank.Protocol, gather: gatherProtocols, view: viewProtocol}
+	return noun{path: "/collection-protocols", typ: biobank.Protocol, shows: protocolView{}, gather: gatherProtocols, view: viewProtocol}
 }
 
 // protocolItems is how protocols are listed.
 func protocolItems() noun {
 	n := protocols()
-	n.view = viewProtocolItem
+	n.gather, n.view, n.shows = gatherProtocolItems, viewProtocolItem, protocolItem{}
 	return n
 }
 
@@ -35,19 +35,27 @@ func protocolRoutes() []route {
 			v, err := c.showOne(n, rec)
 			return completedOne{true, v}, err
 		},
-		several: completedList,
+		oneAnswers: completedOne{Entity: n.shows},
+		several:    completedList,
 	}
-	list := members[biobank.ProtocolDoc]{noun: protocolItems(), start: "startAt", fits: fitsProtocol, less: lessProtocol}
+	list := members[biobank.ProtocolDoc]{
+		noun: protocolItems(), start: "startAt", fits: fitsProtocol, less: lessProtocol,
+		rank: byStars(biobank.Protocol),
+	}
 	return append(
-		list.routes(),
-		route{pattern: "GET /collection-protocols/byop", serve: func(c *call) (any, error) { return listByRight(c, list) }},
+		append(list.routes(), starRoutes(n)...),
+		route{pattern: "GET /collection-protocols/byop", summary: "List the protocols in which the caller holds a right", answers: list.list(), serve: func(c *call) (any, error) { return listByRight(c, list) }},
 		getRoute(n),
-		route{pattern: "GET /collection-protocols/{id}/sites", serve: listProtocolSites},
+		route{pattern: "GET /collection-protocols/{id}/sites", summary: "List the sites of a protocol", answers: []protocolSiteView{}, serve: listProtocolSites},
 		createRoute(n, func(in *input) biobank.Draft { return protocolDraft(in, 0) }),
 		changeRoute("PUT", n, protocolDraft),
 		deleteRoute(gone),
 		bulkDeleteRoute(gone),
 		dependentsRoute(n),
+		route{pattern: "GET " + n.path + "/barcoding-enabled", summary: "Tell whether any protocol gives specimens barcodes", answers: true, serve: barcodingEnabled},
+		route{pattern: "POST " + n.path + "/{id}/copy", summary: "Copy a protocol with its events and requirements", answers: n.shows, serve: copyProtocol},
+		route{pattern: "GET " + n.path + "/{id}/definition", summary: "Export a protocol with its events, requirements and workflows", answers: map[string]any{}, serve: exportDefinition},
+		route{pattern: "POST " + n.path + "/definition", summary: "Make a protocol from an exported definition", answers: n.shows, serve: importDefinition},
 		auditRoute(n),
 	)
 }
@@ -67,12 +75,13 @@ type completedMany struct {
 func completedList(views []any, complete bool) any { return completedMany{complete, views} }
 
 func fitsProtocol(c *call, q *query) (func(int64, *biobank.ProtocolDoc) bool, error) {
+	c.stats = q.flag("detailedList", false)
+	institute, withConsents := q.number("instituteId"), q.flag("onlyParticipantConsentCps", false)
 	text, title, irb, pi := q.text("query"), q.text("title"), q.text("irbId"), q.number("piId")
 	site, err := siteNamed(c, q.text("repositoryName"))
 	if err != nil {
 		return nil, err
 	}
-	institute := q.number("instituteId")
 	ours := map[int64]bool{}
 	if institute != 0 {
 		all, err := c.api.Registry.Members(c.Context(), c.actor, biobank.Site)
@@ -95,6 +104,7 @@ func fitsProtocol(c *call, q *query) (func(int64, *biobank.ProtocolDoc) bool, er
 		case !like(doc.Title, text, false) && !like(doc.ShortTitle, text, false) && !like(doc.Code, text, false):
 		case !like(doc.Title, title, false) && !like(doc.ShortTitle, title, false), !like(doc.IrbID, irb, false):
 		case pi != 0 && doc.PI != pi:
+		case withConsents && (doc.ConsentsWaived || doc.VisitLevelConsents):
 		case q.text("repositoryName") != "" && !at(doc, func(id int64) bool { return id == site }):
 		case institute != 0 && !at(doc, func(id int64) bool { return ours[id] }):
 		default:
@@ -306,7 +316,39 @@ func gatherProtocols(r *related, recs []*biobank.Record) error {
 	return r.fetch(keys...)
 }
 
-// protocolItem has its nulls. The counts are not kept, so they are null.
+// barcodingEnabled tells whether any protocol may give specimens barcodes of its own; here each protocol says so itself.
+func barcodingEnabled(c *call) (any, error) {
+	all, err := c.api.Registry.Members(c.Context(), c.actor, biobank.Protocol)
+	for _, rec := range all {
+		doc, err := biobank.Decode[biobank.ProtocolDoc](rec)
+		if err != nil || doc.BarcodingEnabled {
+			return true, err
+		}
+	}
+	return false, err
+}
+
+// gatherProtocolItems counts, besides, what lies in each protocol where detailedList asks for it.
+func gatherProtocolItems(r *related, recs []*biobank.Record) error {
+	if err := gatherProtocols(r, recs); err != nil {
+		return err
+	}
+	if !r.c.stats {
+		return nil
+	}
+	r.sizes = map[int64]biobank.TreeSize{}
+	for _, rec := range recs {
+		size, err := r.c.api.Registry.TreeSize(r.c.Context(), r.c.actor, rec)
+		if err != nil {
+			return err
+		}
+		r.sizes[rec.ID] = size
+	}
+	return nil
+}
+
+// protocolItem has its nulls. Counts are given where detailedList asks for them, the caller may read what is counted, and
+// it is little enough to be counted in passing; else they are null.
 type protocolItem struct {
 	OpComments            *string      `json:"opComments"`
 	ID                    int64        `json:"id"`
@@ -334,6 +376,7 @@ func viewProtocolItem(r *related, rec *biobank.Record) (any, error) {
 		ID: rec.ID, ShortTitle: doc.ShortTitle, Title: doc.Title, Code: orNull(doc.Code), PrincipalInvestigator: pi,
 		StartDate: dayMillis(doc.StartDate), EndDate: dayMillis(doc.EndDate), PpidFmt: orNull(doc.PpidFmt),
 		ManualPpid: doc.ManualPpid, SpecimenCentric: doc.SpecimenCentric,
+		ParticipantCount: r.sizes[rec.ID].Participants, SpecimenCount: r.sizes[rec.ID].Specimens,
 	}, err
 }
 

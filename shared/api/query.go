@@ -15,9 +15,10 @@ import (
 type query struct {
 	values url.Values
 	wrong  error
+	reads  *reads // where what is asked for is noted (recording.go)
 }
 
-func (c *call) query() *query { return &query{values: c.URL.Query()} }
+func (c *call) query() *query { return &query{values: c.URL.Query(), reads: c.reads} }
 
 func (q *query) refuse(name, want string) {
 	if q.wrong == nil {
@@ -26,10 +27,20 @@ func (q *query) refuse(name, want string) {
 }
 
 // text is the first value.
-func (q *query) text(name string) string { return strings.TrimSpace(q.values.Get(name)) }
+func (q *query) text(name string) string {
+	q.note(name, aText)
+	return strings.TrimSpace(q.values.Get(name))
+}
+
+// raw is the first value as sent.
+func (q *query) raw(name string) string {
+	q.note(name, aText)
+	return q.values.Get(name)
+}
 
 // texts are all values.
 func (q *query) texts(name string) []string {
+	q.note(name, aList)
 	var all []string
 	for _, v := range strings.Split(strings.Join(q.values[name], ","), ",") {
 		if v = strings.TrimSpace(v); v != "" {
@@ -41,6 +52,7 @@ func (q *query) texts(name string) []string {
 
 // number is a whole number that is not negative, 0 when absent.
 func (q *query) number(name string) int64 {
+	q.note(name, aNumber)
 	text := q.text(name)
 	if text == "" {
 		return 0
@@ -54,6 +66,7 @@ func (q *query) number(name string) int64 {
 }
 
 func (q *query) numbers(name string) []int64 {
+	q.note(name, aNumbers)
 	var all []int64
 	for _, text := range q.texts(name) {
 		n, err := strconv.ParseInt(text, 10, 64)
@@ -69,6 +82,7 @@ func (q *query) numbers(name string) []int64 {
 }
 
 func (q *query) flag(name string, otherwise bool) bool {
+	q.note(name, aFlag)
 	switch strings.ToLower(q.text(name)) {
 	case "":
 		return otherwise

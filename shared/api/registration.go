@@ -11,16 +11,16 @@ import (
 // Registrations and the participants in them (reference openspecimen-rest.md sections 12 and 13).
 
 func registrations() noun {
-	return noun{path: "/collection-protocol-registrations", typ: biobank.Registration, gather: gatherRegistrations, view: viewRegistration}
+	return noun{path: "/collection-protocol-registrations", typ: biobank.Registration, shows: registrationView{}, gather: gatherRegistrations, view: viewRegistration}
 }
 
 func registrationRoutes() []route {
 	n := registrations()
 	gone := removal{noun: n, several: completedList}
 	return []route{
-		{pattern: "POST " + n.path + "/list", serve: listRegistrations},
-		{pattern: "POST " + n.path + "/count", serve: countRegistrations},
-		{pattern: "GET " + n.path, serve: registrationsByID},
+		{pattern: "POST " + n.path + "/list", summary: "List registrations, the newest first", answers: n.list(), serve: listRegistrations},
+		{pattern: "POST " + n.path + "/count", summary: "Count registrations", answers: countView{}, serve: countRegistrations},
+		{pattern: "GET " + n.path, summary: "Read several registrations", answers: n.list(), serve: registrationsByID},
 		getRoute(n),
 		createRoute(n, registrationDraft),
 		changeRoute("PUT", n, registrationPatch),
@@ -28,7 +28,7 @@ func registrationRoutes() []route {
 		deleteRoute(gone),
 		bulkDeleteRoute(gone),
 		dependentsRoute(n),
-		{pattern: "GET " + n.path + "/{id}/latest-visit", serve: latestVisit},
+		{pattern: "GET " + n.path + "/{id}/latest-visit", summary: "The last visit of a registration that took place", answers: (*visitView)(nil), serve: latestVisit},
 		auditRoute(n),
 	}
 }

@@ -18,6 +18,8 @@ type related struct {
 	below map[biobank.Key][]*biobank.Record
 	// counts are what includeStats asks for, by id; nil when it does not.
 	counts map[int64]int64
+	// sizes are how much lies in protocols, by id; nil when nobody asks.
+	sizes map[int64]biobank.TreeSize
 }
 
 func (c *call) related() *related {
@@ -47,10 +49,10 @@ func (r *related) fetch(keys ...biobank.Key) error {
 	return nil
 }
 
-// count fills counts, if the caller asks for statistics: how many live members of a small set name each id.
+// count fills counts, if the caller asked for statistics: how many live members of a small set name each id.
 func (r *related) count(t biobank.Type, named func(*biobank.Record) ([]int64, error)) error {
-	if q := r.c.query(); !q.flag("includeStats", false) {
-		return q.wrong
+	if !r.c.stats {
+		return nil
 	}
 	all, err := r.c.api.Registry.Members(r.c.Context(), r.c.actor, t)
 	if err != nil {

@@ -60,6 +60,7 @@ func rightsRows() []row {
 	rows := []row{
 		{pattern: "POST /sessions", proved: "TestSignIn"},
 		{pattern: "DELETE /sessions", proved: "TestSignIn"},
+		{pattern: "GET /openapi.json", proved: "TestDocument"},
 		{pattern: "GET /users/current-user", want: anybody},
 		{pattern: "PUT /users/password", proved: "TestWhoMaySetUp"},
 		{pattern: "GET /users", want: anybody},
@@ -201,7 +202,10 @@ func rightsRows() []row {
 		)
 	}
 	// The rows of a noun with many stand in the file of its tests.
-	for _, more := range [][]row{} {
+	for _, more := range [][]row{
+		protocolRows(),
+		distributionRows(),
+	} {
 		rows = append(rows, more...)
 	}
 	return rows
@@ -283,6 +287,12 @@ func newRightsWorld(t *testing.T) (w *world, callers map[string]caller, all map[
 			all["guessed"][k] = "987654"
 		}
 	}
+	w.newDistribution(c, all["own"], "DP-OWN", "Default Institute", "North")
+	w.newDistribution(c, all["side"], "DP-SIDE", "Default Institute", "North")
+	w.newDistribution(c, all["foreign"], "DP-OUT", "Elsewhere", "South")
+	w.newDistribution(c, gone, "DP-GONE", "Default Institute", "North")
+	c.must("DELETE", "/distribution-protocols/"+gone["dpID"], "")
+	all["guessed"]["dpID"], all["guessed"]["dpTitle"] = "987654", "NONE"
 	role := fmt.Sprint(c.must("POST", "/rbac/roles", `{"name":"Stored"}`)["id"])
 	for name, t := range all {
 		t["roleID"] = role

@@ -13,7 +13,7 @@ import (
 // Roles of users (reference openspecimen-rest.md section 8).
 
 func roles() noun {
-	return noun{path: "/rbac/roles", typ: biobank.RoleType, view: func(_ *related, rec *biobank.Record) (any, error) {
+	return noun{path: "/rbac/roles", typ: biobank.RoleType, shows: roleView{}, view: func(_ *related, rec *biobank.Record) (any, error) {
 		doc, err := biobank.Decode[biobank.RoleDoc](rec)
 		return showRole(rec.ID, doc.Description, biobank.Role{Name: doc.Name, Rights: doc.Rights}), err
 	}}
@@ -22,20 +22,20 @@ func roles() noun {
 func roleRoutes() []route {
 	n := roles()
 	return []route{
-		{pattern: "GET /users/current-user-roles", serve: func(c *call) (any, error) { return showGrants(c, c.actor.User.Roles) }},
-		{pattern: "GET /rbac/resources", serve: func(*call) (any, error) { return vocabulary(biobank.Resources()), nil }},
-		{pattern: "GET /rbac/operations", serve: func(*call) (any, error) { return vocabulary(biobank.Operations()), nil }},
-		{pattern: "GET /rbac/roles", serve: listRoles},
-		{pattern: "GET /rbac/roles/count", serve: countRoles},
-		{pattern: "GET /rbac/roles/{id}", serve: getRole},
+		{pattern: "GET /users/current-user-roles", summary: "List the caller's roles", answers: []grantView{{Site: siteView{}}}, serve: func(c *call) (any, error) { return showGrants(c, c.actor.User.Roles) }},
+		{pattern: "GET /rbac/resources", summary: "List what rights are about", answers: []wordView{}, serve: func(*call) (any, error) { return vocabulary(biobank.Resources()), nil }},
+		{pattern: "GET /rbac/operations", summary: "List what rights allow", answers: []wordView{}, serve: func(*call) (any, error) { return vocabulary(biobank.Operations()), nil }},
+		{pattern: "GET /rbac/roles", summary: "List roles", answers: []roleView{}, serve: listRoles},
+		{pattern: "GET /rbac/roles/count", summary: "Count roles", answers: countView{}, serve: countRoles},
+		{pattern: "GET /rbac/roles/{id}", summary: "Read a role", answers: roleView{}, serve: getRole},
 		createRoute(n, func(in *input) biobank.Draft { return roleDraft(in, 0) }),
 		changeRoute("PUT", n, roleDraft),
 		deleteRoute(removal{noun: n}),
 		auditRoute(n),
-		{pattern: "GET /rbac/subjects/{id}/roles", serve: listGrants},
-		{pattern: "POST /rbac/subjects/{id}/roles", serve: addGrant},
-		{pattern: "PUT /rbac/subjects/{id}/roles/{grant}", serve: changeGrant},
-		{pattern: "DELETE /rbac/subjects/{id}/roles/{grant}", serve: dropGrant},
+		{pattern: "GET /rbac/subjects/{id}/roles", summary: "List the roles of a user", answers: []grantView{{Site: siteView{}}}, serve: listGrants},
+		{pattern: "POST /rbac/subjects/{id}/roles", summary: "Give a user a role", answers: grantView{Site: siteView{}}, serve: addGrant},
+		{pattern: "PUT /rbac/subjects/{id}/roles/{grant}", summary: "Change a role of a user", answers: grantView{Site: siteView{}}, serve: changeGrant},
+		{pattern: "DELETE /rbac/subjects/{id}/roles/{grant}", summary: "Take a role from a user", answers: grantView{Site: siteView{}}, serve: dropGrant},
 	}
 }
 
@@ -70,7 +70,7 @@ func roleDraft(in *input, id int64) biobank.Draft {
 }
 
 // allRoles are the stock roles and the stored ones whose names hold a text, by name.
-func (c *call) allRoles(q *query) ([]roleView, error) {
+func (c *call) allRoles(name string) ([]roleView, error) {
 	var all []roleView
 	for i, name := range biobank.StockRoleNames() {
 		all = append(all, stockRole(int64(i+1), name))
@@ -86,23 +86,23 @@ func (c *call) allRoles(q *query) ([]roleView, error) {
 	for _, v := range views {
 		all = append(all, v.(roleView))
 	}
-	all = slices.DeleteFunc(all, func(v roleView) bool { return !like(v.Name, q.text("name"), false) })
+	all = slices.DeleteFunc(all, func(v roleView) bool { return !like(v.Name, name, false) })
 	slices.SortFunc(all, func(a, b roleView) int { return strings.Compare(biobank.Fold(a.Name), biobank.Fold(b.Name)) })
 	return all, nil
 }
 
 func listRoles(c *call) (any, error) {
 	q := c.query()
-	page := q.page("startAt", 100)
+	name, page := q.text("name"), q.page("startAt", 100)
 	if q.wrong != nil {
 		return nil, q.wrong
 	}
-	all, err := c.allRoles(q)
+	all, err := c.allRoles(name)
 	return cut(all, page), err
 }
 
 func countRoles(c *call) (any, error) {
-	all, err := c.allRoles(c.query())
+	all, err := c.allRoles(c.query().text("name"))
 	return countView{len(all)}, err
 }
 
@@ -248,11 +248,11 @@ func listGrants(c *call) (any, error) {
 
 // addGrant assigns one role; whether the caller may, and whether site and protocol fit the user, is for the registry.
 func addGrant(c *call) (any, error) {
-	user, _, err := c.pathUser()
+	g, reason, err := c.grant()
 	if err != nil {
 		return nil, err
 	}
-	g, reason, err := c.grant()
+	user, _, err := c.pathUser()
 	if err != nil {
 		return nil, err
 	}
@@ -264,11 +264,11 @@ func addGrant(c *call) (any, error) {
 
 // changeGrant serves PUT /rbac/subjects/{id}/roles/{grant}: another role, site or protocol for an assignment.
 func changeGrant(c *call) (any, error) {
-	user, was, err := c.pathGrant()
+	g, reason, err := c.grant()
 	if err != nil {
 		return nil, err
 	}
-	g, reason, err := c.grant()
+	user, was, err := c.pathGrant()
 	if err != nil {
 		return nil, err
 	}
@@ -283,6 +283,7 @@ func changeGrant(c *call) (any, error) {
 
 // dropGrant serves DELETE /rbac/subjects/{id}/roles/{grant}.
 func dropGrant(c *call) (any, error) {
+	reason := c.query().text("reason")
 	user, was, err := c.pathGrant()
 	if err != nil {
 		return nil, err
@@ -292,7 +293,7 @@ func dropGrant(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = c.regrant(user.ID, was, c.query().text("reason"), func(all []biobank.Grant) []biobank.Grant {
+	_, err = c.regrant(user.ID, was, reason, func(all []biobank.Grant) []biobank.Grant {
 		return slices.DeleteFunc(all, func(one biobank.Grant) bool { return one.ID == was.ID })
 	})
 	return v, err

@@ -17,7 +17,7 @@ import (
 // folder through the API.
 
 func scheduleRoutes() []route {
-	return []route{{pattern: "POST /import-jobs/schedule", serve: scheduleFiles}}
+	return []route{{pattern: "POST /import-jobs/schedule", summary: "Put files in the drop folder", answers: scheduledView{}, serve: scheduleFiles}}
 }
 
 // The limits of a ZIP (design.md section 8). The archive itself is at most the size of a body.
@@ -71,9 +71,11 @@ func scheduleFiles(c *call) (any, error) {
 			return nil, err
 		}
 	}
-	return struct {
-		Scheduled int `json:"scheduled"`
-	}{len(files)}, nil
+	return scheduledView{len(files)}, nil
+}
+
+type scheduledView struct {
+	Scheduled int `json:"scheduled"`
 }
 
 // zipFiles lists the files of a ZIP, which are never unpacked anywhere but into objects of their own checked names.

@@ -22,8 +22,8 @@ var errNoCredentials = errors.New("no credentials")
 
 func sessionRoutes() []route {
 	return []route{
-		{pattern: "POST /sessions", public: true, serve: signIn},
-		{pattern: "DELETE /sessions", serve: signOut},
+		{pattern: "POST /sessions", public: true, summary: "Sign in", answers: sessionView{}, serve: signIn},
+		{pattern: "DELETE /sessions", summary: "Sign out", answers: statusView{}, serve: signOut},
 	}
 }
 
@@ -73,8 +73,10 @@ func signOut(c *call) (any, error) {
 			return nil, err
 		}
 	}
-	return struct{ Status string }{"Success"}, nil
+	return statusView{"Success"}, nil
 }
+
+type statusView struct{ Status string }
 
 // candidate looks up who wants to sign in. It costs as many reads for an unknown name as for a known one.
 func (c *call) candidate(domain, login string) (auth.Candidate, error) {

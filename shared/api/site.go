@@ -9,7 +9,7 @@ import (
 // Sites (reference openspecimen-rest.md section 6).
 
 func sites() noun {
-	return noun{path: "/sites", typ: biobank.Site, gather: gatherSites, view: viewSite}
+	return noun{path: "/sites", typ: biobank.Site, shows: siteView{}, counted: true, gather: gatherSites, view: viewSite}
 }
 
 func siteRoutes() []route {

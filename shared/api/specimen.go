@@ -12,28 +12,28 @@ import (
 // Specimens (reference openspecimen-rest.md section 15).
 
 func specimens() noun {
-	return noun{path: "/specimens", typ: biobank.Specimen, gather: gatherSpecimens, view: viewSpecimen}
+	return noun{path: "/specimens", typ: biobank.Specimen, shows: specimenView{}, gather: gatherSpecimens, view: viewSpecimen}
 }
 
 func specimenRoutes() []route {
 	n := specimens()
 	gone := removal{noun: n, forced: true}
 	return []route{
-		{pattern: "HEAD " + n.path, serve: labelExists},
-		{pattern: "GET " + n.path, serve: listSpecimens},
+		{pattern: "HEAD " + n.path, summary: "Tell whether a label is taken", serve: labelExists},
+		{pattern: "GET " + n.path, summary: "List specimens", answers: n.list(), serve: listSpecimens},
 		getRoute(n),
 		createRoute(n, func(in *input) biobank.Draft { return specimenDraft(in) }),
 		changeRoute("PUT", n, func(in *input, id int64) biobank.Draft { return specimenPatch(in, id) }),
-		{pattern: "PUT " + n.path, serve: changeSpecimens},
+		{pattern: "PUT " + n.path, summary: "Change several specimens", answers: n.list(), serve: changeSpecimens},
 		bulkRoute(n, func(in *input, id int64) biobank.Draft { return specimenPatch(in, id) }),
-		{pattern: "PUT " + n.path + "/{id}/status", serve: changeSpecimenStatus},
-		{pattern: "PUT " + n.path + "/status", serve: changeSpecimenStatuses},
-		{pattern: "POST " + n.path + "/collect", serve: collectSpecimens},
+		{pattern: "PUT " + n.path + "/{id}/status", summary: "Close, open or delete a specimen", answers: n.shows, serve: changeSpecimenStatus},
+		{pattern: "PUT " + n.path + "/status", summary: "Close, open or delete several specimens", answers: n.list(), serve: changeSpecimenStatuses},
+		{pattern: "POST " + n.path + "/collect", summary: "Collect trees of specimens in a visit", answers: n.list(), serve: collectSpecimens},
 		deleteRoute(gone),
 		bulkDeleteRoute(gone),
 		dependentsRoute(n),
-		{pattern: "GET " + n.path + "/{id}/cpr-visit-ids", serve: specimenPlace},
-		{pattern: "GET " + n.path + "/{id}/primary-specimen-id", serve: primaryOf},
+		{pattern: "GET " + n.path + "/{id}/cpr-visit-ids", summary: "Tell where a specimen belongs", answers: placeView{}, serve: specimenPlace},
+		{pattern: "GET " + n.path + "/{id}/primary-specimen-id", summary: "The specimen that a specimen comes from", answers: 0, serve: primaryOf},
 		auditRoute(n),
 	}
 }
@@ -253,12 +253,14 @@ func specimenPlace(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return struct {
-		CPID       int64 `json:"cpId"`
-		CprID      int64 `json:"cprId"`
-		VisitID    int64 `json:"visitId"`
-		SpecimenID int64 `json:"specimenId"`
-	}{rec.Key.Protocol(), rec.Key.Registration(), rec.Key.Visit(), rec.ID}, nil
+	return placeView{rec.Key.Protocol(), rec.Key.Registration(), rec.Key.Visit(), rec.ID}, nil
+}
+
+type placeView struct {
+	CPID       int64 `json:"cpId"`
+	CprID      int64 `json:"cprId"`
+	VisitID    int64 `json:"visitId"`
+	SpecimenID int64 `json:"specimenId"`
 }
 
 func primaryOf(c *call) (any, error) {

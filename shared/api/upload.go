@@ -27,8 +27,8 @@ const (
 
 func uploadRoutes() []route {
 	return []route{
-		{pattern: "POST /import-jobs/input-file", serve: uploadFile},
-		{pattern: "POST /import-jobs/input-file/upload-url", serve: uploadURL},
+		{pattern: "POST /import-jobs/input-file", summary: "Upload a file to import", answers: uploadView{}, serve: uploadFile},
+		{pattern: "POST /import-jobs/input-file/upload-url", summary: "Ask where to upload a file of up to 5 GB", answers: uploadURLView{}, serve: uploadURL},
 	}
 }
 
@@ -64,6 +64,7 @@ func uploadFile(c *call) (any, error) {
 
 // filePart finds the part "file" of a multipart body.
 func (c *call) filePart() (name string, body io.Reader, err error) {
+	c.reads.noteBody(aFile)
 	parts, err := c.MultipartReader()
 	if err != nil {
 		return "", nil, invalid("The body must be multipart/form-data with a part named file.")
@@ -121,12 +122,15 @@ func uploadURL(c *call) (any, error) {
 			headers[name] = put.Header.Get(name)
 		}
 	}
-	return struct {
-		uploadView
-		Method  string            `json:"method"`
-		URL     string            `json:"url"`
-		Headers map[string]string `json:"headers"`
-	}{uploadView{id, name}, put.Method, put.URL, headers}, nil
+	return uploadURLView{uploadView{id, name}, put.Method, put.URL, headers}, nil
+}
+
+// uploadURLView says how to send the file: the method, the URL, and headers that must come with it.
+type uploadURLView struct {
+	uploadView
+	Method  string            `json:"method"`
+	URL     string            `json:"url"`
+	Headers map[string]string `json:"headers"`
 }
 
 // newUpload draws a file id.

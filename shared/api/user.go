@@ -13,7 +13,7 @@ import (
 // Users (reference openspecimen-rest.md section 7).
 
 func users() noun {
-	return noun{path: "/users", typ: biobank.User, gather: gatherUsers, view: viewUser, changed: endSessions}
+	return noun{path: "/users", typ: biobank.User, shows: userView{}, gather: gatherUsers, view: viewUser, changed: endSessions}
 }
 
 // userSummaries is how users are listed.
@@ -26,7 +26,7 @@ func userSummaries() noun {
 		}
 		return r.fetchUsers(ids...)
 	}
-	n.view = func(r *related, rec *biobank.Record) (any, error) { return r.summary(rec.ID) }
+	n.view, n.shows = func(r *related, rec *biobank.Record) (any, error) { return r.summary(rec.ID) }, userSummary{}
 	return n
 }
 
@@ -35,15 +35,15 @@ func userRoutes() []route {
 	gone := removal{noun: n, closes: true}
 	return append(
 		members[biobank.UserDoc]{noun: userSummaries(), start: "start", fits: fitsUser, less: lessUser}.routes(),
-		route{pattern: "GET /users/current-user", serve: currentUser},
-		route{pattern: "PUT /users/password", serve: changePassword},
+		route{pattern: "GET /users/current-user", summary: "Read the caller", answers: userView{}, serve: currentUser},
+		route{pattern: "PUT /users/password", summary: "Change a password", answers: true, serve: changePassword},
 		getRoute(n),
-		route{pattern: "GET /users/{id}/institute", serve: userInstitute},
+		route{pattern: "GET /users/{id}/institute", summary: "Read the institute of a user", answers: instituteView{}, serve: userInstitute},
 		createRoute(n, func(in *input) biobank.Draft { return userDraft(in, 0) }),
 		changeRoute("PUT", n, userDraft),
 		changeRoute("PATCH", n, userPatch),
 		bulkRoute(n, userPatch),
-		route{pattern: "PUT /users/{id}/activity-status", serve: changeUserStatus},
+		route{pattern: "PUT /users/{id}/activity-status", summary: "Lock, close or open a user", answers: userView{}, serve: changeUserStatus},
 		deleteRoute(gone),
 		bulkDeleteRoute(gone),
 		dependentsRoute(n),

@@ -12,10 +12,10 @@ import (
 
 func valueRoutes() []route {
 	return []route{
-		{pattern: "GET /permissible-values", serve: listValues},
-		{pattern: "GET /permissible-values/v", serve: listValues},
-		{pattern: "GET /permissible-values/count", serve: countValues},
-		{pattern: "GET /permissible-values/v/{value}", serve: getValue},
+		{pattern: "GET /permissible-values", summary: "List permissible values", answers: []valueView{}, serve: listValues},
+		{pattern: "GET /permissible-values/v", summary: "List permissible values", answers: []valueView{}, serve: listValues},
+		{pattern: "GET /permissible-values/count", summary: "Count permissible values", answers: countView{}, serve: countValues},
+		{pattern: "GET /permissible-values/v/{value}", summary: "Read a permissible value", answers: valueView{}, serve: getValue},
 	}
 }
 

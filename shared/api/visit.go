@@ -12,18 +12,18 @@ import (
 // Visits (reference openspecimen-rest.md section 14).
 
 func visits() noun {
-	return noun{path: "/visits", typ: biobank.Visit, gather: gatherVisits, view: viewVisit}
+	return noun{path: "/visits", typ: biobank.Visit, shows: visitView{}, gather: gatherVisits, view: viewVisit}
 }
 
 func visitRoutes() []route {
 	n := visits()
 	return []route{
-		{pattern: "GET " + n.path, serve: listVisits},
-		{pattern: "GET " + n.path + "/bynamespr", serve: visitsByName},
-		{pattern: "GET " + n.path + "/list", serve: visitsByNames},
+		{pattern: "GET " + n.path, summary: "List the visits of a registration, also those to come", answers: n.list(), serve: listVisits},
+		{pattern: "GET " + n.path + "/bynamespr", summary: "Find a visit by name", answers: n.list(), serve: visitsByName},
+		{pattern: "GET " + n.path + "/list", summary: "Find visits by their names", answers: n.list(), serve: visitsByNames},
 		getRoute(n),
 		createRoute(n, func(in *input) biobank.Draft { return visitDraft(in, 0) }),
-		{pattern: "POST " + n.path + "/collect", serve: collectVisit},
+		{pattern: "POST " + n.path + "/collect", summary: "Save a visit with trees of specimens", answers: collectedView{Visit: visitView{}}, serve: collectVisit},
 		changeRoute("PUT", n, func(in *input, id int64) biobank.Draft { return visitDraft(in, id) }),
 		deleteRoute(removal{noun: n}),
 		dependentsRoute(n),
@@ -68,7 +68,7 @@ func visitDraft(in *input, id int64) *biobank.VisitDraft {
 // visit. They are in the order of their dates, those without one last.
 func listVisits(c *call) (any, error) {
 	q := c.query()
-	id := q.number("cprId")
+	id, stats := q.number("cprId"), q.flag("includeStats", false)
 	if q.wrong != nil {
 		return nil, q.wrong
 	}
@@ -97,7 +97,6 @@ func listVisits(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	stats := q.flag("includeStats", false)
 	views := []visitView{}
 	for i, v := range shown {
 		view := v.(visitView)
@@ -107,9 +106,6 @@ func listVisits(c *call) (any, error) {
 			}
 		}
 		views = append(views, view)
-	}
-	if q.wrong != nil {
-		return nil, q.wrong
 	}
 	coming, err := r.anticipatedVisits(reg, views)
 	if err != nil {

@@ -16,7 +16,10 @@ type EventDoc struct {
 	DefaultSiteID     int64  `json:"defaultSiteId,omitempty"`
 	ClinicalDiagnosis string `json:"clinicalDiagnosis,omitempty"`
 	ClinicalStatus    string `json:"clinicalStatus,omitempty"`
-	ActivityStatus    string `json:"activityStatus"`
+	// NamePrintMode and NamePrintCopies tell when names of its visits are printed; without them the protocol's count.
+	NamePrintMode   string `json:"visitNamePrintMode,omitempty"`
+	NamePrintCopies int64  `json:"visitNamePrintCopies,omitempty"`
+	ActivityStatus  string `json:"activityStatus"`
 }
 
 func (d *EventDraft) want(ctx context.Context, b *Batch, c *Change) error {
@@ -34,33 +37,22 @@ func (d *EventDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) 
 	if c.Op != Create {
 		return d.update(ctx, b, c, o)
 	}
+	return (&EventNode{Draft: d}).plan(ctx, b, c, o)
+}
+
+// protocol is the protocol of a new event, which the actor may change.
+func (d *EventDraft) protocol(ctx context.Context, b *Batch) (*protocolInfo, error) {
 	if !d.Protocol.Sent() {
-		return fault.New("CPE_CP_REQUIRED", "Give the collection protocol of the event.")
+		return nil, fault.New("CPE_CP_REQUIRED", "Give the collection protocol of the event.")
 	}
 	cp, err := b.protocol(ctx, d.Protocol)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !b.can(ResProtocol, OpUpdate, cp) {
-		return denied("change the events of collection protocol " + cp.doc.ShortTitle)
+		return nil, denied("change the events of collection protocol " + cp.doc.ShortTitle)
 	}
-	is := d.Doc
-	var l fault.List
-	cannotBegin(&l, is.ActivityStatus)
-	if err := d.check(ctx, b, &l, cp, &is, 0); err != nil {
-		return err
-	}
-	if len(l) > 0 {
-		return l
-	}
-	id, err := b.number(ctx, c, string(Event))
-	if err != nil {
-		return err
-	}
-	key := EventKey(cp.id, id)
-	b.claim(c, uniqueEvent, is.Label, cp.eventMark(is.Label), key, id, "")
-	delete(b.protocols, cp.id)
-	return b.insert(c, Event, key, id, &is, o)
+	return cp, nil
 }
 
 func (d *EventDraft) update(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
@@ -181,6 +173,7 @@ func (d *EventDraft) check(ctx context.Context, b *Batch, l *fault.List, cp *pro
 	}
 	value(l, "clinical_diagnosis", "CPE_INVALID_CLINICAL_DIAGNOSIS", "Clinical diagnosis", &is.ClinicalDiagnosis)
 	value(l, "clinical_status", "CPE_INVALID_CLINICAL_STATUS", "Clinical status", &is.ClinicalStatus)
+	oneOf(l, &is.NamePrintMode, "", "CP_INVALID_VISIT_NAME_PRINT_MODE", "Visit name print mode", visitNamePrintModes...)
 	status(l, &is.ActivityStatus)
 	tooLong(l, "Event label", is.Label, 255)
 	tooLong(l, "Event code", is.Code, 32)

@@ -61,6 +61,10 @@ func (r *Registry) mayAudit(ctx context.Context, a *Actor, rec *Record) (phi boo
 	if cp == 0 {
 		ours := a.Super()
 		switch rec.Type {
+		case DistributionProtocol:
+			if ours, err = a.sees(rec, nil); err != nil {
+				return false, err
+			}
 		case Site:
 			ours = ours || a.AdministersSite(rec.ID)
 		case User:

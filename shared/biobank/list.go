@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -74,7 +75,16 @@ func (r *Registry) Definitions(ctx context.Context, a *Actor, cp int64) ([]*Reco
 	if err != nil {
 		return nil, fmt.Errorf("list the events of protocol %d: %w", cp, err)
 	}
-	return r.Readable(ctx, a, all)
+	if all, err = r.Readable(ctx, a, all); err != nil {
+		return nil, err
+	}
+	var event Key
+	return slices.DeleteFunc(all, func(rec *Record) bool {
+		if rec.Type == Event {
+			event = rec.Key
+		}
+		return rec.Type == Requirement && rec.Key.Above(1) != event // left of a copy that was cut short
+	}), nil
 }
 
 // Below lists what the actor may see of the tree below a key, parents before their children.

@@ -130,11 +130,10 @@ func (b *Batch) loadProtocol(ctx context.Context, id int64) (*protocolInfo, erro
 			if q.doc, err = Decode[RequirementDoc](r); err != nil {
 				return nil, err
 			}
-			if len(p.events) == 0 {
-				return nil, fmt.Errorf("requirement %d lies below no event", r.ID)
+			// Sorted: an event comes before what lies below it. Below no event lies what was left of a copy that was cut short.
+			if n := len(p.events); n > 0 && p.events[n-1].rec.Key == r.Key.Above(1) {
+				p.events[n-1].reqs = append(p.events[n-1].reqs, q)
 			}
-			e := p.events[len(p.events)-1] // sorted: an event comes before what lies below it
-			e.reqs = append(e.reqs, q)
 		}
 	}
 	parse := func(kind FormatKind, text string) (*Format, error) {

@@ -270,23 +270,10 @@ func (d *ProtocolDraft) check(l *fault.List, is *ProtocolDoc) {
 	}
 	status(l, &is.ActivityStatus)
 	d.formats(l, is)
-	oneOf := func(v *string, otherwise, code, noun string, allowed ...string) {
-		if *v == "" {
-			*v = otherwise
-			return
-		}
-		for _, a := range allowed {
-			if Fold(*v) == Fold(a) {
-				*v = a
-				return
-			}
-		}
-		l.Add(code, "%s %q is not valid.", noun, *v)
-	}
-	oneOf(&is.VisitCollectionMode, "ALL_SPMNS", "CP_INVALID_VISIT_COLL_MODE", "Visit collection mode", "ALL_SPMNS", "PRIMARY_SPMNS")
-	oneOf(&is.VisitNamePrintMode, "NONE", "CP_INVALID_VISIT_NAME_PRINT_MODE", "Visit name print mode", "NONE", "PRE_PRINT", "ON_COMPLETION")
-	oneOf(&is.LabelPrePrintMode, "NONE", "CP_INVALID_SPMN_LABEL_PRE_PRINT_MODE", "Label Pre-print Mode", "NONE", "ON_REGISTRATION", "ON_VISIT", "ON_PRIMARY_COLL", "ON_PRIMARY_RECV", "ON_SHIPMENT_RECV")
-	oneOf(&is.LabelSequenceKey, "", "CP_INVALID_LABEL_SEQ_KEY", "Label Sequence Key", "ID", "LABEL")
+	oneOf(l, &is.VisitCollectionMode, "ALL_SPMNS", "CP_INVALID_VISIT_COLL_MODE", "Visit collection mode", "ALL_SPMNS", "PRIMARY_SPMNS")
+	oneOf(l, &is.VisitNamePrintMode, "NONE", "CP_INVALID_VISIT_NAME_PRINT_MODE", "Visit name print mode", visitNamePrintModes...)
+	oneOf(l, &is.LabelPrePrintMode, "NONE", "CP_INVALID_SPMN_LABEL_PRE_PRINT_MODE", "Label Pre-print Mode", "NONE", "ON_REGISTRATION", "ON_VISIT", "ON_PRIMARY_COLL", "ON_PRIMARY_RECV", "ON_SHIPMENT_RECV")
+	oneOf(l, &is.LabelSequenceKey, "", "CP_INVALID_LABEL_SEQ_KEY", "Label Sequence Key", "ID", "LABEL")
 	if is.AnticipatedParticipants < 0 {
 		l.Add("COMMON_INVALID_INPUT", "Anticipated Participants Count cannot be negative.")
 	}
@@ -297,13 +284,34 @@ func (d *ProtocolDraft) check(l *fault.List, is *ProtocolDoc) {
 			l.Add("CP_SPMN_LINEAGE_REQUIRED", "Give the lineage of each label print setting.")
 			continue
 		}
-		oneOf(&s.Lineage, "", "CP_INVALID_SPMN_LINEAGE", "Lineage", LineageNew, LineageDerived, LineageAliquot)
-		oneOf(&s.PrintMode, "NONE", "CP_INVALID_SPMN_LABEL_PRINT_MODE", "Print mode", "PRE_PRINT", "ON_COLLECTION", "ON_RECEIVE", "NONE")
+		oneOf(l, &s.Lineage, "", "CP_INVALID_SPMN_LINEAGE", "Lineage", LineageNew, LineageDerived, LineageAliquot)
+		oneOf(l, &s.PrintMode, "NONE", "CP_INVALID_SPMN_LABEL_PRINT_MODE", "Print mode", labelPrintModes...)
 		if seen[s.Lineage] {
 			l.Add("CP_DUP_PRINT_SETTING", "Lineage %s has more than one label print setting.", s.Lineage)
 		}
 		seen[s.Lineage] = true
 	}
+}
+
+// When names of visits and labels of specimens are printed.
+var (
+	visitNamePrintModes = []string{"NONE", "PRE_PRINT", "ON_COMPLETION"}
+	labelPrintModes     = []string{"PRE_PRINT", "ON_COLLECTION", "ON_RECEIVE", "NONE"}
+)
+
+// oneOf brings a text into the form of one of those that are allowed; blank becomes otherwise.
+func oneOf(l *fault.List, v *string, otherwise, code, noun string, allowed ...string) {
+	if *v == "" {
+		*v = otherwise
+		return
+	}
+	for _, a := range allowed {
+		if Fold(*v) == Fold(a) {
+			*v = a
+			return
+		}
+	}
+	l.Add(code, "%s %q is not valid.", noun, *v)
 }
 
 // formats checks the formats of names: a number that is counted under a parent must be counted under the object's own,

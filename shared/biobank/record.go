@@ -23,6 +23,11 @@ const (
 	Visit        Type = "visit"
 	Specimen     Type = "specimen"
 	RoleType     Type = "role"
+	// DistributionProtocol says who may receive specimens, from which sites.
+	DistributionProtocol Type = "dp"
+	// Container is a storage container, ContainerType what containers are made after.
+	Container     Type = "container"
+	ContainerType Type = "containertype"
 	// Participant has ids and marks but no record of its own: the person lies in the registration.
 	Participant Type = "participant"
 )
@@ -96,6 +101,18 @@ type Mark struct {
 // IsZero tells whether the mark does not exist.
 func (m Mark) IsZero() bool { return m.Name == "" }
 
+// SetMark is the name of a mark that lies in a set with others, in the order of their places: MarksIn lists the set. No
+// other name begins with a bar.
+func SetMark(set, place string) string { return "|" + set + "|" + place }
+
+// SplitMark tells the set and the place that SetMark was given; ok is false for any other name.
+func SplitMark(name string) (set, place string, ok bool) {
+	if name == "" || name[0] != '|' {
+		return "", "", false
+	}
+	return strings.Cut(name[1:], "|")
+}
+
 // IDMark is the name of the mark that finds a record by its numeric id.
 func IDMark(t Type, id int64) string { return string(t) + "#" + strconv.FormatInt(id, 10) }
 
@@ -150,6 +167,9 @@ const MaxBatch = 24
 type Store interface {
 	// Marks returns the marks that exist among names.
 	Marks(ctx context.Context, names []string, strong bool) (map[string]Mark, error)
+	// MarksIn reads the marks of a set (see SetMark) in the order of their places, strongly: those whose place begins with
+	// prefix and lies after after, at most limit (0: all).
+	MarksIn(ctx context.Context, set, prefix, after string, limit int) ([]Mark, error)
 	// Records returns the records that exist among keys.
 	Records(ctx context.Context, keys []Key, strong bool) (map[Key]*Record, error)
 	// List reads a partition in order, strongly: the records whose sort key begins with prefix and lies after after, at

@@ -98,7 +98,7 @@ var notFound = map[Type]struct{ code, noun string }{
 	Protocol: {"CP_NOT_FOUND", "Collection protocol"}, Event: {"CPE_NOT_FOUND", "Event"},
 	Requirement: {"SR_NOT_FOUND", "Specimen requirement"}, Registration: {"CPR_M_NOT_FOUND", "Registration"},
 	Visit: {"VISIT_NOT_FOUND", "Visit"}, Specimen: {"SPECIMEN_NOT_FOUND", "Specimen"},
-	RoleType: {"RBAC_ROLE_NOT_FOUND", "Role"},
+	RoleType: {"RBAC_ROLE_NOT_FOUND", "Role"}, DistributionProtocol: {"DP_NOT_FOUND", "Distribution protocol"},
 }
 
 func missing(t Type, what any) *fault.Fault {
@@ -156,7 +156,7 @@ func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
 		if doc, err = Decode[ProtocolDoc](recs[key]); err != nil {
 			return err
 		}
-		if doc.ActivityStatus == StatusDisabled && rec.Type != Protocol {
+		if doc.ActivityStatus == StatusDisabled && rec.Type != Protocol || recs[key] == nil { // of a copy that was cut short
 			return missing(rec.Type, rec.ID)
 		}
 	}
@@ -173,7 +173,7 @@ func (a *Actor) sees(rec *Record, sites []ProtocolSite) (bool, error) {
 	switch rec.Type {
 	case Institute, Site, User, RoleType:
 		return true, nil
-	case Protocol, Event, Requirement:
+	case Protocol, Event, Requirement, Workflows:
 		res = ResProtocol
 	case Registration:
 		res = ResParticipantDeid
@@ -181,6 +181,9 @@ func (a *Actor) sees(rec *Record, sites []ProtocolSite) (bool, error) {
 		res = ResVisit
 	case Specimen:
 		res = ResSpecimen
+	case DistributionProtocol:
+		doc, err := Decode[DistributionDoc](rec)
+		return a.distributes(ResDistribution, OpRead, &doc), err
 	}
 	cp := protocolOf(rec)
 	if a.Can(res, OpRead, cp, sites) || res == ResParticipantDeid && a.Can(ResParticipantPhi, OpRead, cp, sites) {

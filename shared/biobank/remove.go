@@ -31,6 +31,8 @@ func Removal(t Type, id int64, status string, force bool) Draft {
 		return &EventDraft{ID: id, Merge: func(d *EventDoc) { d.ActivityStatus = status }}
 	case Requirement:
 		return &RequirementDraft{ID: id, Merge: func(d *RequirementDoc) { d.ActivityStatus = status }}
+	case DistributionProtocol:
+		return &DistributionDraft{ID: id, Merge: func(d *DistributionDoc) { d.ActivityStatus = status }}
 	case Registration:
 		return &RegistrationDraft{ID: id, Force: force, Merge: func(d *RegistrationDoc) { d.ActivityStatus = status }}
 	case Visit:
@@ -165,6 +167,7 @@ func (r *Registry) dependents(ctx context.Context, rec *Record) ([]Dependent, er
 		err = errorsOf(
 			each(ctx, r, User, func(d *UserDoc) { count.add("user", d.InstituteID == rec.ID && d.ActivityStatus != StatusDisabled) }),
 			each(ctx, r, Site, func(d *SiteDoc) { count.add("site", d.InstituteID == rec.ID && d.ActivityStatus != StatusDisabled) }),
+			r.tallyDistribution(ctx, count, func(d *DistributionDoc) bool { return d.concernsInstitute(rec.ID) }),
 		)
 	case Site:
 		err = errorsOf(
@@ -177,6 +180,7 @@ func (r *Registry) dependents(ctx context.Context, rec *Record) ([]Dependent, er
 				count.add("subject_role", has && d.ActivityStatus != StatusDisabled)
 				count.add("user", d.PrimarySiteID == rec.ID && d.ActivityStatus != StatusDisabled)
 			}),
+			r.tallyDistribution(ctx, count, func(d *DistributionDoc) bool { return d.concernsSite(rec.ID) }),
 		)
 	case User:
 		err = errorsOf(
@@ -187,6 +191,7 @@ func (r *Registry) dependents(ctx context.Context, rec *Record) ([]Dependent, er
 			each(ctx, r, Site, func(d *SiteDoc) {
 				count.add("site", slices.Contains(d.Coordinators, rec.ID) && d.ActivityStatus != StatusDisabled)
 			}),
+			r.tallyDistribution(ctx, count, func(d *DistributionDoc) bool { return d.PI == rec.ID || slices.Contains(d.Coordinators, rec.ID) }),
 		)
 	case RoleType:
 		err = each(ctx, r, User, func(d *UserDoc) {
@@ -237,7 +242,7 @@ func (r *Registry) madeFrom(ctx context.Context, rec *Record, count tally) error
 	})
 }
 
-// requirementFamily is a requirement and the live ones below it.
+// requirementFamily is a requirement and the live ones below it, the parts of a pool among them.
 func (r *Registry) requirementFamily(ctx context.Context, rec *Record) ([]*Record, error) {
 	event := rec.Key.Above(1)
 	all, err := r.Store.List(ctx, event.Part, event.Sort+"/", "", 0)
@@ -251,7 +256,7 @@ func (r *Registry) requirementFamily(ctx context.Context, rec *Record) ([]*Recor
 			if err != nil {
 				return nil, err
 			}
-			if doc.ParentID == family[i].ID && one.ID != rec.ID && doc.ActivityStatus != StatusDisabled {
+			if (doc.ParentID == family[i].ID || doc.PoolID == family[i].ID) && one.ID != rec.ID && doc.ActivityStatus != StatusDisabled {
 				family = append(family, one)
 			}
 		}

@@ -2,6 +2,7 @@ package biobank
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 
 	"aliquot/shared/fault"
@@ -12,6 +13,7 @@ type RequirementDoc struct {
 	Name                string    `json:"name,omitempty"`
 	Code                string    `json:"code,omitempty"`
 	ParentID            int64     `json:"parentId,omitempty"`
+	PoolID              int64     `json:"poolId,omitempty"` // the pool that it is a part of
 	Lineage             string    `json:"lineage"`
 	Class               string    `json:"specimenClass"`
 	Type                string    `json:"type"`
@@ -26,8 +28,14 @@ type RequirementDoc struct {
 	CollectorID         int64     `json:"collectorId,omitempty"`
 	ReceiverID          int64     `json:"receiverId,omitempty"`
 	LabelFmt            string    `json:"labelFmt,omitempty"`
+	LabelPrintMode      string    `json:"labelAutoPrintMode,omitempty"`
+	LabelPrintCopies    *int64    `json:"labelPrintCopies,omitempty"`
+	PreBarcoded         bool      `json:"preBarcodedTube,omitempty"`
 	SortOrder           *int64    `json:"sortOrder,omitempty"`
-	ActivityStatus      string    `json:"activityStatus"`
+	// Defaults and Services are kept as they were sent.
+	Defaults       json.RawMessage `json:"defaultCustomFieldValues,omitempty"`
+	Services       json.RawMessage `json:"services,omitempty"`
+	ActivityStatus string          `json:"activityStatus"`
 }
 
 func (d *RequirementDraft) want(_ context.Context, b *Batch, c *Change) error {
@@ -47,46 +55,11 @@ func (d *RequirementDraft) plan(ctx context.Context, b *Batch, c *Change, o *Out
 	if c.Op != Create {
 		return d.update(ctx, b, c, o)
 	}
-	cp, event, err := d.event(ctx, b)
-	if err != nil {
-		return err
+	all := &RequirementsDraft{
+		EventID: d.EventID, Protocol: d.Protocol, EventLabel: d.EventLabel, ParentID: d.Doc.ParentID, ParentCode: d.ParentCode,
+		PoolID: d.Doc.PoolID, Nodes: []*RequirementNode{{Draft: d}},
 	}
-	if !b.can(ResProtocol, OpUpdate, cp) {
-		return denied("change the requirements of collection protocol " + cp.doc.ShortTitle)
-	}
-	is := d.Doc
-	var l fault.List
-	if event.doc.ActivityStatus == StatusClosed {
-		l.Add("CPE_CLOSED", "Event %q is closed.", event.doc.Label)
-	}
-	if d.ParentCode != "" {
-		if parent := cp.requirement(event.id, 0, d.ParentCode); parent != nil {
-			is.ParentID = parent.id
-		} else {
-			l.Add("SR_PARENT_NOT_FOUND", "Requirement %q was not found.", d.ParentCode)
-		}
-	} else if is.ParentID != 0 && cp.requirement(event.id, is.ParentID, "") == nil {
-		l.Add("SR_PARENT_NOT_FOUND", "Requirement %d was not found in event %q.", is.ParentID, event.doc.Label)
-	}
-	if is.Lineage == LineageNew {
-		is.ParentID = 0
-	}
-	cannotBegin(&l, is.ActivityStatus)
-	if err := d.rules(ctx, b, &l, cp, event, &is, 0); err != nil {
-		return err
-	}
-	if is.Lineage != LineageNew && is.ParentID == 0 && d.ParentCode == "" {
-		l.Add("SR_PARENT_REQ_REQUIRED", "Give the parent of a derived or aliquot requirement.")
-	}
-	if len(l) > 0 {
-		return l
-	}
-	id, err := b.number(ctx, c, string(Requirement))
-	if err != nil {
-		return err
-	}
-	delete(b.protocols, cp.id)
-	return b.insert(c, Requirement, RequirementKey(cp.id, event.id, id), id, &is, o)
+	return all.plan(ctx, b, c, o)
 }
 
 // update changes a stored requirement. Its event, parent and lineage stay as they are.
@@ -115,7 +88,7 @@ func (d *RequirementDraft) update(ctx context.Context, b *Batch, c *Change, o *O
 		return err
 	}
 	was := req.doc
-	is.Lineage, is.ParentID = was.Lineage, was.ParentID
+	is.Lineage, is.ParentID, is.PoolID = was.Lineage, was.ParentID, was.PoolID
 	delete(b.protocols, cp.id) // read anew by whoever needs it next
 	if gone(is.ActivityStatus) {
 		return d.remove(ctx, b, c, o, req)
@@ -216,24 +189,6 @@ func (d *RequirementDraft) rules(ctx context.Context, b *Batch, l *fault.List, c
 	return nil
 }
 
-// event finds the event that the requirement belongs to.
-func (d *RequirementDraft) event(ctx context.Context, b *Batch) (*protocolInfo, *eventInfo, error) {
-	if d.EventID != 0 {
-		return b.event(ctx, d.EventID)
-	}
-	if d.EventLabel == "" || !d.Protocol.Sent() {
-		return nil, nil, fault.New("SR_CPE_REQUIRED", "Give the event of the requirement.")
-	}
-	cp, err := b.protocol(ctx, d.Protocol)
-	if err != nil {
-		return nil, nil, err
-	}
-	if e := cp.eventByLabel(d.EventLabel); e != nil {
-		return cp, e, nil
-	}
-	return nil, nil, fault.New("CPE_NOT_FOUND", "Event %q was not found in collection protocol %q.", d.EventLabel, cp.doc.ShortTitle)
-}
-
 // check holds the rules of a requirement's own values (section 11).
 func (d *RequirementDraft) check(l *fault.List, is *RequirementDoc) {
 	if is.Lineage == "" {
@@ -275,6 +230,12 @@ func (d *RequirementDraft) check(l *fault.List, is *RequirementDoc) {
 	if is.Concentration != nil && *is.Concentration <= 0 {
 		l.Add("SR_CONCENTRATION_MUST_BE_POSITIVE", "The concentration must be above zero.")
 	}
+	oneOf(l, &is.LabelPrintMode, "", "CP_INVALID_SPMN_LABEL_PRINT_MODE", "Label print mode", labelPrintModes...)
+	if is.LabelPrintCopies != nil && *is.LabelPrintCopies < 0 {
+		l.Add("COMMON_INVALID_INPUT", "The number of label copies cannot be negative.")
+	}
+	tooLong(l, "The name of the requirement", is.Name, 255)
+	tooLong(l, "The code of the requirement", is.Code, 32)
 	if is.LabelFmt != "" {
 		f, err := ParseFormat(labelKind(is.Lineage), is.LabelFmt)
 		if err != nil {

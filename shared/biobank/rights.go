@@ -22,6 +22,9 @@ const (
 	ResPrimarySpecimen Resource = "PrimarySpecimen"
 	ResContainer       Resource = "StorageContainer"
 	ResUser            Resource = "User"
+	ResDistribution    Resource = "DistributionProtocol"
+	ResOrder           Resource = "Order"
+	ResShipping        Resource = "ShippingAndTracking"
 )
 
 // Operation is what a right allows.
@@ -54,22 +57,25 @@ func StockRole(name string) (Role, bool) {
 	switch name {
 	case "Technician":
 		return Role{name, map[Resource][]Operation{
-			ResParticipantDeid: opsRead, ResProtocol: opsRead, ResContainer: opsRead,
-			ResVisit: opsAll, ResSpecimen: opsAll,
+			ResParticipantDeid: opsRead, ResProtocol: opsRead, ResContainer: opsRead, ResDistribution: opsRead,
+			ResVisit: opsAll, ResSpecimen: opsAll, ResOrder: opsAll, "Query": opsAll, ResShipping: opsAll,
 		}}, true
 	case "Coordinator":
 		return Role{name, map[Resource][]Operation{
 			ResParticipantPhi: opsAll, ResParticipantDeid: opsAll, ResProtocol: opsRead, ResConsent: opsAll,
 			ResVisit: opsAll, ResSpecimen: opsAll, ResContainer: opsRead,
+			ResDistribution: opsRead, ResOrder: opsAll, ResShipping: opsAll,
 		}}, true
 	case "Principal Investigator":
 		return Role{name, map[Resource][]Operation{
 			ResParticipantPhi: opsAll, ResParticipantDeid: opsAll, ResProtocol: opsEdit, ResConsent: opsAll,
 			ResVisit: opsAll, ResSpecimen: opsAll, ResContainer: opsRead, ResUser: opsRead,
+			ResDistribution: opsEdit, ResOrder: opsAll, ResShipping: opsAll,
 		}}, true
 	case "Researcher":
 		return Role{name, map[Resource][]Operation{
 			ResParticipantDeid: opsRead, ResProtocol: opsRead, ResVisit: opsRead, ResSpecimen: opsRead,
+			ResDistribution: opsRead, ResOrder: opsRead,
 		}}, true
 	}
 	return Role{}, false

@@ -38,7 +38,7 @@ func StockRoleNames() []string { return slices.Clone(stockRoles[:]) }
 func Resources() []Resource {
 	return []Resource{
 		ResProtocol, ResParticipantPhi, ResParticipantDeid, ResConsent, ResVisit, "SurgicalPathologyReport", ResSpecimen,
-		ResPrimarySpecimen, ResContainer, "DistributionProtocol", "Order", "ShippingAndTracking", ResUser, "Query",
+		ResPrimarySpecimen, ResContainer, ResDistribution, ResOrder, ResShipping, ResUser, "Query",
 		"ScheduledJob", "PrintRule",
 	}
 }

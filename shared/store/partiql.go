@@ -24,6 +24,7 @@ import (
 type statements struct {
 	insertMark, insertMarkInfo string
 	takeMark, dropMark         string
+	insertSetMark              string
 	insertRecord               string
 	insertRecordWhy            string
 	updateRecord               string
@@ -39,8 +40,9 @@ func newStatements(t Tables) statements {
 	return statements{
 		insertMark:      q(`INSERT INTO %s VALUE {'pk':?,'sk':'=','tgt':?,'num':?,'src':?}`, t.Records),
 		insertMarkInfo:  q(`INSERT INTO %s VALUE {'pk':?,'sk':'=','tgt':?,'num':?,'src':?,'inf':?}`, t.Records),
-		takeMark:        q(`UPDATE %s SET tgt=?, num=?, src=?, inf=? WHERE pk=? AND sk='=' AND src=? AND tgt=?`, t.Records),
-		dropMark:        q(`DELETE FROM %s WHERE pk=? AND sk='=' AND src=? AND tgt=?`, t.Records),
+		insertSetMark:   q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'tgt':?,'num':?,'src':?,'inf':?}`, t.Records),
+		takeMark:        q(`UPDATE %s SET tgt=?, num=?, src=?, inf=? WHERE pk=? AND sk=? AND src=? AND tgt=?`, t.Records),
+		dropMark:        q(`DELETE FROM %s WHERE pk=? AND sk=? AND src=? AND tgt=?`, t.Records),
 		insertRecord:    q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?}`, t.Records),
 		insertRecordWhy: q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?,'why':?}`, t.Records),
 		updateRecord:    q(`UPDATE %s SET doc=?, ver=?, chg=?, head=? WHERE pk=? AND sk=? AND ver=?`, t.Records),
@@ -216,16 +218,23 @@ func (t *statements) append(b []byte, w *biobank.Write) []byte {
 	switch w.Kind {
 	case biobank.InsertMark:
 		m := &w.Mark
-		if m.Info != "" {
+		set, place, inSet := biobank.SplitMark(m.Name)
+		switch {
+		case inSet:
+			b = begin(b, t.insertSetMark)
+			b = paramS(b, set)
+			b = paramS(b, place)
+		case m.Info != "":
 			b = begin(b, t.insertMarkInfo)
-		} else {
+			b = paramS(b, m.Name)
+		default:
 			b = begin(b, t.insertMark)
+			b = paramS(b, m.Name)
 		}
-		b = paramS(b, m.Name)
 		b = paramKey(b, m.To)
 		b = paramN(b, m.ID)
 		b = paramS(b, m.Source)
-		if m.Info != "" {
+		if m.Info != "" || inSet {
 			b = paramS(b, m.Info)
 		}
 	case biobank.TakeMark:
@@ -235,12 +244,12 @@ func (t *statements) append(b []byte, w *biobank.Write) []byte {
 		b = paramN(b, m.ID)
 		b = paramS(b, m.Source)
 		b = paramS(b, m.Info)
-		b = paramS(b, m.Name)
+		b = paramMark(b, m.Name)
 		b = paramS(b, w.WasSource)
 		b = paramKey(b, w.WasTo)
 	case biobank.DropMark:
 		b = begin(b, t.dropMark)
-		b = paramS(b, w.Mark.Name)
+		b = paramMark(b, w.Mark.Name)
 		b = paramS(b, w.WasSource)
 		b = paramKey(b, w.WasTo)
 	case biobank.InsertRecord:
@@ -301,6 +310,12 @@ func paramB(b []byte, s []byte) []byte {
 	b = append(b, `{"S":`...)
 	b = appendQuoted(b, s)
 	return append(b, `},`...)
+}
+
+// paramMark writes the two parts of a mark's key.
+func paramMark(b []byte, name string) []byte {
+	pk, sk := markKey(name)
+	return paramS(paramS(b, pk), sk)
 }
 
 func paramN(b []byte, n int64) []byte {

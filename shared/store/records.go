@@ -52,7 +52,7 @@ func NewClient(cfg aws.Config) *dynamodb.Client {
 //
 //	record  pk, sk, kind, num (id), ver (version), src, usr (created by), made (created at), why, doc, chg (the last
 //	        changes' sources, joined by spaces), head (newest audit entry)
-//	mark    pk (the name), sk "=", tgt (the owner's key), num, src, inf
+//	mark    pk (the name), sk "=", or of a set: pk (the set), sk (the place); tgt (the owner's key), num, src, inf
 //	entry   pk, sk, doc
 //	counter pk "counter", sk (the name), num (the last number taken)
 //	reserve pk "reserved#<job>", sk (the counter's name), num (the first of the job's numbers)
@@ -112,16 +112,39 @@ func number(v types.AttributeValue) int64 {
 // Marks implements biobank.Store.
 func (s *Records) Marks(ctx context.Context, names []string, strong bool) (map[string]biobank.Mark, error) {
 	out := make(map[string]biobank.Mark, len(names))
-	err := s.batchGet(ctx, len(names), strong, func(i int) (pk, sk string) { return names[i], markSort },
+	err := s.batchGet(ctx, len(names), strong, func(i int) (pk, sk string) { return markKey(names[i]) },
 		func(item map[string]types.AttributeValue) error {
-			name := text(item["pk"])
-			out[name] = biobank.Mark{
-				Name: name, To: biobank.ParseKey(text(item["tgt"])), ID: number(item["num"]),
-				Source: text(item["src"]), Info: text(item["inf"]),
-			}
+			m := mark(item)
+			out[m.Name] = m
 			return nil
 		})
 	return out, err
+}
+
+// MarksIn implements biobank.Store.
+func (s *Records) MarksIn(ctx context.Context, set, prefix, after string, limit int) ([]biobank.Mark, error) {
+	var out []biobank.Mark
+	err := s.query(ctx, set, prefix, after, limit, func(item map[string]types.AttributeValue) { out = append(out, mark(item)) })
+	return out, err
+}
+
+// markKey is where a mark lies.
+func markKey(name string) (pk, sk string) {
+	if set, place, ok := biobank.SplitMark(name); ok {
+		return set, place
+	}
+	return name, markSort
+}
+
+func mark(item map[string]types.AttributeValue) biobank.Mark {
+	name := text(item["pk"])
+	if place := text(item["sk"]); place != markSort {
+		name = biobank.SetMark(name, place)
+	}
+	return biobank.Mark{
+		Name: name, To: biobank.ParseKey(text(item["tgt"])), ID: number(item["num"]),
+		Source: text(item["src"]), Info: text(item["inf"]),
+	}
 }
 
 // Records implements biobank.Store.
@@ -181,6 +204,14 @@ func (s *Records) batchGet(ctx context.Context, n int, strong bool, key func(int
 
 // List implements biobank.Store.
 func (s *Records) List(ctx context.Context, part, prefix, after string, limit int) ([]*biobank.Record, error) {
+	var out []*biobank.Record
+	err := s.query(ctx, part, prefix, after, limit, func(item map[string]types.AttributeValue) { out = append(out, record(item)) })
+	return out, err
+}
+
+// query reads a partition in order, strongly: the items whose sort key begins with prefix and lies after after, at most
+// limit (0: all).
+func (s *Records) query(ctx context.Context, part, prefix, after string, limit int, each func(map[string]types.AttributeValue)) error {
 	in := &dynamodb.QueryInput{
 		TableName:                 &s.tables.Records,
 		ConsistentRead:            aws.Bool(true),
@@ -194,26 +225,27 @@ func (s *Records) List(ctx context.Context, part, prefix, after string, limit in
 		in.ExpressionAttributeValues[":lo"] = str(after + "\x00")
 		in.ExpressionAttributeValues[":hi"] = str(prefix + "~")
 		if after > prefix+"~" {
-			return nil, nil
+			return nil
 		}
 	case prefix != "":
 		in.KeyConditionExpression = aws.String("pk = :p AND begins_with(sk, :s)")
 		in.ExpressionAttributeValues[":s"] = str(prefix)
 	}
-	var out []*biobank.Record
+	n := 0
 	for {
 		if limit > 0 {
-			in.Limit = aws.Int32(int32(limit - len(out)))
+			in.Limit = aws.Int32(int32(limit - n))
 		}
 		page, err := s.db.Query(ctx, in)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, item := range page.Items {
-			out = append(out, record(item))
+			each(item)
 		}
-		if page.LastEvaluatedKey == nil || limit > 0 && len(out) >= limit {
-			return out, nil
+		n += len(page.Items)
+		if page.LastEvaluatedKey == nil || limit > 0 && n >= limit {
+			return nil
 		}
 		in.ExclusiveStartKey = page.LastEvaluatedKey
 	}

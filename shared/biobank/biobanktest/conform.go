@@ -19,6 +19,7 @@ func Conform(t *testing.T, newStore func(t *testing.T) biobank.Store) {
 	t.Run("transactions", func(t *testing.T) { conformTransactions(t, newStore(t)) })
 	t.Run("texts", func(t *testing.T) { conformTexts(t, newStore(t)) })
 	t.Run("lists", func(t *testing.T) { conformLists(t, newStore(t)) })
+	t.Run("sets", func(t *testing.T) { conformSets(t, newStore(t)) })
 	t.Run("reads", func(t *testing.T) { conformReads(t, newStore(t)) })
 	t.Run("counters", func(t *testing.T) { conformCounters(t, newStore(t)) })
 	t.Run("races", func(t *testing.T) { conformRaces(t, newStore(t)) })
@@ -282,6 +283,53 @@ func conformLists(t *testing.T, s biobank.Store) {
 	if got, err := s.List(t.Context(), "cp#1#3", "", "", 0); err != nil || len(got) != 0 {
 		t.Errorf("another partition has %d records, %v", len(got), err)
 	}
+}
+
+// conformSets: marks of a set are unique like any, listed in the order of their places, and no other mark is among them.
+func conformSets(t *testing.T, s biobank.Store) {
+	name := func(place string) string { return biobank.SetMark("cell#7", place) }
+	full := aMark(name("00001/00002"), "1", "3#4", "full")
+	bare := aMark(name("00001/00010"), "2", "", "")
+	late := aMark(name("00002/00001"), "3", "3#5", "")
+	mustWrite(t, s, insertMark(late), insertMark(bare), insertMark(full),
+		insertMark(aMark(biobank.SetMark("cell#70", "00001/00002"), "4", "", "")),
+		insertMark(aMark("specimen.label#cell#7|00001/00002", "5", "", "")))
+	if got := mustWrite(t, s, insertMark(aMark(full.Name, "9", "8#8", "")))[0]; got != biobank.Exists {
+		t.Errorf("a place that is taken: result %d", got)
+	}
+	list := func(prefix, after string, limit int, want ...biobank.Mark) {
+		t.Helper()
+		got, err := s.MarksIn(t.Context(), "cell#7", prefix, after, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("marks below %q after %q (-want +got):\n%s", prefix, after, d)
+		}
+	}
+	list("", "", 0, full, bare, late)
+	list("00001/", "", 0, full, bare)
+	list("", "00001/00002", 1, bare)
+	list("9", "", 0)
+	got, err := s.Marks(t.Context(), []string{full.Name, name("7"), "specimen.label#cell#7|00001/00002"}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 2 || got[full.Name] != full {
+		t.Errorf("by name: %v", got)
+	}
+	taken := aMark(bare.Name, "9", "5#1", "")
+	steps := []biobank.Write{
+		{Kind: biobank.TakeMark, Mark: taken, WasSource: "", WasTo: bare.To},
+		{Kind: biobank.DropMark, Mark: late, WasSource: "8#8", WasTo: late.To},
+		{Kind: biobank.DropMark, Mark: full, WasSource: full.Source, WasTo: full.To},
+	}
+	for i, want := range []biobank.Result{biobank.Written, biobank.Conflict, biobank.Written} {
+		if got := mustWrite(t, s, steps[i])[0]; got != want {
+			t.Errorf("step %d: result %d, want %d", i, got, want)
+		}
+	}
+	list("", "", 0, taken, late)
 }
 
 // conformReads: more than one request holds.

@@ -93,6 +93,23 @@ func (m *Memory) Marks(ctx context.Context, names []string, _ bool) (map[string]
 	return out, ctx.Err()
 }
 
+// MarksIn implements biobank.Store.
+func (m *Memory) MarksIn(ctx context.Context, set, prefix, after string, limit int) ([]biobank.Mark, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []biobank.Mark
+	for name, mark := range m.marks {
+		if in, place, ok := biobank.SplitMark(name); ok && in == set && strings.HasPrefix(place, prefix) && place > after {
+			out = append(out, mark)
+		}
+	}
+	slices.SortFunc(out, func(a, b biobank.Mark) int { return cmp.Compare(a.Name, b.Name) })
+	if limit > 0 && len(out) > limit {
+		out = out[:limit]
+	}
+	return out, ctx.Err()
+}
+
 // Records implements biobank.Store.
 func (m *Memory) Records(ctx context.Context, keys []biobank.Key, _ bool) (map[biobank.Key]*biobank.Record, error) {
 	m.mu.Lock()
