@@ -46,12 +46,13 @@ var architecture = []rule{
 	{"shared/jobs", ""},
 	{"shared/auth", "shared/fault shared/biobank golang.org/x/crypto"},
 	{"shared/csvfile", ""},
-	{"shared/zipfile", ""},
+	{"shared/archive", ""},
 	{"shared/odm", ""},
 	{"shared/clinical", "shared/fault shared/biobank shared/odm"},
 
 	// The engine.
-	{"shared/csvimport", "shared/fault shared/biobank shared/jobs shared/csvfile shared/zipfile"},
+	{"shared/csvimport", "shared/fault shared/biobank shared/jobs shared/csvfile shared/archive"},
+	{"shared/odmimport", "shared/fault shared/biobank shared/jobs shared/odm shared/clinical shared/archive"},
 
 	// The adapters.
 	{"shared/store", "shared/biobank shared/jobs shared/auth " + sdk},
@@ -60,7 +61,7 @@ var architecture = []rule{
 
 	// The doors.
 	{"shared/api", "shared/fault shared/biobank shared/jobs shared/auth shared/csvfile shared/csvimport shared/store shared/blob"},
-	{"shared/odmapi", "shared/fault shared/biobank shared/jobs shared/auth shared/zipfile shared/odm shared/clinical shared/store shared/blob"},
+	{"shared/odmapi", "shared/fault shared/biobank shared/jobs shared/auth shared/archive shared/odm shared/clinical shared/odmimport shared/store shared/blob"},
 
 	// The assembly.
 	{"shared/trigger", "shared/fault shared/csvimport " + lambda},

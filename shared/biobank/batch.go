@@ -530,10 +530,7 @@ func (b *Batch) changeAs(c *Change, source string, was *Record, doc any, o *Outc
 	change := c.ID
 	if source != "" {
 		change = source
-		rec.Changes = append(slices.Clone(was.Changes), source)
-		if n := len(rec.Changes); n > keptChanges {
-			rec.Changes = rec.Changes[n-keptChanges:]
-		}
+		rec.Changes = Remember(was.Changes, source)
 	}
 	entry := &Entry{
 		Type: was.Type, ID: was.ID, Version: rec.Version, Change: change, At: b.at, By: b.actor.ID,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -55,6 +56,14 @@ type Record struct {
 
 // keptChanges is how many sources a record remembers.
 const keptChanges = 8
+
+// Remember adds the source of a change to those that a record remembers, and forgets the oldest. It leaves changes as it is.
+func Remember(changes []string, source string) []string {
+	if n := len(changes); n >= keptChanges {
+		changes = changes[n-keptChanges+1:]
+	}
+	return append(slices.Clone(changes), source)
+}
 
 // Decode reads the object of a record. It returns T's zero value for a nil record.
 func Decode[T any](r *Record) (T, error) {

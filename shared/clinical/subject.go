@@ -90,6 +90,8 @@ type Group struct {
 	Key     int               `json:"key"`
 	Removed bool              `json:"removed,omitempty"`
 	Values  map[string]string `json:"values"` // by item OID as defined
+	// Files are the keys of the objects that values of file items name, by item OID.
+	Files map[string]string `json:"files,omitempty"`
 }
 
 // Thread is a discrepancy note of an item with what was said.

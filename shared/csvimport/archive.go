@@ -12,16 +12,16 @@ import (
 	"strconv"
 	"strings"
 
+	"aliquot/shared/archive"
 	"aliquot/shared/biobank"
 	"aliquot/shared/csvfile"
 	"aliquot/shared/fault"
 	"aliquot/shared/jobs"
-	"aliquot/shared/zipfile"
 )
 
 // A dropped ZIP is a job of its own, which makes a job of each file in it; those then run in the order of their stamps and
 // names, as if they had been dropped. The archive is read by range and never as a whole; an entry is streamed into the
-// job's own copy of its input.
+// job's own copy of its input. Names of entries are for looking up and for showing: no path or key is made of them.
 
 // typeArchive is the object type of the job of a ZIP.
 const typeArchive = "zip"
@@ -82,8 +82,8 @@ func (im *Importer) entries(ctx context.Context, j *jobs.Job) ([]*jobs.Job, erro
 	var out []*jobs.Job
 	for _, f := range z.File {
 		base := path.Base(f.Name)
-		if zipfile.Ignored(f) {
-			continue
+		if strings.HasSuffix(f.Name, "/") || strings.HasPrefix(f.Name, "__MACOSX/") || strings.HasPrefix(base, ".") {
+			continue // folders, and what macOS adds
 		}
 		e := &jobs.Job{
 			ObjectType: typeUnknown, ImportType: string(biobank.Create), CSVType: j.CSVType, Total: -1,
@@ -112,19 +112,10 @@ func (im *Importer) openArchive(ctx context.Context, j *jobs.Job) (*zip.Reader, 
 	if err != nil {
 		return nil, err
 	}
-	open := func(from, to int64) (io.ReadCloser, error) {
+	z, err := archive.Open(&archive.Ranged{Size: size, Open: func(from, to int64) (io.ReadCloser, error) {
 		return im.Files.Open(ctx, j.Bucket, j.Key, j.Version, from, to)
-	}
-	z, err := zipfile.Open(&zipfile.Ranges{Open: open, Size: size}, size)
-	if err != nil {
-		return nil, tellArchive(err)
-	}
-	for _, f := range z.File {
-		if isArchive(f.Name) {
-			return nil, badArchive("entry %q is an archive itself.", zipfile.Short(f.Name))
-		}
-	}
-	return z, nil
+	}}, size)
+	return z, tellArchive(err)
 }
 
 // openEntry streams a file out of its archive.
@@ -135,14 +126,17 @@ func (im *Importer) openEntry(ctx context.Context, j *jobs.Job) (io.ReadCloser, 
 	}
 	for _, f := range z.File {
 		if f.Name == j.Entry {
-			in, err := zipfile.OpenEntry(f)
-			return entryReader{in}, tellArchive(err)
+			in, err := archive.Entry(f)
+			if err != nil {
+				return nil, tellArchive(err)
+			}
+			return entryReader{in}, nil
 		}
 	}
 	return nil, badArchive("entry %q is not in it.", short(j.Entry))
 }
 
-// entryReader tells what is wrong with an entry.
+// entryReader tells what is wrong with an entry as a fault of the job's.
 type entryReader struct{ io.ReadCloser }
 
 func (r entryReader) Read(p []byte) (int, error) {
@@ -152,12 +146,9 @@ func (r entryReader) Read(p []byte) (int, error) {
 
 // tellArchive makes what is wrong with an archive a fault of the job's.
 func tellArchive(err error) error {
-	var refusal *zipfile.Refusal
-	switch {
-	case errors.As(err, &refusal):
-		return badArchive("%s", refusal.Reason)
-	case errors.Is(err, zipfile.ErrDamaged):
-		return fault.New("IMPORT_JOB_INV_FILE", "The ZIP archive is damaged. Drop it again, or unpack it and drop the CSV files in it.")
+	var r *archive.Refused
+	if errors.As(err, &r) {
+		return badArchive("%s", r.Reason)
 	}
 	return err
 }

@@ -32,9 +32,7 @@ func (s Status) Final() bool { return s == Completed || s == Failed || s == Stop
 
 // Job is one import. Its id is a small integer, newest highest.
 type Job struct {
-	ID int64 `json:"-"`
-	// UUID is the name of the job where its kind has one on the wire; empty otherwise.
-	UUID       string `json:",omitempty"`
+	ID         int64 `json:"-"`
 	ObjectType string
 	ImportType string // CREATE, UPDATE, UPSERT
 	CSVType    string // SINGLE_ROW_PER_OBJ, MULTIPLE_ROWS_PER_OBJ
@@ -74,6 +72,12 @@ type Job struct {
 	Plan   int64
 	Chunks int // 0 until planned
 
+	// UUID names an import of ODM, in place of the number; Attached is the key of the ZIP that came along, empty for none.
+	UUID     string `json:",omitempty"`
+	Attached string `json:",omitempty"`
+	// Kept are the plans that an import of ODM has kept, by ranges of one fence.
+	Kept []KeptParts `json:",omitempty"`
+
 	// The lease on planning and finishing. Attempts counts the times it was taken since the last progress.
 	Fence    int64     `json:"-"`
 	LeasedTo time.Time `json:"-"`
@@ -84,6 +88,51 @@ type Job struct {
 // trusted without a look at the records.
 func (j *Job) Whole() bool {
 	return j.Status.Final() && j.Chunks > 0 && j.Done == j.Total && j.Lost == 0
+}
+
+// KeptParts are parts that one worker has kept: those up to Last, and behind the ranges before.
+type KeptParts struct {
+	Last  int
+	Fence int64
+}
+
+// Parts is how many parts are kept.
+func (j *Job) Parts() int {
+	if len(j.Kept) == 0 {
+		return 0
+	}
+	return j.Kept[len(j.Kept)-1].Last
+}
+
+// AddPart notes that the holder of the lease keeps one more part.
+func (j *Job) AddPart() {
+	n := j.Parts() + 1
+	if k := len(j.Kept); k > 0 && j.Kept[k-1].Fence == j.Fence {
+		j.Kept[k-1].Last = n
+		return
+	}
+	j.Kept = append(j.Kept, KeptParts{Last: n, Fence: j.Fence})
+}
+
+// DropPart takes the last part back.
+func (j *Job) DropPart() {
+	n := j.Parts() - 1
+	k := len(j.Kept) - 1
+	if k > 0 && j.Kept[k-1].Last == n || n == 0 {
+		j.Kept = j.Kept[:k]
+		return
+	}
+	j.Kept[k].Last = n
+}
+
+// PartFence is the fence of the worker who kept part n, from 1.
+func (j *Job) PartFence(n int) int64 {
+	for _, k := range j.Kept {
+		if n <= k.Last {
+			return k.Fence
+		}
+	}
+	return 0
 }
 
 // Chunk is a part of a job's rows, worked on by one worker at a time.

@@ -357,6 +357,28 @@ func (s *Jobs) Save(ctx context.Context, j *jobs.Job) error {
 	return fenced(err)
 }
 
+// Checkpoint stores what the holder of the lease has made of the job, keeps the lease until to, and tells whether somebody
+// asked the job to stop.
+func (s *Jobs) Checkpoint(ctx context.Context, j *jobs.Job, to time.Time) (stop bool, err error) {
+	doc, err := json.Marshal(j)
+	if err != nil {
+		return false, fmt.Errorf("encode job: %w", err)
+	}
+	out, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.table, Key: s.jobKey(j.ID),
+		UpdateExpression:    aws.String("SET doc = :d, stat = :s, lease = :to, tries = :t"),
+		ConditionExpression: aws.String("fence = :f"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":d": str(string(doc)), ":s": str(string(j.Status)), ":to": num(to.UnixMilli()), ":t": num(int64(j.Attempts)), ":f": num(j.Fence),
+		},
+		ReturnValues: types.ReturnValueAllNew,
+	})
+	if err != nil {
+		return false, fenced(err)
+	}
+	return flag(out.Attributes["halt"]), nil
+}
+
 // End stores the job in its final state, under the lease, and takes it off the lists of open work.
 func (s *Jobs) End(ctx context.Context, j *jobs.Job) error {
 	doc, err := json.Marshal(j)

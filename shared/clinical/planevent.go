@@ -1,0 +1,261 @@
+package clinical
+
+import (
+	"context"
+	"slices"
+	"strconv"
+
+	"aliquot/shared/odm"
+)
+
+// event finds or makes the occurrence that is meant, for the form that comes first in it (section 3.4). It tells whether
+// the form can be taken; if not, there is a row that says why.
+func (p *Planner) event(ctx context.Context, formOID string) (bool, error) {
+	c := p.Cursor.Event
+	if c.Resolved {
+		return !c.Failed, nil
+	}
+	c.Resolved = true
+	w, meta, err := p.current(ctx)
+	if err != nil {
+		return false, err
+	}
+	code := p.resolve(w, meta, c, formOID)
+	if code != "" {
+		c.Failed = true
+		p.fail(rowEvent, code)
+	}
+	return code == "", nil
+}
+
+func (p *Planner) resolve(w *work, meta *Metadata, c *eventCursor, formOID string) Code {
+	if c.Sent.StudyEventOID == "" {
+		return MissingStudyEventOID
+	}
+	def := meta.Event(c.Sent.StudyEventOID)
+	if def == nil || def.Archived {
+		return InvalidStudyEventOID
+	}
+	c.OID = def.OID
+	all := w.occurrences(def.OID)
+	last := 0
+	for _, e := range all {
+		last = max(last, e.doc.Key)
+	}
+	if def.Common && !def.Repeating {
+		return p.resolveByForm(meta, c, all, last, formOID)
+	}
+	if !def.Repeating {
+		c.Key = 1
+	} else {
+		key, ok := repeatKey(c.Sent.StudyEventRepeatKey)
+		if !ok {
+			return InvalidStudyEventRepeatKey
+		}
+		c.Key = key
+		if c.Sent.StudyEventRepeatKey == "" {
+			c.Key = last + 1
+		}
+	}
+	if e := w.event(def.OID, c.Key); e != nil {
+		if !e.doc.available() {
+			return EventNotAvailable
+		}
+		if def.Common && e.doc.Status != EventScheduled && !e.doc.holds(meta, formOID) {
+			return RepeatKeyAndFormMismatch
+		}
+		return ""
+	}
+	if def.Repeating && c.Key != last+1 || c.Key > MaxRepeat {
+		return EventRepeatKeyTooLarge
+	}
+	if code := checkDates(&c.Sent, !def.Common); code != "" {
+		return code
+	}
+	w.schedule(&Event{
+		OID: def.OID, Key: c.Key, StartDate: c.Sent.StartDate, EndDate: c.Sent.EndDate,
+		Location: c.Sent.StudyEventLocation, Status: EventScheduled,
+	})
+	return ""
+}
+
+// resolveByForm finds the occurrence of a common event that holds a form; a new one is made only when an item is stored.
+func (p *Planner) resolveByForm(meta *Metadata, c *eventCursor, all []*held[Event], last int, formOID string) Code {
+	c.Key = last + 1
+	for _, e := range all {
+		if e.doc.holds(meta, formOID) {
+			c.Key = e.doc.Key
+			if !e.doc.available() {
+				return EventNotAvailable
+			}
+			return ""
+		}
+	}
+	if c.Key > MaxRepeat {
+		return EventRepeatKeyTooLarge
+	}
+	return checkDates(&c.Sent, false)
+}
+
+// available tells whether data may be entered.
+func (e *Event) available() bool {
+	return !e.Locked && !e.Removed && !e.Archived && e.Status != EventSkipped && e.Status != EventStopped
+}
+
+// holds tells whether the occurrence has an instance of the form.
+func (e *Event) holds(meta *Metadata, formOID string) bool {
+	oid := Fold(formOID)
+	if f := meta.Form(formOID); f != nil {
+		oid = Fold(f.OID)
+	}
+	return e.Forms[oid] != nil
+}
+
+// checkDates applies the rules for an event that must be made.
+func checkDates(e *odm.StudyEventData, must bool) Code {
+	switch {
+	case e.StartDate == "" && must:
+		return MissingStartDate
+	case e.StartDate != "" && !isEventDate(e.StartDate):
+		return InvalidStartDate
+	case e.EndDate != "" && !isEventDate(e.EndDate):
+		return InvalidEndDate
+	case e.StartDate != "" && e.EndDate != "" && e.EndDate < e.StartDate:
+		return EndDateBeforeStartDate
+	}
+	return ""
+}
+
+// isEventDate takes a day, with or without a time: the forms in which events are given out (section 6.5).
+func isEventDate(v string) bool {
+	return isDay(v) || isDate(v, "2006-01-02T15:04:05") || isDate(v, "2006-01-02T15:04")
+}
+
+// endEvent signs the event, if that is asked for.
+func (p *Planner) endEvent(ctx context.Context) error {
+	c := p.Cursor.Event
+	defer func() { p.Cursor.Event = nil }()
+	if p.Cursor.Subject.ID == 0 {
+		return nil
+	}
+	if c.Forms == 0 {
+		c.Resolved, c.Failed = true, true
+		p.fail(rowEvent, EventDoesNotContainFormData)
+		return nil
+	}
+	if c.Failed || c.Sent.Signed == "" && len(c.Attestations) == 0 {
+		return nil
+	}
+	w, _, err := p.current(ctx)
+	if err != nil {
+		return err
+	}
+	if h := w.event(c.OID, c.Key); h != nil {
+		p.sign(w, h, c)
+	}
+	return nil
+}
+
+// maxAttestation is the most characters of an attestation, and attestedOutside what is added to it (section 3.2).
+const (
+	maxAttestation  = 1000
+	attestedOutside = " [Signed Externally]"
+)
+
+func (p *Planner) sign(w *work, h *held[Event], c *eventCursor) {
+	signed := false
+	switch c.Sent.Signed {
+	case "Yes":
+		signed = true
+	case "", "No":
+	default:
+		p.fail(rowSignature, SignedStatusIsInvalid)
+		return
+	}
+	for _, text := range c.Attestations {
+		switch {
+		case text == "":
+			p.fail(rowSignature, AttestationIsMissing)
+			return
+		case longer(text, maxAttestation):
+			p.fail(rowSignature, AttestationTextTooLong)
+			return
+		}
+	}
+	if signed && h.doc.Signed && len(c.Attestations) == 0 {
+		return // as it is
+	}
+	if signed && len(c.Attestations) == 0 {
+		p.fail(rowSignature, CannotSignWithoutAttestation)
+		return
+	}
+	if signed && h.doc.Status != EventCompleted {
+		p.fail(rowSignature, EventIsNotEligibleToBeSigned)
+		return
+	}
+	row := func(status, message string) {
+		r := p.place(rowSignature)
+		r.Status, r.Message = status, message
+		if status != RowSkipped {
+			r.At = stamp(p.at)
+		}
+		p.rows = append(p.rows, r)
+	}
+	added := false
+	for i, text := range c.Attestations {
+		text += attestedOutside
+		if slices.Contains(h.doc.Attestations, text) && (!signed || h.doc.Signed || i < len(c.Attestations)-1) {
+			row(RowSkipped, "Attestation already exists in event")
+			continue
+		}
+		if !slices.Contains(h.doc.Attestations, text) {
+			h.change().Attestations = append(h.doc.Attestations, text)
+			added = true
+		}
+	}
+	if added {
+		row(RowAttested, "")
+	}
+	if signed && !h.doc.Signed {
+		h.change().Signed = true
+		row(RowSigned, "")
+	}
+	_ = w
+}
+
+// touched does what an item that is stored does to the event and the participant (section 3.6).
+func (p *Planner) touched(w *work, h *held[Event]) {
+	if h.doc.Status == EventScheduled {
+		h.change().Status = EventStarted
+	}
+	if h.doc.Signed {
+		h.change().Signed = false
+	}
+	if w.head.doc.Signed {
+		w.head.change().Signed = false
+	}
+	p.Cursor.Event.Changed = true
+}
+
+// completed tells whether every form that the event has at this site is complete; of a common event, the one that it holds.
+func (e *Event) completed(meta *Metadata) bool {
+	def := meta.Event(e.OID)
+	if def == nil || len(e.Forms) == 0 {
+		return false
+	}
+	for _, ref := range def.Forms {
+		f := e.Forms[ref.Form]
+		if f == nil && (def.Common || ref.Archived || ref.Hidden) {
+			continue
+		}
+		if f == nil || f.Status != FormComplete && !f.Removed && !f.Archived {
+			return false
+		}
+	}
+	return true
+}
+
+// longer tells whether a text has more than n characters.
+func longer(text string, n int) bool { return len(text) > n && len([]rune(text)) > n }
+
+func itoa(n int) string { return strconv.Itoa(n) }

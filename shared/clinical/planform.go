@@ -1,0 +1,469 @@
+package clinical
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"aliquot/shared/odm"
+)
+
+// form takes the beginning of a form (section 3.5, 1 to 3).
+func (p *Planner) form(ctx context.Context, v *odm.FormData) error {
+	c := &p.Cursor
+	c.Form = &formCursor{OID: v.FormOID, Failed: true}
+	if c.Subject.ID == 0 {
+		return nil
+	}
+	c.Event.Forms++
+	ok, err := p.event(ctx, v.FormOID)
+	if err != nil || !ok {
+		return err
+	}
+	w, meta, err := p.current(ctx)
+	if err != nil {
+		return err
+	}
+	code := p.accept(w, meta, v)
+	if code != "" {
+		p.fail(rowForm, code)
+		return nil
+	}
+	c.Form.Failed = false
+	return nil
+}
+
+func (p *Planner) accept(w *work, meta *Metadata, v *odm.FormData) Code {
+	c := &p.Cursor
+	event := meta.Event(c.Event.OID)
+	if event.Common && c.Event.Forms > 1 {
+		return FormMissingStudyEventConstruct
+	}
+	if v.FormOID == "" {
+		return MissingFormOID
+	}
+	def := meta.Form(v.FormOID)
+	if def == nil || def.Archived {
+		return FormOIDNotFound
+	}
+	ref := event.Ref(def)
+	if ref == nil || ref.Archived || ref.Hidden {
+		return FormOIDNotFound
+	}
+	c.Form.OID, c.Form.Form = def.OID, Fold(def.OID)
+	switch strings.ToLower(status(v)) {
+	case "", FormInitial:
+	case "complete", FormComplete:
+		c.Form.Complete = true
+	default:
+		return FormStatusNotValid
+	}
+	c.Form.Layout = ref.Default
+	if name := v.FormLayoutOID; name != "" {
+		l, known := def.Layout(name)
+		switch {
+		case !known:
+			return FormLayoutOIDNotFound
+		case l.Archived, len(ref.Layouts) > 0 && !slices.Contains(ref.Layouts, name):
+			return FormLayoutOIDNotAvailable
+		}
+		c.Form.Layout = name
+	}
+	c.Form.SDV, c.Form.Reason = v.SdvStatus, v.ReasonForChangeForCompleteForms
+	if e := w.event(c.Event.OID, c.Event.Key); e != nil {
+		if f := e.doc.Forms[c.Form.Form]; f != nil {
+			if f.Removed || f.Archived {
+				return FormNotAvailable
+			}
+			c.Form.WasDone = f.Status == FormComplete
+		}
+	}
+	return ""
+}
+
+// status is what a form is to become. What is given out names it twice, with the workflow status as the one that can be set.
+func status(v *odm.FormData) string {
+	if v.WorkflowStatus != "" {
+		return v.WorkflowStatus
+	}
+	return v.Status
+}
+
+// instance is the form that an item is stored in; it is made, and its event with it, when there is none.
+func (p *Planner) instance(w *work) (*held[Event], *Form) {
+	c := &p.Cursor
+	h := w.event(c.Event.OID, c.Event.Key)
+	if h == nil {
+		h = w.schedule(&Event{
+			OID: c.Event.OID, Key: c.Event.Key, StartDate: c.Event.Sent.StartDate, EndDate: c.Event.Sent.EndDate,
+			Location: c.Event.Sent.StudyEventLocation, Status: EventScheduled,
+		})
+	}
+	f := h.doc.Forms[c.Form.Form]
+	if f == nil {
+		f = &Form{OID: c.Form.OID, Layout: c.Form.Layout, Status: FormInitial, CreatedAt: stamp(p.at), CreatedBy: p.By}
+		if h.doc.Forms == nil {
+			h.doc.Forms = map[string]*Form{}
+		}
+		h.change().Forms[c.Form.Form] = f
+	}
+	return h, f
+}
+
+// endForm completes and verifies the form, if that is asked for and possible (section 3.6).
+func (p *Planner) endForm(ctx context.Context) error {
+	c := p.Cursor.Form
+	defer func() { p.Cursor.Form = nil }()
+	if c.Failed {
+		return nil
+	}
+	if c.Groups == 0 {
+		p.fail(rowForm, FormDoesNotContainItemGroupData)
+		return nil
+	}
+	w, meta, err := p.current(ctx)
+	if err != nil {
+		return err
+	}
+	h := w.event(p.Cursor.Event.OID, p.Cursor.Event.Key)
+	if h == nil || h.doc.Forms[c.Form] == nil {
+		return nil // no item was stored
+	}
+	f := h.doc.Forms[c.Form]
+	if c.Complete && c.NotDone == 0 && c.Items > 0 && f.Status != FormComplete {
+		h.change()
+		f.Status, f.CompletedAt, f.UpdatedAt, f.UpdatedBy = FormComplete, stamp(p.at), stamp(p.at), p.By
+	}
+	if (h.doc.Status == EventScheduled || h.doc.Status == EventStarted) && h.doc.completed(meta) {
+		h.change().Status = EventCompleted
+	}
+	p.verify(h, f)
+	return nil
+}
+
+// verify sets the state of source data verification that is asked for.
+func (p *Planner) verify(h *held[Event], f *Form) {
+	c := p.Cursor.Form
+	want := ""
+	switch strings.ToLower(c.SDV) {
+	case "":
+		return
+	case "verified":
+		want = SDVVerified
+	case "not verified", "ready to verify":
+		want = SDVReady
+	case "changed since verified":
+		want = SDVChanged
+	default:
+		p.fail(rowSDV, SDVStatusNotValid)
+		return
+	}
+	row := p.place(rowSDV)
+	switch {
+	case f.SDV == want:
+		return
+	case c.Bad > 0:
+		p.fail(rowSDV, SDVNotUpdatedBecauseOfItemFailure)
+		return
+	case want == SDVVerified && f.Status != FormComplete:
+		p.fail(rowSDV, FormShouldBeCompleteForSDV)
+		return
+	case want == SDVVerified && (f.Removed || f.Archived):
+		p.fail(rowSDV, RemovedFormCannotBeVerified)
+		return
+	case want == SDVReady && f.SDV == SDVChanged && c.Changed:
+		row.Status, row.Message = RowSkipped, "SDV Status set automatically"
+		p.rows = append(p.rows, row)
+		return
+	case want == SDVReady && f.SDV == "": // a form is ready to be verified unless something else is said
+		return
+	case want == SDVChanged && f.SDV != SDVVerified:
+		p.fail(rowSDV, SDVStatusNotApplicable)
+		return
+	}
+	h.change()
+	f.SDV = want
+	row.Status, row.At = RowUpdated, stamp(p.at)
+	p.rows = append(p.rows, row)
+}
+
+// group takes a repeat of an item group with its items (section 3.5, 4 to 8).
+func (p *Planner) group(ctx context.Context, v *odm.ItemGroupData) error {
+	c := &p.Cursor
+	c.Form.Groups++
+	if c.Form.Failed {
+		return nil
+	}
+	w, meta, err := p.current(ctx)
+	if err != nil {
+		return err
+	}
+	fail := func(code Code, oid, key string) {
+		c.Form.Bad++
+		c.Form.NotDone++
+		r := p.place(rowGroup)
+		r.GroupOID, r.GroupKey, r.Status, r.Message = oid, key, RowFailed, code.Wire()
+		p.rows = append(p.rows, r)
+	}
+	if v.ItemGroupOID == "" {
+		fail(MissingItemGroupOID, "", v.ItemGroupRepeatKey)
+		return nil
+	}
+	form := meta.Forms[c.Form.Form]
+	def := meta.Groups[Fold(v.ItemGroupOID)]
+	if def == nil || !slices.Contains(form.Groups, Fold(def.OID)) {
+		fail(ItemGroupOIDNotFound, v.ItemGroupOID, v.ItemGroupRepeatKey)
+		return nil
+	}
+	if len(v.ItemData) == 0 {
+		fail(ItemGroupDoesNotContainItemData, def.OID, v.ItemGroupRepeatKey)
+		return nil
+	}
+	at := Path{Event: Fold(c.Event.OID), EventKey: c.Event.Key, Form: c.Form.Form, Group: Fold(def.OID)}
+	if h := w.event(c.Event.OID, c.Event.Key); h != nil && h.rec.Version > 0 && h.doc.Forms[c.Form.Form] != nil {
+		if err := w.load(ctx, FormPrefix(at.Event, at.EventKey, at.Form)); err != nil {
+			return err
+		}
+	}
+	key, code := groupKey(def, v.ItemGroupRepeatKey, w.highest(at))
+	if code != "" {
+		fail(code, def.OID, v.ItemGroupRepeatKey)
+		return nil
+	}
+	at.GroupKey = key
+	remove := false
+	switch v.Removed {
+	case "", "No":
+	case "Yes":
+		remove = true
+	default:
+		fail(ItemGroupRemovedAttributeIsInvalid, def.OID, itoa(key))
+		return nil
+	}
+	sort := GroupKey(w.id, at).Sort
+	stored := w.groups[sort]
+	if stored != nil && stored.doc.Removed {
+		if remove && p.same(meta, stored.doc, v) {
+			return p.unchanged(meta, def, at, v)
+		}
+		fail(ItemGroupIsAlreadyRemoved, def.OID, itoa(key))
+		return nil
+	}
+	if err := p.items(ctx, w, meta, def, at, v); err != nil {
+		return err
+	}
+	if remove {
+		p.removeGroup(w, def, at, fail)
+	}
+	return nil
+}
+
+// groupKey is the repeat that is meant, where most is the highest stored.
+func groupKey(def *GroupDef, sent string, most int) (int, Code) {
+	if !def.Repeating {
+		return 1, ""
+	}
+	if sent == "" {
+		if most == MaxRepeat {
+			return 0, GroupRepeatKeyTooLarge
+		}
+		return most + 1, ""
+	}
+	key, ok := repeatKey(sent)
+	switch {
+	case !ok:
+		return 0, InvalidItemGroupRepeatKey
+	case key < 1:
+		return 0, GroupRepeatKeyLessThanOne
+	case key > most+1:
+		return 0, GroupRepeatKeyTooLarge
+	}
+	return key, ""
+}
+
+// same tells whether a removed repeat holds just what is sent: data that were given out come back.
+func (p *Planner) same(meta *Metadata, g *Group, v *odm.ItemGroupData) bool {
+	for i := range v.ItemData {
+		d := &v.ItemData[i]
+		def := meta.Items[Fold(d.ItemOID)]
+		if def == nil {
+			return false
+		}
+		if value, has := g.Values[def.OID]; !has || d.NoValue || value != d.Value {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *Planner) unchanged(meta *Metadata, def *GroupDef, at Path, v *odm.ItemGroupData) error {
+	for i := range v.ItemData {
+		p.Cursor.Form.Items++
+		p.item(def, at, meta.Items[Fold(v.ItemData[i].ItemOID)].OID, RowNoChange, "", false)
+	}
+	return nil
+}
+
+func (p *Planner) removeGroup(w *work, def *GroupDef, at Path, fail func(Code, string, string)) {
+	switch {
+	case !def.Repeating:
+		fail(NonRepeatingGroupCannotBeRemoved, def.OID, itoa(at.GroupKey))
+		return
+	case at.GroupKey == 1:
+		fail(FirstRepeatingGroupCannotBeRemoved, def.OID, itoa(at.GroupKey))
+		return
+	}
+	g := w.groups[GroupKey(w.id, at).Sort]
+	if g == nil {
+		return // none of its items could be stored
+	}
+	h, f := p.instance(w)
+	g.change().Removed = true
+	p.changed(w, h, f)
+	r := p.place(rowGroup)
+	r.GroupOID, r.GroupKey, r.Status, r.At = def.OID, itoa(at.GroupKey), RowGroupRemoved, stamp(p.at)
+	p.rows = append(p.rows, r)
+}
+
+// changed does what a stored value, or a removed repeat, does to the form, the event and the participant (section 3.6).
+func (p *Planner) changed(w *work, h *held[Event], f *Form) {
+	h.change()
+	f.UpdatedAt, f.UpdatedBy = stamp(p.at), p.By
+	if f.SDV == SDVVerified {
+		f.SDV = SDVChanged
+	}
+	p.Cursor.Form.Changed = true
+	p.touched(w, h)
+}
+
+// item adds the row of an item.
+func (p *Planner) item(def *GroupDef, at Path, oid, status, message string, dated bool) {
+	r := p.place(rowItem)
+	r.GroupOID, r.GroupKey, r.ItemOID, r.Status, r.Message = def.OID, itoa(at.GroupKey), oid, status, message
+	if dated {
+		r.At = stamp(p.at)
+	}
+	p.rows = append(p.rows, r)
+}
+
+// items takes the items of a group.
+func (p *Planner) items(ctx context.Context, w *work, meta *Metadata, def *GroupDef, at Path, v *odm.ItemGroupData) error {
+	c := p.Cursor.Form
+	sort := GroupKey(w.id, at).Sort
+	for i := range v.ItemData {
+		d := &v.ItemData[i]
+		c.Items++
+		item := meta.Items[Fold(d.ItemOID)]
+		oid := d.ItemOID
+		code := Code("")
+		switch {
+		case item == nil || item.Archived:
+			code = ItemNotFound
+		case !slices.Contains(def.Items, Fold(item.OID)):
+			code = ItemGroupDoesNotContainItemData
+		}
+		if item != nil {
+			oid = item.OID
+		}
+		if code == "" && d.NoValue {
+			c.NotDone++
+			p.item(def, at, oid, RowSkipped, "No item value present", false)
+			if err := p.discuss(ctx, w, def, item, at, d); err != nil {
+				return err
+			}
+			continue
+		}
+		if code == "" {
+			code = item.Check(d.Value)
+		}
+		message := code.Wire()
+		if code == "" && item.File && d.Value != "" && !p.Attached(d.Value) {
+			if g := w.groups[sort]; g == nil || g.doc.Values[oid] != d.Value { // one that is stored came with its own import
+				code = MissingItemFile
+				message = code.Wire() + "." + d.Value
+			}
+		}
+		if code != "" {
+			c.Bad++
+			c.NotDone++
+			p.item(def, at, oid, RowFailed, message, false)
+			continue
+		}
+		if err := p.store(ctx, w, def, item, at, sort, d.Value); err != nil {
+			return err
+		}
+		if err := p.discuss(ctx, w, def, item, at, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// store puts a value in its place and tells what that came to.
+func (p *Planner) store(ctx context.Context, w *work, def *GroupDef, item *ItemDef, at Path, sort, value string) error {
+	oid := item.OID
+	g := w.groups[sort]
+	if g != nil {
+		if was, has := g.doc.Values[oid]; has && was == value {
+			p.item(def, at, oid, RowNoChange, "", false)
+			return nil
+		}
+	}
+	h, f := p.instance(w)
+	if g == nil {
+		g = fresh(GroupKey(w.id, at), GroupType, w.id, &Group{OID: def.OID, Key: at.GroupKey, Values: map[string]string{}})
+		w.groups[sort] = g
+	}
+	status := RowInserted
+	if _, has := g.doc.Values[oid]; has {
+		status = RowUpdated
+	}
+	g.change().Values[oid] = value
+	if item.File {
+		p.attach(w, g.doc, oid, value)
+	}
+	p.changed(w, h, f)
+	p.item(def, at, oid, status, "", true)
+	at.Item = oid
+	if f.Noted {
+		if err := p.reopen(ctx, w, at); err != nil {
+			return err
+		}
+	}
+	if p.Cursor.Form.WasDone {
+		return p.reason(ctx, w, f, at)
+	}
+	return nil
+}
+
+// attach notes where the file that a value names will lie. Its name comes from outside and is no part of the key.
+func (p *Planner) attach(w *work, g *Group, oid, name string) {
+	delete(g.Files, oid)
+	if name == "" {
+		return
+	}
+	if g.Files == nil {
+		g.Files = map[string]string{}
+	}
+	sum := sha256.Sum256([]byte(name))
+	key := fmt.Sprintf("attached/%d/%d/%s/%s", p.Study.ID, w.id, p.Job, hex.EncodeToString(sum[:16]))
+	g.Files[oid] = key
+	p.files = append(p.files, File{name, key})
+}
+
+// threads are the notes of an item, in the order of their ids.
+func (w *work) threads(at Path) []*held[Thread] {
+	at.Discussed = ""
+	prefix := NoteKey(w.id, at).Sort
+	var all []*held[Thread]
+	for _, k := range slices.Sorted(maps.Keys(w.notes)) {
+		if strings.HasPrefix(k, prefix) {
+			all = append(all, w.notes[k])
+		}
+	}
+	return all
+}

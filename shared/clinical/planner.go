@@ -1,0 +1,314 @@
+package clinical
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"aliquot/shared/biobank"
+	"aliquot/shared/odm"
+)
+
+// Scope is a study or a site with its metadata.
+type Scope struct {
+	ID   int64
+	OID  string
+	Meta *Metadata
+}
+
+// Planner plans an import. Take gives it the parts of a document one after another; Cut gives what is to be written, and
+// the rows of the log, of what was taken since the last Cut. What was cut must be written before more is taken.
+type Planner struct {
+	Store biobank.Store
+	// Study is the study that the import is for, Sites are its sites. Bound is the id of the only site that the importing user
+	// may change, 0 for all.
+	Study Scope
+	Sites []Scope
+	Bound int64
+	// Job names the import in the sources of what it writes.
+	Job string
+	By  int64
+	Now func() time.Time
+	// Author finds a user with a role in the study, 0 for none.
+	Author func(ctx context.Context, login string) (int64, error)
+	// Attached tells whether a file came along.
+	Attached func(name string) bool
+	// DrawNote gives a number for the id of a note without one.
+	DrawNote func(ctx context.Context) (int64, error)
+
+	// Cursor is how far the planner is. A planner that goes on for another one is given the other's.
+	Cursor Cursor
+
+	rows []Row
+	work map[int64]*work
+	// order is that in which participants were first met.
+	order []int64
+	at    time.Time
+	// marks are the note ids that the plan brings, taken those of the whole import.
+	marks []string
+	files []File
+	taken map[string]bool
+}
+
+// Cursor is where in a document a planner is, and what it must know of the elements that are open.
+type Cursor struct {
+	// Plans counts the plans that were cut.
+	Plans    int            `json:"plans"`
+	Subjects int            `json:"subjects"`
+	Scope    int64          `json:"scope,omitempty"` // of the ClinicalData, 0 for one that is not the study's
+	Subject  *subjectCursor `json:"subject,omitempty"`
+	Event    *eventCursor   `json:"event,omitempty"`
+	Form     *formCursor    `json:"form,omitempty"`
+}
+
+type subjectCursor struct {
+	ID         int64 // 0: it failed, and what lies below is skipped
+	Key, Label string
+	Events     int
+}
+
+type eventCursor struct {
+	OID          string // as defined, or as sent
+	Sent         odm.StudyEventData
+	Resolved     bool
+	Failed       bool
+	Key          int
+	Forms        int
+	Changed      bool // an item was stored
+	Attestations []string
+}
+
+type formCursor struct {
+	OID      string // as defined, or as sent
+	Form     string // folded
+	Layout   string
+	Failed   bool
+	Complete bool // asked for
+	SDV      string
+	Reason   string
+	Groups   int
+	Items    int
+	NotDone  int  // items that keep the form from being complete
+	Bad      int  // items and groups that failed
+	Changed  bool // an item was stored
+	WasDone  bool // the form was complete before
+}
+
+// Plan is what a part of an import comes to.
+type Plan struct {
+	Source string `json:"source"`
+	Rows   []Row  `json:"rows"`
+	// Marks are those of note ids; they come after the locks.
+	Marks    []biobank.Write `json:"marks,omitempty"`
+	Subjects []SubjectPlan   `json:"subjects"`
+	// Files are the attached files that values name; they must be stored before the rest is written.
+	Files []File `json:"files,omitempty"`
+	// Cursor and Offset tell where the next part begins.
+	Cursor Cursor `json:"cursor"`
+	Offset int64  `json:"offset"`
+}
+
+// File is an attached file by the name that the document gives it, and the key of the object that it becomes.
+type File struct{ Name, Key string }
+
+// Size is how many rows are waiting to be cut.
+func (p *Planner) Size() int { return len(p.rows) }
+
+// source is what the next plan's writes carry.
+func (p *Planner) source() string { return fmt.Sprintf("%s#%d", p.Job, p.Cursor.Plans+1) }
+
+// Cut ends a plan.
+func (p *Planner) Cut() (*Plan, error) {
+	plan := &Plan{Source: p.source(), Rows: p.rows, Files: p.files}
+	plan.Marks = p.claims(plan.Source)
+	by := who{source: plan.Source, by: p.By, at: stamp(p.Now()), reason: "Import"}
+	if !p.at.IsZero() {
+		by.at = stamp(p.at)
+	}
+	for _, id := range p.order {
+		s, err := p.work[id].plan(by)
+		if err != nil {
+			return nil, err
+		}
+		if s != nil {
+			plan.Subjects = append(plan.Subjects, *s)
+		}
+	}
+	p.Cursor.Plans++
+	plan.Cursor = p.Cursor
+	p.rows, p.work, p.order, p.marks, p.files, p.at = nil, nil, nil, nil, nil, time.Time{}
+	return plan, nil
+}
+
+// Take plans the next part. Its error is that of a service, or ErrPending; whatever is wrong with the part becomes a row.
+func (p *Planner) Take(ctx context.Context, part odm.Part) error {
+	if p.at.IsZero() {
+		p.at = p.Now()
+	}
+	c := &p.Cursor
+	switch v := part.(type) {
+	case *odm.ClinicalData:
+		c.Scope = p.scope(v.StudyOID)
+	case *odm.SubjectData:
+		return p.subject(ctx, v)
+	case *odm.StudyEventData:
+		if c.Subject.ID != 0 {
+			c.Subject.Events++
+		}
+		c.Event = &eventCursor{OID: v.StudyEventOID, Sent: *v}
+	case *odm.Signature:
+		c.Event.Attestations = append(c.Event.Attestations, v.Attestation)
+	case *odm.FormData:
+		return p.form(ctx, v)
+	case *odm.ItemGroupData:
+		return p.group(ctx, v)
+	case odm.End:
+		switch v {
+		case odm.EndFormData:
+			return p.endForm(ctx)
+		case odm.EndStudyEventData:
+			return p.endEvent(ctx)
+		case odm.EndSubjectData:
+			if c.Subject.ID != 0 && c.Subject.Events == 0 {
+				p.fail(rowParticipant, SubjectDoesNotContainStudyEventData)
+			}
+			c.Subject = nil
+		case odm.EndClinicalData:
+			c.Scope = 0
+		}
+	}
+	return nil
+}
+
+// End says that the document is over.
+func (p *Planner) End() {
+	if p.Cursor.Subjects == 0 {
+		p.fail(rowParticipant, SubjectDataMissing)
+	}
+}
+
+// scope is the id of the study or site with an OID, 0 for another study's.
+func (p *Planner) scope(oid string) int64 {
+	if Fold(oid) == Fold(p.Study.OID) {
+		return p.Study.ID
+	}
+	for _, s := range p.Sites {
+		if Fold(oid) == Fold(s.OID) {
+			return s.ID
+		}
+	}
+	return 0
+}
+
+// subject finds the participant that is meant (section 3.3).
+func (p *Planner) subject(ctx context.Context, v *odm.SubjectData) error {
+	c := &p.Cursor
+	c.Subjects++
+	c.Subject = &subjectCursor{Key: v.SubjectKey, Label: v.StudySubjectID}
+	id, code, err := p.find(ctx, v.SubjectKey, v.StudySubjectID)
+	if err != nil {
+		return err
+	}
+	if code != "" {
+		p.fail(rowParticipant, code)
+		return nil
+	}
+	w, err := p.open(ctx, id)
+	if err != nil {
+		return err
+	}
+	if w == nil || w.head.doc.Removed {
+		p.fail(rowParticipant, ParticipantNotFound)
+		return nil
+	}
+	c.Subject.ID, c.Subject.Key, c.Subject.Label = id, w.head.doc.OID, w.head.doc.Label
+	return nil
+}
+
+func (p *Planner) find(ctx context.Context, oid, label string) (int64, Code, error) {
+	if p.Cursor.Scope == 0 {
+		return 0, ParticipantNotFound, nil
+	}
+	if oid == "" && label == "" {
+		return 0, MissingParticipantID, nil
+	}
+	byOID, byLabel, err := FindSubject(ctx, p.Store, p.Study.ID, oid, label)
+	if err != nil {
+		return 0, "", err
+	}
+	here := func(l Listed) bool {
+		return (p.Cursor.Scope == p.Study.ID || l.Site == p.Cursor.Scope) && (p.Bound == 0 || l.Site == p.Bound)
+	}
+	byLabel = slices.DeleteFunc(byLabel, func(l Listed) bool { return !here(l) })
+	if oid == "" {
+		switch len(byLabel) {
+		case 0:
+			return 0, ParticipantNotFound, nil
+		case 1:
+			return byLabel[0].ID, "", nil
+		}
+		return 0, MultipleParticipantsFound, nil
+	}
+	known := byOID != nil && here(*byOID)
+	if label == "" {
+		if !known {
+			return 0, ParticipantNotFound, nil
+		}
+		return byOID.ID, "", nil
+	}
+	switch {
+	case !known && len(byLabel) == 0:
+		return 0, ParticipantNotFound, nil
+	case !known || byOID.Label != label:
+		return 0, ParticipantIdentifiersMismatch, nil
+	}
+	return byOID.ID, "", nil
+}
+
+// open reads a participant once for a plan.
+func (p *Planner) open(ctx context.Context, id int64) (*work, error) {
+	if w, ok := p.work[id]; ok {
+		return w, nil
+	}
+	w, err := open(ctx, p.Store, id)
+	if err != nil || w == nil {
+		return nil, err
+	}
+	if w.head.doc.Pending != "" {
+		return nil, ErrPending
+	}
+	if p.work == nil {
+		p.work = map[int64]*work{}
+	}
+	p.work[id] = w
+	p.order = append(p.order, id)
+	return w, nil
+}
+
+// current is the participant whose data are being taken, with the metadata that hold there.
+func (p *Planner) current(ctx context.Context) (*work, *Metadata, error) {
+	w, err := p.open(ctx, p.Cursor.Subject.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if w == nil {
+		return nil, nil, fmt.Errorf("participant %d is gone", p.Cursor.Subject.ID)
+	}
+	for _, s := range p.Sites {
+		if s.ID == w.head.doc.Site {
+			return w, s.Meta, nil
+		}
+	}
+	return w, p.Study.Meta, nil
+}
+
+// repeatKey reads a repeat key; 0 for one that was not sent.
+func repeatKey(sent string) (n int, ok bool) {
+	if sent == "" {
+		return 0, true
+	}
+	n, err := strconv.Atoi(sent)
+	return n, err == nil && n >= -MaxRepeat && n <= MaxRepeat
+}

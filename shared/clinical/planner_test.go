@@ -1,0 +1,295 @@
+package clinical
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"aliquot/shared/biobank"
+	"aliquot/shared/biobank/biobanktest"
+	"aliquot/shared/odm"
+)
+
+// river is an invented study: a visit, a visit that repeats, a log that repeats, and diaries that are found by their form.
+func river() *Metadata {
+	m := &Metadata{
+		Study:  "S_RIVER",
+		Forms:  map[string]*FormDef{},
+		Groups: map[string]*GroupDef{},
+		Items:  map[string]*ItemDef{},
+		events: map[string]*EventDef{},
+	}
+	item := func(oid string, d ItemDef) string {
+		d.OID, d.Name = oid, oid
+		m.Items[Fold(oid)] = &d
+		return Fold(oid)
+	}
+	group := func(oid string, repeating bool, items ...string) string {
+		m.Groups[Fold(oid)] = &GroupDef{OID: oid, Name: oid, Repeating: repeating, Items: items}
+		return Fold(oid)
+	}
+	form := func(oid string, groups ...string) FormRef {
+		m.Forms[Fold(oid)] = &FormDef{OID: oid, Name: oid, Layouts: []Layout{{Name: "1"}, {Name: "2"}, {Name: "0", Archived: true}}, Groups: groups}
+		return FormRef{Form: Fold(oid), Default: "1", Layouts: []string{"0", "1", "2"}}
+	}
+	event := func(e EventDef, forms ...FormRef) {
+		e.Name, e.Forms = e.OID, forms
+		m.Events = append(m.Events, &e)
+		m.events[Fold(e.OID)] = &e
+	}
+	main := group("IG_MAIN", false,
+		item("I_SEX", ItemDef{Codes: map[string]bool{"F": true, "M": true}}),
+		item("I_AGE", ItemDef{Type: Integer}),
+		item("I_DAY", ItemDef{Type: Date}),
+		item("I_ANY", ItemDef{}),
+		item("I_SCAN", ItemDef{File: true}))
+	rows := group("IG_ROWS", true, item("I_ROW", ItemDef{Type: Real}), item("I_NOTE", ItemDef{}))
+	vitals := form("F_VITALS", main, rows)
+	ills := form("F_ILLS", group("IG_ILLS", true, item("I_ILL", ItemDef{})))
+	event(EventDef{OID: "SE_FIRST"}, vitals)
+	event(EventDef{OID: "SE_AGAIN", Repeating: true}, vitals, ills)
+	event(EventDef{OID: "SE_ILLS", Repeating: true, Common: true}, ills)
+	event(EventDef{OID: "SE_DIARY", Common: true}, ills, vitals)
+	return m
+}
+
+// bank is a store with a study, two sites and four participants.
+type bank struct {
+	*biobanktest.Memory
+	t *testing.T
+	n int64
+}
+
+func newBank(t *testing.T) *bank {
+	b := &bank{Memory: biobanktest.NewMemory(), t: t}
+	for id, s := range map[int64]Subject{
+		1: {OID: "SS_ANN", Label: "Ann", Site: 10},
+		2: {OID: "SS_BEN", Label: "Ben", Site: 11},
+		3: {OID: "SS_TWIN1", Label: "Twin", Site: 11},
+		4: {OID: "SS_TWIN2", Label: "Twin", Site: 12},
+		5: {OID: "SS_GONE", Label: "Gone", Site: 11, Removed: true},
+	} {
+		s.Study = 10
+		head, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed, err := json.Marshal(Listed{OID: s.OID, Label: s.Label, Site: s.Site, ID: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = b.Transact(t.Context(), []biobank.Write{
+			{Kind: biobank.InsertRecord, Record: &biobank.Record{Key: SubjectKey(id), Type: SubjectType, ID: id, Version: 1, Doc: head}},
+			{Kind: biobank.InsertRecord, Record: &biobank.Record{Key: LabelKey(10, s.Label, s.Site), Type: ListedType, ID: id, Version: 1, Doc: listed}},
+			{Kind: biobank.InsertMark, Mark: biobank.Mark{Name: SubjectMark(10, s.OID), To: SubjectKey(id), ID: id}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+func (b *bank) planner(job string, second int) *Planner {
+	meta := river()
+	return &Planner{
+		Store: b, Job: job, By: 7, Study: Scope{ID: 10, OID: "S_RIVER", Meta: meta},
+		Sites: []Scope{{ID: 11, OID: "S_NORTH", Meta: meta}, {ID: 12, OID: "S_SOUTH", Meta: meta}},
+		Now:   func() time.Time { return time.Date(2026, 3, 2, 9, 0, second, 0, time.UTC) },
+		Author: func(_ context.Context, login string) (int64, error) {
+			return map[string]int64{"dora": 7, "max": 8}[login], nil
+		},
+		Attached: func(name string) bool { return name == "scan.pdf" },
+		DrawNote: func(context.Context) (int64, error) { b.n++; return b.n, nil },
+	}
+}
+
+// document wraps what stands in the ClinicalData of the study.
+func document(inner string) string {
+	return `<ODM xmlns="http://www.cdisc.org/ns/odm/v1.3" xmlns:OpenClinica="http://www.openclinica.org/ns/odm_ext_v130/v3.1"><ClinicalData StudyOID="S_RIVER">` +
+		inner + `</ClinicalData></ODM>`
+}
+
+// take plans a document, cutting after every row if it should.
+func take(t *testing.T, p *Planner, doc string, each func(*Plan)) {
+	t.Helper()
+	r := odm.NewReader(strings.NewReader(doc))
+	cut := func() {
+		plan, err := p.Cut()
+		if err != nil {
+			t.Fatal(err)
+		}
+		each(plan)
+	}
+	for {
+		part, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Take(t.Context(), part); err != nil {
+			t.Fatal(err)
+		}
+		if p.Size() > 0 {
+			cut()
+		}
+	}
+	p.End()
+	cut()
+}
+
+// log is an import's rows in short: what is named, the status, the message.
+func (b *bank) log(p *Planner, doc string) []string {
+	b.t.Helper()
+	var out []string
+	take(b.t, p, doc, func(plan *Plan) {
+		if err := Apply(b.t.Context(), b, plan); err != nil {
+			b.t.Fatal(err)
+		}
+		out = append(out, short(plan.Rows)...)
+	})
+	return out
+}
+
+func short(rows []Row) (out []string) {
+	for _, r := range rows {
+		var named []string
+		for _, s := range []string{r.SubjectKey, r.ParticipantID, r.EventOID, r.EventKey, r.FormOID, r.GroupOID, r.GroupKey, r.ItemOID} {
+			named = append(named, s)
+		}
+		line := strings.TrimRight(strings.Join(named, ","), ",") + " " + r.Status
+		if r.Message != "" {
+			line += " " + strings.TrimPrefix(r.Message, "errorCode.")
+		}
+		out = append(out, line)
+	}
+	return out
+}
+
+func TestPlan(t *testing.T) {
+	const (
+		ann   = `<SubjectData SubjectKey="SS_ANN">%s</SubjectData>`
+		first = `<SubjectData SubjectKey="SS_ANN"><StudyEventData StudyEventOID="SE_FIRST" OpenClinica:StartDate="2026-03-01">%s</StudyEventData></SubjectData>`
+		form  = `<SubjectData SubjectKey="SS_ANN"><StudyEventData StudyEventOID="SE_FIRST" OpenClinica:StartDate="2026-03-01"><FormData FormOID="F_VITALS">%s</FormData></StudyEventData></SubjectData>`
+		group = `<SubjectData SubjectKey="SS_ANN"><StudyEventData StudyEventOID="SE_FIRST" OpenClinica:StartDate="2026-03-01"><FormData FormOID="F_VITALS"><ItemGroupData ItemGroupOID="IG_MAIN">%s</ItemGroupData></FormData></StudyEventData></SubjectData>`
+		event = `<SubjectData SubjectKey="SS_ANN"><StudyEventData %s><FormData FormOID="F_ILLS"><ItemGroupData ItemGroupOID="IG_ILLS"><ItemData ItemOID="I_ILL" Value="Cough"/></ItemGroupData></FormData></StudyEventData></SubjectData>`
+	)
+	say := func(shape, inner string) string { return document(fmt.Sprintf(shape, inner)) }
+	tests := []struct {
+		name, before, doc string
+		want              []string
+	}{
+		{"no participants", "", document(""), []string{" Failed subjectDataMissing"}},
+		{"no identifier", "", document(`<SubjectData/>`), []string{" Failed missingParticipantID"}},
+		{"unknown by OID", "", document(`<SubjectData SubjectKey="SS_X"/>`), []string{"SS_X Failed participantNotFound"}},
+		{"unknown by ID", "", document(`<SubjectData OpenClinica:StudySubjectID="X"/>`), []string{",X Failed participantNotFound"}},
+		{"removed", "", document(`<SubjectData SubjectKey="SS_GONE"/>`), []string{"SS_GONE Failed participantNotFound"}},
+		{"two with an ID", "", document(`<SubjectData OpenClinica:StudySubjectID="Twin"/>`), []string{",Twin Failed multipleParticipantsFound"}},
+		{"both, of two people", "", document(`<SubjectData SubjectKey="SS_ANN" OpenClinica:StudySubjectID="Ben"/>`), []string{"SS_ANN,Ben Failed participantIdentiersMismatch"}},
+		{"another study", "", strings.ReplaceAll(say(ann, ""), "S_RIVER", "S_LAKE"), []string{"SS_ANN Failed participantNotFound"}},
+		{"another site", "", strings.ReplaceAll(say(ann, ""), "S_RIVER", "S_NORTH"), []string{"SS_ANN Failed participantNotFound"}},
+		{"one of two, by site", "", strings.ReplaceAll(document(`<SubjectData OpenClinica:StudySubjectID="Twin"/>`), "S_RIVER", "s_north"), []string{"SS_TWIN1,Twin Failed subjectDoesNotContainStudyEventData"}},
+		{"no events", "", say(ann, ""), []string{"SS_ANN,Ann Failed subjectDoesNotContainStudyEventData"}},
+
+		{"no forms", "", say(first, ""), []string{"SS_ANN,Ann,SE_FIRST Failed eventDoesNotContainFormData"}},
+		{"no event OID", "", say(event, ""), []string{"SS_ANN,Ann Failed missingStudyEventOID"}},
+		{"unknown event", "", say(event, `StudyEventOID="SE_X"`), []string{"SS_ANN,Ann,SE_X Failed invalidStudyEventOID"}},
+		{"no start", "", say(event, `StudyEventOID="SE_AGAIN"`), []string{"SS_ANN,Ann,SE_AGAIN Failed missingStartDate"}},
+		{"bad start", "", say(event, `StudyEventOID="SE_AGAIN" OpenClinica:StartDate="2026-02-30"`), []string{"SS_ANN,Ann,SE_AGAIN Failed invalidStartDate"}},
+		{"bad end", "", say(event, `StudyEventOID="SE_AGAIN" OpenClinica:StartDate="2026-02-20" OpenClinica:EndDate="soon"`), []string{"SS_ANN,Ann,SE_AGAIN Failed invalidEndDate"}},
+		{"end before start", "", say(event, `StudyEventOID="SE_AGAIN" OpenClinica:StartDate="2026-02-20" OpenClinica:EndDate="2026-02-19"`), []string{"SS_ANN,Ann,SE_AGAIN Failed endDateBeforeStartDate"}},
+		{"repeat key is no number", "", say(event, `StudyEventOID="SE_AGAIN" StudyEventRepeatKey="x" OpenClinica:StartDate="2026-02-20"`), []string{"SS_ANN,Ann,SE_AGAIN Failed invalidStudyEventRepeatKey"}},
+		{"repeat key too large", "", say(event, `StudyEventOID="SE_AGAIN" StudyEventRepeatKey="2" OpenClinica:StartDate="2026-02-20"`), []string{"SS_ANN,Ann,SE_AGAIN Failed eventRepeatKeyTooLarge"}},
+		{
+			"a repeat without key is a new one", say(event, `StudyEventOID="SE_AGAIN" OpenClinica:StartDate="2026-02-20"`), say(event, `StudyEventOID="se_again" OpenClinica:StartDate="2026-02-21"`),
+			[]string{"SS_ANN,Ann,SE_AGAIN,2,F_ILLS,IG_ILLS,1,I_ILL Inserted"},
+		},
+		{
+			"a repeat with a key is that one", say(event, `StudyEventOID="SE_AGAIN" OpenClinica:StartDate="2026-02-20"`), say(event, `StudyEventOID="SE_AGAIN" StudyEventRepeatKey="1"`),
+			[]string{"SS_ANN,Ann,SE_AGAIN,1,F_ILLS,IG_ILLS,2,I_ILL Inserted"},
+		},
+		{"a log needs no dates", "", say(event, `StudyEventOID="SE_ILLS"`), []string{"SS_ANN,Ann,SE_ILLS,1,F_ILLS,IG_ILLS,1,I_ILL Inserted"}},
+		{
+			"a log takes one form", "", document(`<SubjectData SubjectKey="SS_ANN"><StudyEventData StudyEventOID="SE_ILLS">` + strings.Repeat(`<FormData FormOID="F_ILLS"><ItemGroupData ItemGroupOID="IG_ILLS"><ItemData ItemOID="I_ILL" Value="x"/></ItemGroupData></FormData>`, 2) + `</StudyEventData></SubjectData>`),
+			[]string{"SS_ANN,Ann,SE_ILLS,1,F_ILLS,IG_ILLS,1,I_ILL Inserted", "SS_ANN,Ann,SE_ILLS,1,F_ILLS Failed formMissingStudyEventConstruct"},
+		},
+		{
+			"a diary is found by its form", say(event, `StudyEventOID="SE_DIARY"`), say(event, `StudyEventOID="SE_DIARY" StudyEventRepeatKey="9"`),
+			[]string{"SS_ANN,Ann,SE_DIARY,1,F_ILLS,IG_ILLS,2,I_ILL Inserted"},
+		},
+
+		{"no form OID", "", say(first, `<FormData/>`), []string{"SS_ANN,Ann,SE_FIRST,1 Failed missingFormOid"}},
+		{"unknown form", "", say(first, `<FormData FormOID="F_X"/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_X Failed formOIDNotFound"}},
+		{"form of another event", "", say(first, `<FormData FormOID="F_ILLS"/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_ILLS Failed formOIDNotFound"}},
+		{"unknown layout", "", say(first, `<FormData FormOID="F_VITALS" OpenClinica:FormLayoutOID="7"/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS Failed formLayoutOIDNotFound"}},
+		{"archived layout", "", say(first, `<FormData FormOID="F_VITALS" OpenClinica:FormLayoutOID="0"/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS Failed formLayoutOIDNotAvailable"}},
+		{"unknown status", "", say(first, `<FormData FormOID="F_VITALS" OpenClinica:Status="locked"/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS Failed formStatusNotValid"}},
+		{"no groups", "", say(first, `<FormData FormOID="F_VITALS"/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS Failed formDoesNotContainItemGroupData"}},
+
+		{"no group OID", "", say(form, `<ItemGroupData/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS Failed missingItemGroupOID"}},
+		{"unknown group", "", say(form, `<ItemGroupData ItemGroupOID="IG_X" ItemGroupRepeatKey="4"/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_X,4 Failed itemGroupOIDNotFound"}},
+		{"empty group", "", say(form, `<ItemGroupData ItemGroupOID="IG_MAIN"/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_MAIN Failed itemGroupDoesNotContainItemData"}},
+		{"group key is no number", "", say(form, `<ItemGroupData ItemGroupOID="IG_ROWS" ItemGroupRepeatKey="a"><ItemData ItemOID="I_ROW"/></ItemGroupData>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_ROWS,a Failed invalidItemGroupRepeatKey"}},
+		{"group key too large", "", say(form, `<ItemGroupData ItemGroupOID="IG_ROWS" ItemGroupRepeatKey="2"><ItemData ItemOID="I_ROW"/></ItemGroupData>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_ROWS,2 Failed groupRepeatKeyTooLarge"}},
+		{"group key below one", "", say(form, `<ItemGroupData ItemGroupOID="IG_ROWS" ItemGroupRepeatKey="0"><ItemData ItemOID="I_ROW"/></ItemGroupData>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_ROWS,0 Failed groupRepeatKeyLessThanOne"}},
+		{"removed is neither yes nor no", "", say(form, `<ItemGroupData ItemGroupOID="IG_ROWS" OpenClinica:Removed="y"><ItemData ItemOID="I_ROW"/></ItemGroupData>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_ROWS,1 Failed itemGroupRemovedAttributeIsInvalid"}},
+		{
+			"the number of a group of which nothing was stored is given again", "",
+			say(form, `<ItemGroupData ItemGroupOID="IG_ROWS"><ItemData ItemOID="I_ROW" Value="x"/></ItemGroupData><ItemGroupData ItemGroupOID="IG_ROWS"><ItemData ItemOID="I_ROW" Value="-.5"/></ItemGroupData>`),
+			[]string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_ROWS,1,I_ROW Failed valueTypeMismatch", "SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_ROWS,1,I_ROW Inserted"},
+		},
+		{
+			"a repeat is removed", say(form, strings.Repeat(`<ItemGroupData ItemGroupOID="IG_ROWS"><ItemData ItemOID="I_ROW" Value="1"/></ItemGroupData>`, 2)),
+			say(form, `<ItemGroupData ItemGroupOID="IG_ROWS" ItemGroupRepeatKey="2" OpenClinica:Removed="Yes"><ItemData ItemOID="I_ROW" Value="1"/></ItemGroupData>
+				<ItemGroupData ItemGroupOID="IG_ROWS" ItemGroupRepeatKey="2"><ItemData ItemOID="I_ROW" Value="1"/></ItemGroupData>
+				<ItemGroupData ItemGroupOID="IG_ROWS" ItemGroupRepeatKey="2" OpenClinica:Removed="Yes"><ItemData ItemOID="I_ROW" Value="1"/></ItemGroupData>`),
+			[]string{
+				"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_ROWS,2,I_ROW No Change", "SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_ROWS,2 itemGroup removed",
+				"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_ROWS,2 Failed itemGroupIsAlreadyRemoved", "SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_ROWS,2,I_ROW No Change",
+			},
+		},
+		{
+			"the first repeat stays", "", say(form, `<ItemGroupData ItemGroupOID="IG_ROWS" OpenClinica:Removed="Yes"><ItemData ItemOID="I_ROW" Value="1"/></ItemGroupData>`),
+			[]string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_ROWS,1,I_ROW Inserted", "SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_ROWS,1 Failed firstRepeatingGroupCannotBeRemoved"},
+		},
+		{
+			"a group that does not repeat stays", "", say(form, `<ItemGroupData ItemGroupOID="IG_MAIN" OpenClinica:Removed="Yes"><ItemData ItemOID="I_ANY" Value="1"/></ItemGroupData>`),
+			[]string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_MAIN,1,I_ANY Inserted", "SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_MAIN,1 Failed nonRepeatingGroupCannotBeRemoved"},
+		},
+
+		{"unknown item", "", say(group, `<ItemData ItemOID="I_X" Value="1"/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_MAIN,1,I_X Failed itemNotFound"}},
+		{"item of another group", "", say(group, `<ItemData ItemOID="I_ROW" Value="1"/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_MAIN,1,I_ROW Failed itemGroupDoesNotContainItemData"}},
+		{"no value", "", say(group, `<ItemData ItemOID="I_SEX"/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_MAIN,1,I_SEX Skipped No item value present"}},
+		{"an empty value is one", "", say(group, `<ItemData ItemOID="I_SEX" Value=""/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_MAIN,1,I_SEX Inserted"}},
+		{"not on the list", "", say(group, `<ItemData ItemOID="I_SEX" Value="f"/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_MAIN,1,I_SEX Failed valueChoiceCodeNotFound"}},
+		{"a file that came along", "", say(group, `<ItemData ItemOID="I_SCAN" Value="scan.pdf"/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_MAIN,1,I_SCAN Inserted"}},
+		{"a file that did not", "", say(group, `<ItemData ItemOID="I_SCAN" Value="other.pdf"/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_MAIN,1,I_SCAN Failed missingItemFile.other.pdf"}},
+		{
+			"again, with a change", say(group, `<ItemData ItemOID="I_SEX" Value="F"/><ItemData ItemOID="I_AGE" Value="40"/>`), say(group, `<ItemData ItemOID="i_sex" Value="F"/><ItemData ItemOID="I_AGE" Value="41"/><ItemData ItemOID="I_DAY" Value="2026-03-01"/>`),
+			[]string{
+				"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_MAIN,1,I_SEX No Change", "SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_MAIN,1,I_AGE Updated",
+				"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_MAIN,1,I_DAY Inserted",
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBank(t)
+			if tt.before != "" {
+				b.log(b.planner("o1", 1), tt.before)
+			}
+			if d := cmp.Diff(tt.want, b.log(b.planner("o2", 2), tt.doc)); d != "" {
+				t.Errorf("log (-want +got):\n%s", d)
+			}
+		})
+	}
+}

@@ -1,0 +1,211 @@
+// Package odmimport imports ODM documents as jobs (reference openclinica-clinicaldata.md, 2 and 3).
+//
+// A job is worked on by one worker at a time, under a lease, in document order. The worker plans a few thousand values,
+// keeps the plan as an object, notes in the job how far it is, and only then writes what was planned. Whoever takes over
+// does first what is left of the last plan and goes on behind it; so data and log are those of one undisturbed run, and a
+// document of any size passes through little memory. The plans also hold the lines of the log, which is joined from them
+// when the document has ended.
+package odmimport
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"aliquot/shared/biobank"
+	"aliquot/shared/clinical"
+	"aliquot/shared/fault"
+	"aliquot/shared/jobs"
+)
+
+// JobStore keeps jobs and their leases; store.Jobs does.
+type JobStore interface {
+	Get(ctx context.Context, id int64) (*jobs.Job, error)
+	Lease(ctx context.Context, id int64, now time.Time, d time.Duration) (*jobs.Job, error)
+	Renew(ctx context.Context, j *jobs.Job, to time.Time) error
+	// Checkpoint stores the job, keeps the lease until to, and tells whether somebody asked the job to stop.
+	Checkpoint(ctx context.Context, j *jobs.Job, to time.Time) (stop bool, err error)
+	Save(ctx context.Context, j *jobs.Job) error
+	End(ctx context.Context, j *jobs.Job) error
+	Open(ctx context.Context) ([]int64, error)
+}
+
+// Files keeps objects.
+type Files interface {
+	// Open reads the bytes [from, to) of an object, to < 0 for all.
+	Open(ctx context.Context, bucket, key, version string, from, to int64) (io.ReadCloser, error)
+	Size(ctx context.Context, bucket, key, version string) (int64, error)
+	Put(ctx context.Context, bucket, key string, body []byte) error
+	// Create makes an object that appears whole when it is closed. Abort drops it, and does nothing after Close.
+	Create(ctx context.Context, bucket, key string) Writer
+}
+
+// Writer is an object being made.
+type Writer interface {
+	io.WriteCloser
+	Abort() error
+}
+
+// Queue takes messages. Messages of one group share the workers fairly with other groups.
+type Queue interface {
+	Send(ctx context.Context, body []byte, group string, delay time.Duration) error
+}
+
+// Config is what an installation sets.
+type Config struct {
+	// Results is the bucket of plans, logs and attached files.
+	Results string
+	// Lease is how long a worker may be silent before its work is taken over.
+	Lease time.Duration
+	// PartRows is how many lines of the log a plan has, about.
+	PartRows int
+	// MaxAttempts is how often a job is taken up without getting any further.
+	MaxAttempts int
+}
+
+// Importer does the work of import jobs. It may be used by several goroutines.
+type Importer struct {
+	Config Config
+	Jobs   JobStore
+	Files  Files
+	Queue  Queue
+	Store  biobank.Store
+	// Planner makes the planner of a job: its study as it is defined now, and what its user may do now. A fault ends the job.
+	Planner func(ctx context.Context, j *jobs.Job) (*clinical.Planner, error)
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// message asks for the work on a job.
+type message struct {
+	Job int64 `json:"job"`
+}
+
+// Message is the message that starts a job, or sets it going again.
+func Message(id int64) []byte {
+	b, err := json.Marshal(message{id})
+	if err != nil {
+		panic(fmt.Sprintf("message: %v", err)) // a message holds nothing that cannot be marshalled
+	}
+	return b
+}
+
+// Later means that the message must come again after a while; it is no failure.
+type Later struct{ After time.Duration }
+
+func (l *Later) Error() string { return "come again in " + l.After.String() }
+
+// Delay is how long the message must wait.
+func (l *Later) Delay() time.Duration { return l.After }
+
+// pendingWait is how long a job waits for the changes of a participant by somebody else.
+const pendingWait = 2 * time.Second
+
+// Handle does what a message asks for. nil: it is done and the message can go. *Later: let it come again. Any other error:
+// it failed and must come again.
+func (im *Importer) Handle(ctx context.Context, body []byte) error {
+	var m message
+	if err := json.Unmarshal(body, &m); err != nil || m.Job == 0 {
+		return errors.New("message is of no known kind")
+	}
+	j, err := im.Jobs.Lease(ctx, m.Job, im.Now(), im.Config.Lease)
+	switch {
+	case errors.Is(err, jobs.ErrEnded):
+		return nil
+	case errors.Is(err, jobs.ErrLeased):
+		return &Later{max(time.Second, j.LeasedTo.Sub(im.Now())+time.Second)}
+	case err != nil:
+		return err
+	}
+	return im.lead(ctx, j)
+}
+
+// lead works on a job whose lease it holds.
+func (im *Importer) lead(ctx context.Context, j *jobs.Job) error {
+	held, release := im.hold(ctx, j)
+	err := im.work(held, j)
+	lost := context.Cause(held)
+	release()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, jobs.ErrLeaseLost) || errors.Is(lost, jobs.ErrLeaseLost):
+		return nil // somebody else goes on
+	case errors.Is(err, clinical.ErrPending):
+		j.Attempts--
+		return im.giveBack(ctx, j, &Later{pendingWait})
+	case errors.Is(err, errMoreTime):
+		if err := im.Queue.Send(ctx, Message(j.ID), im.group(j), 0); err != nil {
+			return err
+		}
+		return im.giveBack(ctx, j, nil)
+	case len(fault.All(err)) > 0:
+		return im.end(ctx, j, jobs.Failed, fault.Row(err))
+	case j.Attempts >= im.Config.MaxAttempts:
+		im.Log.ErrorContext(ctx, "job given up", "job", j.ID, "cause", err.Error())
+		return im.end(ctx, j, jobs.Failed, "The import could not be finished. What the log names was done; import the file again for the rest.")
+	}
+	return im.giveBack(ctx, j, err)
+}
+
+func (im *Importer) group(j *jobs.Job) string { return fmt.Sprintf("job-%d", j.ID) }
+
+// giveBack lets others work on the job, and returns why.
+func (im *Importer) giveBack(ctx context.Context, j *jobs.Job, why error) error {
+	if err := im.Jobs.Save(context.WithoutCancel(ctx), j); err != nil && !errors.Is(err, jobs.ErrLeaseLost) {
+		return err
+	}
+	return why
+}
+
+// hold renews the lease while work goes on. The context ends when the lease is lost.
+func (im *Importer) hold(ctx context.Context, j *jobs.Job) (context.Context, func()) {
+	ctx, lose := context.WithCancelCause(ctx)
+	idle := make(chan struct{})
+	lease := jobs.Job{ID: j.ID, Fence: j.Fence, Status: jobs.InProgress}
+	go func() {
+		defer close(idle)
+		every := time.NewTicker(im.Config.Lease / 3)
+		defer every.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-every.C:
+				if err := im.Jobs.Renew(ctx, &lease, im.until()); errors.Is(err, jobs.ErrLeaseLost) {
+					lose(err)
+					return
+				}
+			}
+		}
+	}()
+	return ctx, func() { lose(nil); <-idle }
+}
+
+func (im *Importer) until() time.Time { return im.Now().Add(im.Config.Lease) }
+
+// Sweep sets jobs going again that nobody works on: their message was lost, or their worker died.
+func (im *Importer) Sweep(ctx context.Context) error {
+	ids, err := im.Jobs.Open(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		j, err := im.Jobs.Get(ctx, id)
+		if err != nil {
+			return err
+		}
+		quiet := j != nil && !j.Status.Final() && j.LeasedTo.Before(im.Now()) && j.CreatedAt.Before(im.Now().Add(-im.Config.Lease))
+		if !quiet {
+			continue
+		}
+		if err := im.Queue.Send(ctx, Message(id), im.group(j), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}

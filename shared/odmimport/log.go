@@ -1,0 +1,101 @@
+package odmimport
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"aliquot/shared/clinical"
+	"aliquot/shared/jobs"
+)
+
+// LogKey is the key of a job's log in the results bucket; typed is the form with a column for the type of a line.
+func LogKey(j *jobs.Job, typed bool) string {
+	if typed {
+		return fmt.Sprintf("odm/%s/log-v2.csv", j.UUID)
+	}
+	return fmt.Sprintf("odm/%s/log.csv", j.UUID)
+}
+
+// end writes the log of what was done and ends the job.
+func (im *Importer) end(ctx context.Context, j *jobs.Job, status jobs.Status, reason string) error {
+	var total, failed int64
+	for _, typed := range []bool{false, true} {
+		out := im.Files.Create(ctx, im.Config.Results, LogKey(j, typed))
+		t, f, err := im.join(ctx, out, j, typed)
+		if err != nil {
+			return fmt.Errorf("write the log of job %d: %w", j.ID, errors.Join(err, out.Abort()))
+		}
+		if err := out.Close(); err != nil {
+			return fmt.Errorf("store the log of job %d: %w", j.ID, err)
+		}
+		total, failed = t, f
+	}
+	j.Report = LogKey(j, false)
+	j.Status, j.Reason, j.EndedAt = status, reason, im.Now()
+	j.Total, j.Done, j.FailedRows = total, total-failed, failed
+	return im.Jobs.End(ctx, j)
+}
+
+// join copies the rows of all plans of a job, in order.
+func (im *Importer) join(ctx context.Context, out io.Writer, j *jobs.Job, typed bool) (total, failed int64, err error) {
+	w := bufio.NewWriterSize(out, 64<<10)
+	if _, err := w.WriteString(header(typed)); err != nil {
+		return 0, 0, err
+	}
+	for n := 1; n <= j.Parts(); n++ {
+		plan, err := im.part(ctx, j, n)
+		if err != nil {
+			return 0, 0, err
+		}
+		for i := range plan.Rows {
+			row := &plan.Rows[i]
+			if !typed && row.Detail() {
+				continue
+			}
+			total++
+			if row.Status == clinical.RowFailed {
+				failed++
+			}
+			if _, err := w.WriteString(line(row, typed)); err != nil {
+				return 0, 0, err
+			}
+		}
+	}
+	// An empty line ends the log (section 2.6).
+	if _, err := w.WriteString("\n"); err != nil {
+		return 0, 0, err
+	}
+	return total, failed, w.Flush()
+}
+
+func header(typed bool) string {
+	const before = "SubjectKey,ParticipantID,StudyEventOID,StudyEventRepeatKey,FormOID,ItemGroupOID,ItemGroupRepeatKey,ItemOID,"
+	if typed {
+		return before + "Type,Status,Timestamp,Message\n"
+	}
+	return before + "Status,Timestamp,Message\n"
+}
+
+// line is a row as the log has it.
+func line(r *clinical.Row, typed bool) string {
+	at := ""
+	if r.At != 0 {
+		at = time.UnixMilli(r.At).UTC().Format("2006-01-02T15:04:05.000Z")
+	}
+	cells := []string{r.SubjectKey, r.ParticipantID, r.EventOID, r.EventKey, r.FormOID, r.GroupOID, r.GroupKey, r.ItemOID}
+	if typed {
+		cells = append(cells, r.Type)
+	}
+	cells = append(cells, r.Status, at, r.Message)
+	for i, c := range cells {
+		if strings.ContainsAny(c, ",\"\n\r") {
+			cells[i] = `"` + strings.ReplaceAll(c, `"`, `""`) + `"`
+		}
+	}
+	return strings.Join(cells, ",") + "\n"
+}
