@@ -61,14 +61,12 @@ var architecture = []rule{
 
 	// The doors.
 	{"shared/api", "shared/fault shared/biobank shared/jobs shared/auth shared/csvfile shared/csvimport shared/store shared/blob"},
-	{"shared/odmapi", "shared/fault shared/biobank shared/jobs shared/auth shared/archive shared/odm shared/clinical shared/odmimport shared/store shared/blob"},
 
 	// The assembly.
 	{"shared/trigger", "shared/fault shared/csvimport " + lambda},
 	{"shared/wire", "shared/biobank shared/jobs shared/auth shared/csvimport shared/store shared/blob shared/queue shared/api " +
-		"shared/clinical shared/odmapi github.com/caarlos0/env " + sdk},
+		"github.com/caarlos0/env " + sdk},
 	{"functions/api", "shared/trigger shared/wire " + lambda},
-	{"functions/clinicaldata", "shared/trigger shared/wire " + lambda},
 	{"functions/csvimport", "shared/trigger shared/wire " + lambda},
 	{"functions/sweep", "shared/trigger shared/wire " + lambda},
 
