@@ -86,6 +86,8 @@ type session struct {
 	Epoch   int64 `json:"epoch,omitempty"`
 	Created int64 `json:"created"` // epoch ms, as Used
 	Used    int64 `json:"used"`
+	// Life is how long the session lives, used or not, in ms; 0 for one that lives by the Guard's limits.
+	Life int64 `json:"life,omitempty"`
 }
 
 // Candidate is somebody who wants to sign in: the name that was given, and the user whose it is, nil when it is nobody's.
@@ -198,6 +200,11 @@ func mayEnter(user *biobank.Record) error {
 
 // SignIn checks the password and begins a session. Its faults are those of Check.
 func (g *Guard) SignIn(ctx context.Context, at time.Time, c Candidate, password string) (token string, err error) {
+	return g.SignInFor(ctx, at, c, password, 0)
+}
+
+// SignInFor is SignIn for a session that lives as long as life, used or not, instead of by the Guard's limits.
+func (g *Guard) SignInFor(ctx context.Context, at time.Time, c Candidate, password string, life time.Duration) (token string, err error) {
 	epoch, err := g.Check(ctx, at, c, password)
 	if err != nil {
 		return "", err
@@ -207,7 +214,7 @@ func (g *Guard) SignIn(ctx context.Context, at time.Time, c Candidate, password 
 		return "", fmt.Errorf("draw a token: %w", err)
 	}
 	token = base64.RawURLEncoding.EncodeToString(raw)
-	s := session{User: c.User.ID, Epoch: epoch, Created: at.UnixMilli(), Used: at.UnixMilli()}
+	s := session{User: c.User.ID, Epoch: epoch, Created: at.UnixMilli(), Used: at.UnixMilli(), Life: life.Milliseconds()}
 	item := &Item{Key: tokenKey(token)}
 	// Nobody else can have the same token: changed means that a repeated request found its own first try.
 	if err := g.put(ctx, item, s, g.ends(s)); err != nil && !errors.Is(err, ErrChanged) {
@@ -218,6 +225,9 @@ func (g *Guard) SignIn(ctx context.Context, at time.Time, c Candidate, password 
 
 // ends is when a session ends unless it is used again.
 func (g *Guard) ends(s session) time.Time {
+	if s.Life != 0 {
+		return time.UnixMilli(s.Created + s.Life)
+	}
 	idle, limit := time.UnixMilli(s.Used).Add(g.Idle), time.UnixMilli(s.Created).Add(g.Max)
 	if limit.Before(idle) {
 		return limit
@@ -253,7 +263,7 @@ func (g *Guard) User(ctx context.Context, at time.Time, token string) (user int6
 	if l.Epoch != s.Epoch {
 		return 0, invalidToken()
 	}
-	if at.Sub(time.UnixMilli(s.Used)) >= g.Idle/touches {
+	if s.Life == 0 && at.Sub(time.UnixMilli(s.Used)) >= g.Idle/touches {
 		s.Used = at.UnixMilli()
 		// Changed means that another request has noted its use, or that the session was ended: then it stays so.
 		if err := g.put(ctx, item, s, g.ends(s)); err != nil && !errors.Is(err, ErrChanged) {

@@ -28,11 +28,13 @@ type EventDef struct {
 
 // FormRef puts a form into an event.
 type FormRef struct {
-	Form     string // folded OID
-	Default  string // name of the layout that is used unless another is asked for
-	Hidden   bool   // at the site
-	Archived bool
-	Layouts  []string // names that may be used, none: every one of the form
+	Form    string // folded OID
+	Default string // name of the layout that is used unless another is asked for
+	Hidden  bool   // at the site
+	// SiteHidden hides the form at sites that do not say otherwise; it shows in the study.
+	SiteHidden bool
+	Archived   bool
+	Layouts    []string // names that may be used, none: every one of the form
 }
 
 // FormDef is a definition of a form.
@@ -45,7 +47,9 @@ type FormDef struct {
 
 // Layout is a version of a form.
 type Layout struct {
-	Name     string
+	Name string
+	// OID is that of the version where it has one of its own, as in 3.x.
+	OID      string
 	Archived bool
 }
 
@@ -67,6 +71,21 @@ type ItemDef struct {
 	PHI      bool
 	Archived bool
 	Group    string // folded OID of its group; the last one that names it
+}
+
+// index enters what is found by OID; metadata that was decoded needs it, too.
+func (m *Metadata) index() {
+	m.events, m.layouts = map[string]*EventDef{}, map[string]*FormDef{}
+	for _, e := range m.Events {
+		m.events[Fold(e.OID)] = e
+	}
+	for _, f := range m.Forms {
+		for _, l := range f.Layouts {
+			if l.OID != "" {
+				m.layouts[Fold(l.OID)] = f
+			}
+		}
+	}
 }
 
 // Event finds a definition by OID, nil when there is none.

@@ -53,7 +53,9 @@ func (r Role) Imports() bool {
 
 // Grant gives a user a role in a study, or at a site, by its id.
 type Grant struct {
-	Study int64  `json:"study"`
-	Role  Role   `json:"role"`
-	Name  string `json:"name,omitempty"` // of a custom role
+	Study int64 `json:"study"`
+	// Of is the id of the study that the site belongs to, 0 for a study.
+	Of   int64  `json:"of,omitempty"`
+	Role Role   `json:"role"`
+	Name string `json:"name,omitempty"` // of a custom role
 }

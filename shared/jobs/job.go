@@ -66,6 +66,8 @@ type Job struct {
 	Report, FailedReport string
 
 	Stop bool `json:"-"` // asked to stop
+	// Deleted tells that its owner wants to see no more of it, whatever becomes of it.
+	Deleted bool `json:"-"`
 	// Plan is the fence under which the plan was made; it is in the names of its objects.
 	Plan   int64
 	Chunks int // 0 until planned
@@ -162,6 +164,9 @@ type Filter struct {
 
 // Matches tells whether j is selected. Several params are alternatives (reference openspecimen-import-query.md 3.8).
 func (f *Filter) Matches(j *Job) bool {
+	if j.Deleted {
+		return false
+	}
 	if f.OwnerIDs != nil && !slices.Contains(f.OwnerIDs, j.OwnerID) {
 		return false
 	}

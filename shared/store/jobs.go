@@ -27,9 +27,15 @@ import (
 //	drop     pk "drop#<hash of bucket, key, version, entry>": num (the job's id), so that an event delivered twice makes one job
 //	queue    pk "drops#<owner>", sk <stamp>#<name>#<id>, until the job ends: the order of one owner's files
 //	turn     pk "turn#<owner>": num (the job's id), the owner's file that runs, or ran last
+//	uuid     pk "uuid#<uuid>": num (the job's id), where the job has one
+//
+// Kinds of jobs that have nothing to do with one another have a space each: jobs, open jobs and UUIDs then lie at
+// "<space>.jobs" and so on, and no list shows those of another. Ids are drawn from one counter, so that a job's chunks, and
+// the sources of what it writes, are its own in any space.
 type Jobs struct {
 	db    *dynamodb.Client
 	table string
+	space string // with its dot
 }
 
 // NewJobs makes the store over t.Jobs.
@@ -40,8 +46,6 @@ func jobKey(id int64) map[string]types.AttributeValue { return keyOf("jobs", bio
 func chunkPart(job int64) string { return "job#" + strconv.FormatInt(job, 10) }
 
 func chunkSort(n int) string { return fmt.Sprintf("chunk#%06d", n) }
-
-func openKey(id int64) map[string]types.AttributeValue { return keyOf("open", biobank.PadID(id)) }
 
 func dropKey(j *jobs.Job) map[string]types.AttributeValue {
 	name := j.Bucket + "\x00" + j.Key + "\x00" + j.Version
@@ -57,13 +61,11 @@ func queueKey(j *jobs.Job) map[string]types.AttributeValue {
 	return keyOf("drops#"+j.Owner, j.Stamp+"#"+j.FileName[:min(most, len(j.FileName))]+"#"+biobank.PadID(j.ID))
 }
 
-// Create stores a new job and sets its ID. A drop is made once per object version: when its job exists already, j becomes
-// that job and Create returns jobs.ErrEnded if that one has ended, nil otherwise.
+// Create stores a new job and sets its ID. A drop is made once per object version, and a job with a UUID once: when it
+// exists already, j becomes that job and Create returns jobs.ErrEnded if that one has ended, nil otherwise.
 func (s *Jobs) Create(ctx context.Context, j *jobs.Job) error {
-	if j.Drop {
-		if known, err := s.byDrop(ctx, j); known || err != nil {
-			return err
-		}
+	if known, err := s.known(ctx, j); known || err != nil {
+		return err
 	}
 	id, err := reserve(ctx, s.db, s.table, "job", 1)
 	if err != nil {
@@ -73,7 +75,7 @@ func (s *Jobs) Create(ctx context.Context, j *jobs.Job) error {
 	if j.Status == "" {
 		j.Status = jobs.Queued
 	}
-	item, err := jobItem(j)
+	item, err := s.jobItem(j)
 	if err != nil {
 		return err
 	}
@@ -84,7 +86,10 @@ func (s *Jobs) Create(ctx context.Context, j *jobs.Job) error {
 		puts = append(puts, types.TransactWriteItem{Put: &types.Put{TableName: &s.table, Item: key, ConditionExpression: fresh}})
 	}
 	if !j.Status.Final() {
-		add(openKey(id))
+		add(s.openKey(id))
+	}
+	if j.UUID != "" {
+		add(s.uuidKey(j.UUID))
 	}
 	if j.Drop {
 		add(dropKey(j))
@@ -101,10 +106,8 @@ func (s *Jobs) Create(ctx context.Context, j *jobs.Job) error {
 		if !errors.As(err, &cancelled) {
 			return err
 		}
-		if j.Drop { // somebody else may have made its job meanwhile
-			if known, err := s.byDrop(ctx, j); known || err != nil {
-				return err
-			}
+		if known, err := s.known(ctx, j); known || err != nil { // somebody else may have made it meanwhile
+			return err
 		}
 		if !again(cancelled) {
 			return fmt.Errorf("store job %d: %w", id, err)
@@ -122,17 +125,18 @@ func again(cancelled *types.TransactionCanceledException) bool {
 	return true
 }
 
-func (s *Jobs) byDrop(ctx context.Context, j *jobs.Job) (bool, error) {
-	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.table, Key: dropKey(j), ConsistentRead: aws.Bool(true)})
-	if err != nil || out.Item == nil {
-		return false, err
+// known finds the job that a drop, or a UUID, has already, and makes j that job.
+func (s *Jobs) known(ctx context.Context, j *jobs.Job) (bool, error) {
+	var got *jobs.Job
+	var err error
+	switch {
+	case j.Drop:
+		got, err = s.named(ctx, dropKey(j))
+	case j.UUID != "":
+		got, err = s.named(ctx, s.uuidKey(j.UUID))
 	}
-	got, err := s.Get(ctx, number(out.Item["num"]))
-	if err != nil {
+	if err != nil || got == nil {
 		return false, err
-	}
-	if got == nil {
-		return false, fmt.Errorf("job %d of a drop is missing", number(out.Item["num"]))
 	}
 	*j = *got
 	if got.Status.Final() {
@@ -152,12 +156,12 @@ func (s *Jobs) Dropped(ctx context.Context, bucket, key, version string) (bool, 
 	return out.Item != nil, nil
 }
 
-func jobItem(j *jobs.Job) (map[string]types.AttributeValue, error) {
+func (s *Jobs) jobItem(j *jobs.Job) (map[string]types.AttributeValue, error) {
 	doc, err := json.Marshal(j)
 	if err != nil {
 		return nil, fmt.Errorf("encode job: %w", err)
 	}
-	item := jobKey(j.ID)
+	item := s.jobKey(j.ID)
 	item["doc"] = str(string(doc))
 	item["stat"] = str(string(j.Status))
 	item["fence"] = num(j.Fence)
@@ -192,7 +196,7 @@ func decodeJob(item map[string]types.AttributeValue) (*jobs.Job, error) {
 	j.Status = jobs.Status(text(item["stat"]))
 	j.Fence, j.Attempts = number(item["fence"]), int(number(item["tries"]))
 	j.LeasedTo = time.UnixMilli(number(item["lease"])).UTC()
-	j.Stop = flag(item["halt"])
+	j.Stop, j.Deleted = flag(item["halt"]), flag(item["gone"])
 	return &j, nil
 }
 
@@ -214,7 +218,7 @@ func decodeChunk(job int64, item map[string]types.AttributeValue) (*jobs.Chunk, 
 
 // Get reads a job, strongly; nil when there is none. The counters of one that runs are summed over its chunks.
 func (s *Jobs) Get(ctx context.Context, id int64) (*jobs.Job, error) {
-	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.table, Key: jobKey(id), ConsistentRead: aws.Bool(true)})
+	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.table, Key: s.jobKey(id), ConsistentRead: aws.Bool(true)})
 	if err != nil {
 		return nil, fmt.Errorf("read job %d: %w", id, err)
 	}
@@ -250,7 +254,7 @@ func (s *Jobs) List(ctx context.Context, f jobs.Filter) ([]*jobs.Job, error) {
 	in := &dynamodb.QueryInput{
 		TableName: &s.table, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false),
 		KeyConditionExpression:    aws.String("pk = :p"),
-		ExpressionAttributeValues: map[string]types.AttributeValue{":p": str("jobs")},
+		ExpressionAttributeValues: map[string]types.AttributeValue{":p": str(s.space + "jobs")},
 	}
 	var out []*jobs.Job
 	skip := f.StartAt
@@ -288,7 +292,7 @@ func (s *Jobs) List(ctx context.Context, f jobs.Filter) ([]*jobs.Job, error) {
 // Lease takes the job for planning or finishing. jobs.ErrLeased: another worker has it; jobs.ErrEnded: it has ended.
 func (s *Jobs) Lease(ctx context.Context, id int64, now time.Time, d time.Duration) (*jobs.Job, error) {
 	out, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.table, Key: jobKey(id),
+		TableName: &s.table, Key: s.jobKey(id),
 		UpdateExpression:    aws.String("SET lease = :to ADD fence :one, tries :one"),
 		ConditionExpression: aws.String("lease < :now AND stat IN (:q, :p)"),
 		ExpressionAttributeValues: map[string]types.AttributeValue{
@@ -317,7 +321,7 @@ func (s *Jobs) Lease(ctx context.Context, id int64, now time.Time, d time.Durati
 // Renew prolongs the lease of a job that is being planned or finished, and shows its state.
 func (s *Jobs) Renew(ctx context.Context, j *jobs.Job, to time.Time) error {
 	_, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.table, Key: jobKey(j.ID),
+		TableName: &s.table, Key: s.jobKey(j.ID),
 		UpdateExpression:    aws.String("SET lease = :to, stat = :s"),
 		ConditionExpression: aws.String("fence = :f"),
 		ExpressionAttributeValues: map[string]types.AttributeValue{
@@ -343,7 +347,7 @@ func (s *Jobs) Save(ctx context.Context, j *jobs.Job) error {
 		return fmt.Errorf("encode job: %w", err)
 	}
 	_, err = s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.table, Key: jobKey(j.ID),
+		TableName: &s.table, Key: s.jobKey(j.ID),
 		UpdateExpression:    aws.String("SET doc = :d, stat = :s, lease = :zero, tries = :t"),
 		ConditionExpression: aws.String("fence = :f"),
 		ExpressionAttributeValues: map[string]types.AttributeValue{
@@ -361,7 +365,7 @@ func (s *Jobs) Checkpoint(ctx context.Context, j *jobs.Job, to time.Time) (stop 
 		return false, fmt.Errorf("encode job: %w", err)
 	}
 	out, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.table, Key: jobKey(j.ID),
+		TableName: &s.table, Key: s.jobKey(j.ID),
 		UpdateExpression:    aws.String("SET doc = :d, stat = :s, lease = :to, tries = :t"),
 		ConditionExpression: aws.String("fence = :f"),
 		ExpressionAttributeValues: map[string]types.AttributeValue{
@@ -383,7 +387,7 @@ func (s *Jobs) End(ctx context.Context, j *jobs.Job) error {
 	}
 	writes := []types.TransactWriteItem{
 		{Update: &types.Update{
-			TableName: &s.table, Key: jobKey(j.ID),
+			TableName: &s.table, Key: s.jobKey(j.ID),
 			UpdateExpression:    aws.String("SET doc = :d, stat = :s, lease = :zero, whole = :w"),
 			ConditionExpression: aws.String("fence = :f"),
 			ExpressionAttributeValues: map[string]types.AttributeValue{
@@ -391,7 +395,7 @@ func (s *Jobs) End(ctx context.Context, j *jobs.Job) error {
 				":w": &types.AttributeValueMemberBOOL{Value: j.Whole()},
 			},
 		}},
-		{Delete: &types.Delete{TableName: &s.table, Key: openKey(j.ID)}},
+		{Delete: &types.Delete{TableName: &s.table, Key: s.openKey(j.ID)}},
 	}
 	if j.Drop {
 		writes = append(writes, types.TransactWriteItem{Delete: &types.Delete{TableName: &s.table, Key: queueKey(j)}})
@@ -420,7 +424,7 @@ func (s *Jobs) End(ctx context.Context, j *jobs.Job) error {
 func (s *Jobs) RequestStop(ctx context.Context, id int64) (*jobs.Job, error) {
 	yes := &types.AttributeValueMemberBOOL{Value: true}
 	_, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.table, Key: jobKey(id),
+		TableName: &s.table, Key: s.jobKey(id),
 		UpdateExpression:    aws.String("SET halt = :yes"),
 		ConditionExpression: aws.String("stat IN (:q, :p)"),
 		ExpressionAttributeValues: map[string]types.AttributeValue{
@@ -576,7 +580,7 @@ func (s *Jobs) SaveChunk(ctx context.Context, c *jobs.Chunk) error {
 }
 
 // Open lists the ids of the jobs that have not ended, oldest first.
-func (s *Jobs) Open(ctx context.Context) ([]int64, error) { return s.ids(ctx, "open", 0) }
+func (s *Jobs) Open(ctx context.Context) ([]int64, error) { return s.ids(ctx, s.space+"open", 0) }
 
 // Drops lists the ids of an owner's dropped jobs that have not ended, in the order in which they run.
 func (s *Jobs) Drops(ctx context.Context, owner string) ([]int64, error) {

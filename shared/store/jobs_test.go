@@ -508,6 +508,95 @@ func TestAliveAndWhole(t *testing.T) {
 
 // One owner's dropped files run one at a time, the earliest stamp first; one that has begun is not held up by an earlier
 // file that comes late.
+func TestKindsOfJobsKeepApart(t *testing.T) {
+	plain := newJobs(t)
+	odm := plain.Space("odm")
+	csv := mustCreate(t, plain, &jobs.Job{ObjectType: "specimen", OwnerID: 2})
+	job := mustCreate(t, odm, &jobs.Job{ObjectType: "XML_IMPORT", OwnerID: 2, UUID: "6f1c"})
+	if job.ID == csv.ID {
+		t.Errorf("both jobs have the id %d", job.ID)
+	}
+	got, err := odm.ByUUID(t.Context(), "6f1c")
+	if err != nil || got == nil || got.ID != job.ID {
+		t.Fatalf("by UUID: %+v, %v", got, err)
+	}
+	for name, s := range map[string]*store.Jobs{"the other kind": plain, "a third kind": plain.Space("x")} {
+		if got, err := s.ByUUID(t.Context(), "6f1c"); got != nil || err != nil {
+			t.Errorf("%s finds it by UUID: %+v, %v", name, got, err)
+		}
+		if got, err := s.Get(t.Context(), job.ID); got != nil || err != nil {
+			t.Errorf("%s finds it by id: %+v, %v", name, got, err)
+		}
+	}
+	for _, test := range []struct {
+		store *store.Jobs
+		want  []int64
+	}{{plain, []int64{csv.ID}}, {odm, []int64{job.ID}}} {
+		list, err := test.store.List(t.Context(), jobs.Filter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		open, err := test.store.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(list) != 1 || list[0].ID != test.want[0] || !slices.Equal(open, test.want) {
+			t.Errorf("listed %v, open %v, want %v", list, open, test.want)
+		}
+	}
+}
+
+func TestJobOfAUUIDIsMadeOnce(t *testing.T) {
+	s := newJobs(t).Space("odm")
+	var wg sync.WaitGroup
+	ids := make([]int64, 6)
+	for i := range ids {
+		wg.Go(func() {
+			j := &jobs.Job{UUID: "6f1c", OwnerID: 2}
+			if err := s.Create(t.Context(), j); err != nil {
+				t.Error(err)
+			}
+			ids[i] = j.ID
+		})
+	}
+	wg.Wait()
+	if slices.Max(ids) != slices.Min(ids) {
+		t.Errorf("jobs %v, want one", ids)
+	}
+	j := mustLease(t, s, ids[0], now)
+	j.Status = jobs.Completed
+	if err := s.End(t.Context(), j); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Create(t.Context(), &jobs.Job{UUID: "6f1c"}); !errors.Is(err, jobs.ErrEnded) {
+		t.Errorf("once it has ended: %v, want %v", err, jobs.ErrEnded)
+	}
+	if open, err := s.Open(t.Context()); err != nil || len(open) > 0 {
+		t.Errorf("open: %v, %v", open, err)
+	}
+}
+
+func TestDeletedJobIsNoLongerListed(t *testing.T) {
+	s := newJobs(t)
+	j := mustCreate(t, s, &jobs.Job{UUID: "6f1c", OwnerID: 2})
+	if err := s.Delete(t.Context(), j.ID); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := s.List(t.Context(), jobs.Filter{}); err != nil || len(list) > 0 {
+		t.Errorf("listed %v, %v", list, err)
+	}
+	got, err := s.ByUUID(t.Context(), "6f1c")
+	if err != nil || !got.Deleted || !got.Stop {
+		t.Errorf("got %+v, %v, want it deleted and asked to stop", got, err)
+	}
+	if err := s.Delete(t.Context(), j.ID+1); err == nil {
+		t.Error("a job that nobody made was deleted")
+	}
+	if got, err := s.Get(t.Context(), j.ID+1); got != nil || err != nil {
+		t.Errorf("deleting made a job: %+v, %v", got, err)
+	}
+}
+
 func TestTurnOfDrops(t *testing.T) {
 	s := newJobs(t)
 	drop := func(owner, stamp string) *jobs.Job {

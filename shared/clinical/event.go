@@ -1,0 +1,187 @@
+package clinical
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"aliquot/shared/biobank"
+	"aliquot/shared/odm"
+)
+
+// The codes of changing events by the API (section 9).
+const (
+	CommonEventsCannotBeScheduled              Code = "commonEventsCannotBeScheduled"
+	EventAlreadyExists                         Code = "eventAlreadyExists"
+	InvalidEventStatus                         Code = "invalidEventStatus"
+	InvalidEventTransitionStatus               Code = "invalidEventTransitionStatus"
+	EventOIDNotAvailableInThisStudy            Code = "eventOIDNotAvailableInThisStudy"
+	StudyEventRepeatNotFound                   Code = "studyEventRepeatNotFound"
+	ParticipantDoesNotHaveThisEventInThisStudy Code = "participantDoesNotHaveThisEventInThisStudy"
+	ParticipantNotAvailable                    Code = "participantNotAvailable"
+)
+
+// EventDraft is what is asked of an event's occurrence: empty values are not given. Label is the Participant ID.
+type EventDraft struct {
+	Label, OID, Key, StartDate, EndDate, Status string
+}
+
+// ScheduleEvent makes an occurrence of a visit event, by the rules for imports (section 3.4), except that one that exists is
+// refused. Where a repeating event is given no key it is the next one.
+func (r *Registry) ScheduleEvent(ctx context.Context, by By, p *Place, meta *Metadata, d EventDraft) (*Event, error) {
+	return r.changeEvent(ctx, by, p, d, "Event scheduled", func(w *work) (*held[Event], error) {
+		def := meta.Event(d.OID)
+		switch {
+		case def == nil || def.Archived:
+			return nil, EventOIDNotAvailableInThisStudy
+		case def.Common:
+			return nil, CommonEventsCannotBeScheduled
+		}
+		switch status := strings.ToLower(d.Status); {
+		case status != "" && !isEventStatus(status):
+			return nil, InvalidEventStatus
+		case status != "" && status != EventScheduled:
+			return nil, InvalidEventTransitionStatus
+		}
+		last := 0
+		for _, e := range w.occurrences(def.OID) {
+			last = max(last, e.doc.Key)
+		}
+		key := 1
+		if def.Repeating {
+			sent, ok := repeatKey(d.Key)
+			if !ok {
+				return nil, InvalidStudyEventRepeatKey
+			}
+			if key = sent; d.Key == "" {
+				key = last + 1
+			}
+		}
+		switch {
+		case w.event(def.OID, key) != nil:
+			return nil, EventAlreadyExists
+		case def.Repeating && key != last+1, key > MaxRepeat:
+			return nil, EventRepeatKeyTooLarge
+		}
+		if code := checkDates(&odm.StudyEventData{StartDate: d.StartDate, EndDate: d.EndDate}, true); code != "" {
+			return nil, code
+		}
+		return w.schedule(&Event{OID: def.OID, Key: key, StartDate: d.StartDate, EndDate: d.EndDate, Status: EventScheduled}), nil
+	})
+}
+
+// UpdateEvent changes the dates and the state of an occurrence. States change as the reference allows: from scheduled to
+// data entry started or skipped, from skipped to data entry started, from data entry started to completed or stopped.
+func (r *Registry) UpdateEvent(ctx context.Context, by By, p *Place, meta *Metadata, d EventDraft) (*Event, error) {
+	return r.changeEvent(ctx, by, p, d, "Event changed", func(w *work) (*held[Event], error) {
+		def := meta.Event(d.OID)
+		if def == nil || def.Archived {
+			return nil, EventOIDNotAvailableInThisStudy
+		}
+		key, ok := repeatKey(d.Key)
+		if !ok {
+			return nil, InvalidStudyEventRepeatKey
+		}
+		if d.Key == "" || !def.Repeating && !def.Common {
+			key = 1
+		}
+		h := w.event(def.OID, key)
+		switch {
+		case len(w.occurrences(def.OID)) == 0:
+			return nil, ParticipantDoesNotHaveThisEventInThisStudy
+		case h == nil:
+			return nil, StudyEventRepeatNotFound
+		case h.doc.Locked || h.doc.Removed || h.doc.Archived:
+			return nil, EventNotAvailable
+		}
+		to := strings.ToLower(d.Status)
+		if to == "" {
+			to = h.doc.Status
+		}
+		switch {
+		case !isEventStatus(to):
+			return nil, InvalidEventStatus
+		case to != h.doc.Status && !mayBecome(h.doc.Status, to):
+			return nil, InvalidEventTransitionStatus
+		}
+		dates := odm.StudyEventData{StartDate: h.doc.StartDate, EndDate: h.doc.EndDate}
+		if d.StartDate != "" {
+			dates.StartDate = d.StartDate
+		}
+		if d.EndDate != "" {
+			dates.EndDate = d.EndDate
+		}
+		if code := checkDates(&dates, false); code != "" {
+			return nil, code
+		}
+		e := h.change()
+		e.Status, e.StartDate, e.EndDate = to, dates.StartDate, dates.EndDate
+		return h, nil
+	})
+}
+
+func isEventStatus(s string) bool {
+	switch s {
+	case EventScheduled, EventStarted, EventCompleted, EventStopped, EventSkipped:
+		return true
+	}
+	return false
+}
+
+func mayBecome(from, to string) bool {
+	switch from {
+	case EventScheduled:
+		return to == EventStarted || to == EventSkipped
+	case EventSkipped:
+		return to == EventStarted
+	case EventStarted:
+		return to == EventCompleted || to == EventStopped
+	}
+	return false
+}
+
+// changeEvent makes one change to the events of a participant: four reads at most, and one transaction.
+func (r *Registry) changeEvent(ctx context.Context, by By, p *Place, d EventDraft, reason string, change func(*work) (*held[Event], error)) (*Event, error) {
+	if err := by.MayChange(p); err != nil {
+		return nil, err
+	}
+	if err := p.Open(); err != nil {
+		return nil, err
+	}
+	found, err := r.Participant(ctx, by.Actor, p, d.Label)
+	if err != nil {
+		return nil, err
+	}
+	var done *Event
+	err = again(func() error {
+		w, err := open(ctx, r.Store, found.ID)
+		if err != nil {
+			return err
+		}
+		switch {
+		case w == nil:
+			return fmt.Errorf("participant %d of a list is missing", found.ID)
+		case w.head.doc.Removed:
+			return ParticipantNotAvailable
+		case w.head.doc.Pending != "":
+			return busy() // an import's plan is being written
+		}
+		h, err := change(w)
+		if err != nil {
+			return err
+		}
+		done = h.doc
+		return r.commit(ctx, w, by.who(reason))
+	})
+	return done, err
+}
+
+// commit writes what has changed of a participant in one transaction, which nobody sees half of: so it needs no lock.
+func (r *Registry) commit(ctx context.Context, w *work, by who) error {
+	plan, err := w.plan(by)
+	if err != nil || plan == nil {
+		return err
+	}
+	plan.Free.Version = plan.Lock.Version
+	return r.transact(ctx, append(plan.Writes, biobank.Write{Kind: biobank.UpdateRecord, Record: plan.Free}), nil)
+}

@@ -1,0 +1,262 @@
+package clinical
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"aliquot/shared/biobank"
+)
+
+// The codes of making participants (section 9).
+const (
+	ParticipantIDAlreadyExists Code = "participantIDAlreadyExists"
+	ParticipantIDTooLong       Code = "participantIdTooLong"
+	ParticipateInActive        Code = "participateInActive"
+	FirstNameTooLong           Code = "firstNameTooLong"
+	LastNameTooLong            Code = "lastNameTooLong"
+	EmailAddressTooLong        Code = "emailAddressTooLong"
+	PhoneTooLong               Code = "phoneTooLong"
+	ParticipantIDNotValid      Code = "participantIDNotValid"
+)
+
+// The most characters of what is known of a person. The reference tells those of the id and the first name; the others
+// are ours, and so are lastNameTooLong and phoneTooLong.
+const (
+	maxLabel     = 30
+	maxFirstName = 35
+	maxLastName  = 35
+	maxEmail     = 255
+	maxPhone     = 30
+)
+
+// Participant is a participant with the record that tells who made it, and when.
+type Participant struct {
+	ID int64
+	Subject
+	CreatedBy, CreatedAt int64
+}
+
+// SubjectDraft is what is asked of a new participant.
+type SubjectDraft struct {
+	Label                             string // Participant ID
+	FirstName, LastName, Email, Phone string
+}
+
+func (d *SubjectDraft) check() error {
+	switch {
+	case d.Label == "":
+		return MissingParticipantID
+	case longer(d.Label, maxLabel):
+		return ParticipantIDTooLong
+	case !utf8.ValidString(d.Label) || strings.ContainsFunc(d.Label, func(c rune) bool { return c < ' ' || c == 0x7f }):
+		return ParticipantIDNotValid
+	case longer(d.FirstName, maxFirstName):
+		return FirstNameTooLong
+	case longer(d.LastName, maxLastName):
+		return LastNameTooLong
+	case longer(d.Email, maxEmail):
+		return EmailAddressTooLong
+	case longer(d.Phone, maxPhone):
+		return PhoneTooLong
+	}
+	return nil
+}
+
+// AddParticipant makes a participant at a place that takes data, for who may change data there. An ID is taken once at each
+// site. It costs a number and a transaction, and another transaction where the OID is taken.
+func (r *Registry) AddParticipant(ctx context.Context, by By, p *Place, d SubjectDraft) (*Participant, error) {
+	if err := by.MayChange(p); err != nil {
+		return nil, err
+	}
+	if err := p.Open(); err != nil {
+		return nil, err
+	}
+	d.Label = strings.TrimSpace(d.Label)
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	id, err := r.Store.Reserve(ctx, string(SubjectType), 1)
+	if err != nil {
+		return nil, fmt.Errorf("draw a participant id: %w", err)
+	}
+	s := Subject{
+		OID: subjectOID(d.Label), Label: d.Label, Study: p.Study.ID, Site: p.Site.ID,
+		FirstName: d.FirstName, LastName: d.LastName, Email: d.Email, Phone: d.Phone,
+	}
+	taken := s.OID == "SS_"
+	for range tries {
+		if taken {
+			if s.OID, err = r.otherOID(s.OID); err != nil {
+				return nil, err
+			}
+		}
+		rec, writes, err := by.newSubject(id, s)
+		if err != nil {
+			return nil, err
+		}
+		err = r.transact(ctx, writes, map[int]error{labelWrite: ParticipantIDAlreadyExists, oidWrite: errOIDTaken})
+		switch {
+		case err == nil:
+			return participant(rec)
+		case errors.Is(err, errOIDTaken):
+			taken = true
+		case !errors.Is(err, errMoved):
+			return nil, err
+		}
+	}
+	return nil, busy()
+}
+
+var errOIDTaken = errors.New("the OID is taken")
+
+// The places of what may be taken among the writes of newSubject.
+const (
+	labelWrite = iota
+	oidWrite
+)
+
+// newSubject is what makes a participant.
+func (b By) newSubject(id int64, s Subject) (*biobank.Record, []biobank.Write, error) {
+	key := SubjectKey(id)
+	head, err := b.begin(key, SubjectType, id, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	entry := Listed{OID: s.OID, Label: s.Label, Site: s.Site, ID: id}
+	label, err := b.begin(LabelKey(s.Study, s.Label, s.Site), ListedType, id, entry)
+	if err != nil {
+		return nil, nil, err
+	}
+	listed, err := b.begin(ListKey(s.Study, id), ListedType, id, entry)
+	if err != nil {
+		return nil, nil, err
+	}
+	return head, []biobank.Write{
+		labelWrite: {Kind: biobank.InsertRecord, Record: label},
+		oidWrite:   {Kind: biobank.InsertMark, Mark: biobank.Mark{Name: SubjectMark(s.Study, s.OID), To: key, ID: id}},
+		{Kind: biobank.InsertMark, Mark: biobank.Mark{Name: biobank.IDMark(SubjectType, id), To: key, ID: id}},
+		{Kind: biobank.InsertRecord, Record: head},
+		{Kind: biobank.InsertRecord, Record: listed},
+	}, nil
+}
+
+// subjectOID is SS_ and the letters and digits of ASCII in an ID, in capitals (section 1.2; how many of them is not
+// known, so all are taken).
+func subjectOID(label string) string {
+	return "SS_" + strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z':
+			return c - 'a' + 'A'
+		case c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+			return c
+		}
+		return -1
+	}, label)
+}
+
+// otherOID ends an OID that is taken, or empty, with four random digits.
+func (r *Registry) otherOID(oid string) (string, error) {
+	var b [4]byte
+	if _, err := io.ReadFull(r.Random, b[:]); err != nil {
+		return "", fmt.Errorf("draw an OID: %w", err)
+	}
+	end := make([]byte, len(b))
+	for i := range b {
+		end[i] = '0' + b[i]%10
+	}
+	stem, _, _ := strings.Cut(strings.TrimPrefix(oid, "SS_"), "_")
+	if stem == "" {
+		return "SS_" + string(end), nil
+	}
+	return "SS_" + stem + "_" + string(end), nil
+}
+
+func participant(rec *biobank.Record) (*Participant, error) {
+	doc, err := biobank.Decode[Subject](rec)
+	return &Participant{ID: rec.ID, Subject: doc, CreatedBy: rec.CreatedBy, CreatedAt: rec.CreatedAt}, err
+}
+
+// Participants lists the participants of a place that the actor sees, in order of creation: those after the id after, at
+// most limit (0: all). A study's are those of all its sites.
+func (r *Registry) Participants(ctx context.Context, a *Actor, p *Place, after int64, limit int) ([]*Participant, error) {
+	if err := a.MayRead(p); err != nil {
+		return nil, err
+	}
+	all, only := a.Sees(p.Study)
+	from := ""
+	if after > 0 {
+		from = biobank.PadID(after)
+	}
+	var keys []biobank.Key
+	for {
+		const page = 1000
+		recs, err := r.Store.List(ctx, ListKey(p.Study.ID, 0).Part, "", from, page)
+		if err != nil {
+			return nil, fmt.Errorf("list participants: %w", err)
+		}
+		for _, rec := range recs {
+			from = rec.Key.Sort
+			doc, err := biobank.Decode[Listed](rec)
+			if err != nil {
+				return nil, err
+			}
+			if (p.IsSite() && doc.Site != p.Site.ID) || !all && !only[doc.Site] {
+				continue
+			}
+			if keys = append(keys, SubjectKey(doc.ID)); len(keys) == limit {
+				break
+			}
+		}
+		if len(recs) < page || limit > 0 && len(keys) == limit {
+			break
+		}
+	}
+	recs, err := r.Store.Records(ctx, keys, true)
+	if err != nil {
+		return nil, fmt.Errorf("read participants: %w", err)
+	}
+	out := make([]*Participant, 0, len(keys))
+	for _, k := range keys {
+		if recs[k] == nil {
+			return nil, fmt.Errorf("participant %s of a list is missing", k.Part)
+		}
+		one, err := participant(recs[k])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+// Participant finds the participant of a place by ID. The refusals are ParticipantNotFound, also for one at a site that the
+// actor does not see, and MultipleParticipantsFound where several sites of a study have the ID.
+func (r *Registry) Participant(ctx context.Context, a *Actor, p *Place, label string) (*Listed, error) {
+	label = strings.TrimSpace(label)
+	if label == "" {
+		return nil, MissingParticipantID
+	}
+	_, found, err := FindSubject(ctx, r.Store, p.Study.ID, "", label)
+	if err != nil {
+		return nil, err
+	}
+	all, only := a.Sees(p.Study)
+	var hit *Listed
+	for i := range found {
+		switch f := &found[i]; {
+		case p.IsSite() && f.Site != p.Site.ID, !all && !only[f.Site]:
+		case hit != nil:
+			return nil, MultipleParticipantsFound
+		default:
+			hit = f
+		}
+	}
+	if hit == nil {
+		return nil, ParticipantNotFound
+	}
+	return hit, nil
+}

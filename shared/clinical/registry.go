@@ -1,0 +1,117 @@
+package clinical
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"aliquot/shared/biobank"
+	"aliquot/shared/fault"
+)
+
+// Registry is the one way to write studies, grants, participants and events; what imports write goes through a Planner. It
+// may be used by several goroutines.
+type Registry struct {
+	Store   biobank.Store
+	Objects Objects
+	// Random gives the ends of OIDs that are taken: crypto/rand.Reader.
+	Random io.Reader
+}
+
+// Objects keeps the documents of metadata. Both are whole: a Put that returned nil is found by every Get that begins after.
+type Objects interface {
+	Get(ctx context.Context, key string) ([]byte, error)
+	Put(ctx context.Context, key string, body []byte) error
+}
+
+// By is who changes something, when, and under which id it stands in the audit.
+type By struct {
+	*Actor
+	At time.Time
+	ID string
+}
+
+func (b By) who(reason string) who {
+	return who{source: b.ID, by: b.Actor.ID, at: stamp(b.At), reason: reason, from: b.From}
+}
+
+// Error makes a code a fault that callers can ask for. It is the code as on the wire.
+func (c Code) Error() string { return c.Wire() }
+
+// errMoved means that a record was changed between reading and writing.
+var errMoved = errors.New("the record was changed meanwhile")
+
+// tries is how often a change is made anew when others get in between.
+const tries = 8
+
+// again makes a change until nobody gets in between. Then the caller is asked to wait.
+func again(change func() error) error {
+	for range tries {
+		err := change()
+		if !errors.Is(err, errMoved) {
+			return err
+		}
+	}
+	return busy()
+}
+
+func busy() error {
+	return fault.New("COMMON_INVALID_REQUEST", "The same object is being changed by others. Try again.").WithKind(fault.Busy)
+}
+
+// transact does the writes or none. One that was in the way gives errMoved, unless claimed has a fault for its place.
+func (r *Registry) transact(ctx context.Context, writes []biobank.Write, claimed map[int]error) error {
+	if len(writes) == 0 {
+		return nil
+	}
+	results, err := r.Store.Transact(ctx, writes)
+	if !errors.Is(err, biobank.ErrTransaction) {
+		return err
+	}
+	for i, got := range results {
+		if refusal := claimed[i]; got != biobank.Written && refusal != nil {
+			return refusal
+		}
+	}
+	return errMoved
+}
+
+// begin is the record of a new object.
+func (b By) begin(key biobank.Key, t biobank.Type, id int64, doc any) (*biobank.Record, error) {
+	body, err := json.Marshal(doc)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s %d: %w", t, id, err)
+	}
+	return &biobank.Record{
+		Key: key, Type: t, ID: id, Version: 1, CreatedBy: b.Actor.ID, CreatedAt: stamp(b.At), Doc: body,
+	}, nil
+}
+
+// revise is what makes of a stored record one with another document: the audit entry and the record, or nothing where the
+// documents do not differ.
+func (b By) revise(rec *biobank.Record, doc any) ([]biobank.Write, error) {
+	next := *rec
+	var err error
+	if next.Doc, err = json.Marshal(doc); err != nil {
+		return nil, fmt.Errorf("encode %s %d: %w", rec.Type, rec.ID, err)
+	}
+	before, after, err := delta(rec.Doc, next.Doc)
+	if err != nil || before == nil {
+		return nil, err
+	}
+	next.Version++
+	e := &biobank.Entry{
+		Type: rec.Type, ID: rec.ID, Version: next.Version, Change: b.ID, At: stamp(b.At), By: b.Actor.ID, From: b.From, Prev: rec.Head,
+	}
+	if e.Before, err = json.Marshal(before); err != nil {
+		return nil, err
+	}
+	if e.After, err = json.Marshal(after); err != nil {
+		return nil, err
+	}
+	next.Head = e.Head()
+	return []biobank.Write{{Kind: biobank.InsertEntry, Entry: e}, {Kind: biobank.UpdateRecord, Record: &next}}, nil
+}
