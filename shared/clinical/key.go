@@ -115,8 +115,7 @@ func LabelKey(study int64, label string, site int64) biobank.Key {
 	return biobank.Key{Part: fmt.Sprintf("subject.id#%d#%s", study, label), Sort: biobank.PadID(site)}
 }
 
-// ListKey is the entry of a participant in the list of the site, or of the study for those of no site, in the order in which
-// they came.
-func ListKey(site, subject int64) biobank.Key {
-	return biobank.Key{Part: fmt.Sprintf("subjects#%d", site), Sort: biobank.PadID(subject)}
+// ListKey is the entry of a participant in the list of the study, in the order in which they came.
+func ListKey(study, subject int64) biobank.Key {
+	return biobank.Key{Part: fmt.Sprintf("subjects#%d", study), Sort: biobank.PadID(subject)}
 }

@@ -48,69 +48,60 @@ const listPage = 500
 
 // Data emits a ClinicalData for each scope that has participants. The error is that of the store, or of emit.
 func (r *Retrieval) Data(ctx context.Context, emit func(odm.Part) error) error {
-	var only []Listed
-	if r.Participant != "" {
-		byOID, byLabel, err := FindSubject(ctx, r.Store, r.Study, r.Participant, r.Participant)
-		if err != nil {
-			return err
-		}
-		if only = byLabel; byOID != nil {
-			only = []Listed{*byOID}
-		}
+	bySite, err := r.participants(ctx)
+	if err != nil {
+		return err
 	}
 	for _, s := range r.Scopes {
-		if err := r.scope(ctx, s, only, emit); err != nil {
+		if len(bySite[s.ID]) == 0 {
+			continue
+		}
+		if err := emit(&odm.ClinicalData{StudyOID: s.OID, MetaDataVersionOID: "null"}); err != nil {
+			return err
+		}
+		for _, id := range bySite[s.ID] {
+			if err := r.subject(ctx, s.Meta, id, emit); err != nil {
+				return err
+			}
+		}
+		if err := emit(odm.EndClinicalData); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *Retrieval) scope(ctx context.Context, s Scope, only []Listed, emit func(odm.Part) error) error {
-	begun := false
-	give := func(l Listed) error {
-		if !begun {
-			begun = true
-			if err := emit(&odm.ClinicalData{StudyOID: s.OID, MetaDataVersionOID: "null"}); err != nil {
-				return err
-			}
-		}
-		return r.subject(ctx, s.Meta, l.ID, emit)
-	}
+// participants are the ids of those asked for, by site, in the order in which they came: 8 bytes for each are in memory.
+func (r *Retrieval) participants(ctx context.Context) (map[int64][]int64, error) {
+	out := map[int64][]int64{}
 	if r.Participant != "" {
-		for _, l := range only {
-			if l.Site == s.ID {
-				if err := give(l); err != nil {
-					return err
-				}
-			}
+		byOID, byLabel, err := FindSubject(ctx, r.Store, r.Study, r.Participant, r.Participant)
+		if byOID != nil {
+			byLabel = []Listed{*byOID}
 		}
-	} else {
-		part, after := ListKey(s.ID, 0).Part, ""
-		for {
-			recs, err := r.Store.List(ctx, part, "", after, listPage)
+		for _, l := range byLabel {
+			out[l.Site] = append(out[l.Site], l.ID)
+		}
+		return out, err
+	}
+	part, after := ListKey(r.Study, 0).Part, ""
+	for {
+		recs, err := r.Store.List(ctx, part, "", after, listPage)
+		if err != nil {
+			return nil, fmt.Errorf("list participants: %w", err)
+		}
+		for _, rec := range recs {
+			l, err := biobank.Decode[Listed](rec)
 			if err != nil {
-				return fmt.Errorf("list participants: %w", err)
+				return nil, err
 			}
-			for _, rec := range recs {
-				l, err := biobank.Decode[Listed](rec)
-				if err != nil {
-					return err
-				}
-				if err := give(l); err != nil {
-					return err
-				}
-				after = rec.Key.Sort
-			}
-			if len(recs) < listPage {
-				break
-			}
+			out[l.Site] = append(out[l.Site], l.ID)
+			after = rec.Key.Sort
+		}
+		if len(recs) < listPage {
+			return out, nil
 		}
 	}
-	if !begun {
-		return nil
-	}
-	return emit(odm.EndClinicalData)
 }
 
 // given is a participant while the data are given out.

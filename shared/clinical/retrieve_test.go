@@ -15,7 +15,7 @@ import (
 	"aliquot/shared/odm"
 )
 
-// list puts the participants into the lists of their sites.
+// list puts the participants into the list of the study.
 func (b *bank) list() *bank {
 	b.t.Helper()
 	for key, rec := range b.AllRecords() {
@@ -28,7 +28,7 @@ func (b *bank) list() *bank {
 			b.t.Fatal(err)
 		}
 		_, err = b.Transact(b.t.Context(), []biobank.Write{{Kind: biobank.InsertRecord, Record: &biobank.Record{
-			Key: ListKey(s.Site, rec.ID), Type: ListedType, ID: rec.ID, Version: 1, Doc: doc,
+			Key: ListKey(s.Study, rec.ID), Type: ListedType, ID: rec.ID, Version: 1, Doc: doc,
 		}}})
 		if err != nil {
 			b.t.Fatal(err)
