@@ -63,7 +63,7 @@ var architecture = []rule{
 	{"shared/api", "shared/fault shared/biobank shared/jobs shared/auth shared/csvfile shared/csvimport shared/store shared/blob"},
 
 	// The assembly.
-	{"shared/trigger", "shared/fault shared/csvimport " + lambda},
+	{"shared/trigger", "shared/fault " + lambda},
 	{"shared/wire", "shared/biobank shared/jobs shared/auth shared/csvimport shared/store shared/blob shared/queue shared/api " +
 		"github.com/caarlos0/env " + sdk},
 	{"functions/api", "shared/trigger shared/wire " + lambda},

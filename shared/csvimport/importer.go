@@ -122,6 +122,9 @@ type Later struct{ After time.Duration }
 
 func (l *Later) Error() string { return "come again in " + l.After.String() }
 
+// Delay is how long the message must wait.
+func (l *Later) Delay() time.Duration { return l.After }
+
 // envelope is what the queue brings: a message of ours, or an event of S3 by way of EventBridge.
 type envelope struct {
 	Message

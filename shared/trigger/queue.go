@@ -8,7 +8,6 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"aliquot/shared/csvimport"
 	"aliquot/shared/fault"
 )
 
@@ -29,9 +28,12 @@ func Queue(handle func(context.Context, []byte) error, queue Extender, lease tim
 				continue
 			}
 			out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: m.MessageId})
-			var later *csvimport.Later
+			var later interface {
+				error
+				Delay() time.Duration
+			}
 			if errors.As(err, &later) {
-				if err := queue.Extend(ctx, m.ReceiptHandle, later.After); err != nil {
+				if err := queue.Extend(ctx, m.ReceiptHandle, later.Delay()); err != nil {
 					log.WarnContext(ctx, "message not put off", "message", m.MessageId, "cause", err.Error())
 				}
 				continue

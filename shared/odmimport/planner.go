@@ -1,0 +1,110 @@
+package odmimport
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"aliquot/shared/biobank"
+	"aliquot/shared/clinical"
+	"aliquot/shared/fault"
+	"aliquot/shared/jobs"
+)
+
+// The parameters of a job: the OIDs of the study and, where the import is for one, of the site.
+const (
+	ParamStudy = "study"
+	ParamSite  = "site"
+)
+
+// Planners makes the planners of jobs.
+type Planners struct {
+	Studies *clinical.Registry
+	Users   *biobank.Registry
+	Now     func() time.Time
+}
+
+// Make makes the planner of a job: for its study as it is defined now, with what its user may do now.
+func (m *Planners) Make(ctx context.Context, j *jobs.Job) (*clinical.Planner, error) {
+	user, err := m.Users.Actor(ctx, j.OwnerID)
+	if err != nil {
+		return nil, err
+	}
+	actor, err := m.Studies.Actor(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	place, err := m.Studies.Place(ctx, cmp.Or(j.Params[ParamSite], j.Params[ParamStudy]))
+	if err != nil {
+		return nil, refusal(err)
+	}
+	if err := cmp.Or(place.Open(), actor.MayChange(place)); err != nil {
+		return nil, refusal(err)
+	}
+	meta, err := m.Studies.Metadata(ctx, place.Study)
+	if err != nil {
+		return nil, err
+	}
+	sites, err := m.Studies.Sites(ctx, place.Study.ID)
+	if err != nil {
+		return nil, err
+	}
+	p := &clinical.Planner{
+		Store: m.Studies.Store, Job: fmt.Sprintf("odm%d", j.ID), By: j.OwnerID, Now: m.Now,
+		Study:    clinical.Scope{ID: place.Study.ID, OID: place.Study.OID, Meta: meta.Study},
+		Author:   m.author(place),
+		DrawNote: func(ctx context.Context) (int64, error) { return m.Studies.Store.Reserve(ctx, "note", 1) },
+	}
+	for _, s := range sites {
+		p.Sites = append(p.Sites, clinical.Scope{ID: s.ID, OID: s.OID, Meta: meta.For(s.OID)})
+	}
+	if actor.Role(&clinical.Place{Study: place.Study, Site: place.Study}) == "" {
+		p.Bound = place.Site.ID
+	}
+	return p, nil
+}
+
+// author finds users with a role at the place, each once for a job.
+func (m *Planners) author(place *clinical.Place) func(context.Context, string) (int64, error) {
+	known := map[string]int64{}
+	return func(ctx context.Context, login string) (int64, error) {
+		if id, ok := known[login]; ok {
+			return id, nil
+		}
+		id, err := m.withRole(ctx, place, login)
+		if err == nil {
+			known[login] = id
+		}
+		return id, err
+	}
+}
+
+func (m *Planners) withRole(ctx context.Context, place *clinical.Place, login string) (int64, error) {
+	rec, err := m.Users.UserByLogin(ctx, biobank.Domain, login)
+	if err != nil || rec == nil {
+		return 0, err
+	}
+	user, err := m.Users.Actor(ctx, rec.ID)
+	if len(fault.All(err)) > 0 {
+		return 0, nil // may not act any more
+	}
+	if err != nil {
+		return 0, err
+	}
+	actor, err := m.Studies.Actor(ctx, user)
+	if err != nil || actor.MayRead(place) != nil {
+		return 0, err
+	}
+	return rec.ID, nil
+}
+
+// refusal makes a code the reason of a job that ends with it.
+func refusal(err error) error {
+	var code clinical.Code
+	if errors.As(err, &code) {
+		return fault.New(string(code), "%s", code.Wire())
+	}
+	return err
+}
