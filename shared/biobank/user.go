@@ -2,6 +2,7 @@ package biobank
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -307,3 +308,28 @@ const (
 	UserPending = "Pending"
 	UserExpired = "Expired"
 )
+
+// DropOwner is the id of the user as whom what lies in a drop folder is imported, by the login name that the folder has
+// (design.md section 5). The refusals: nobody has that name, the user may not act, the folder is not switched on; with
+// those about a user the id comes along.
+func (r *Registry) DropOwner(ctx context.Context, login string) (int64, error) {
+	user, err := r.UserByLogin(ctx, Domain, login)
+	if err != nil {
+		return 0, fmt.Errorf("find the owner of a drop folder: %w", err)
+	}
+	if user == nil {
+		const most = 100
+		return 0, fault.New("USER_NOT_FOUND", "No user has the login name %q of the drop folder.", login[:min(most, len(login))])
+	}
+	if _, err := r.Actor(ctx, user.ID); err != nil {
+		return user.ID, err
+	}
+	doc, err := Decode[UserDoc](user)
+	if err != nil {
+		return 0, err
+	}
+	if !doc.Drops() {
+		return user.ID, fault.New("RBAC_ACCESS_DENIED", "The drop folder of user %q is not switched on. An administrator can set dropFolder on the user.", doc.LoginName)
+	}
+	return user.ID, nil
+}

@@ -124,23 +124,9 @@ func (im *Importer) describe(ctx context.Context, j *jobs.Job, owner, name strin
 		return fault.New("IMPORT_JOB_INV_FILENAME",
 			"File %q lies outside any drop folder. Put it below the login name of the user as whom it is imported: <login name>/<file name>.", short(name))
 	}
-	user, err := im.Registry.UserByLogin(ctx, biobank.Domain, owner)
-	if err != nil {
-		return fmt.Errorf("find the owner of a drop folder: %w", err)
-	}
-	if user == nil {
-		return fault.New("USER_NOT_FOUND", "No user has the login name %q of the drop folder.", short(owner))
-	}
-	j.OwnerID = user.ID
-	if _, err := im.Registry.Actor(ctx, user.ID); err != nil {
+	var err error
+	if j.OwnerID, err = im.Registry.DropOwner(ctx, owner); err != nil {
 		return err
-	}
-	doc, err := biobank.Decode[biobank.UserDoc](user)
-	if err != nil {
-		return err
-	}
-	if !doc.Drops() {
-		return fault.New("RBAC_ACCESS_DENIED", "The drop folder of user %q is not switched on. An administrator can set dropFolder on the user.", doc.LoginName)
 	}
 	if isArchive(name) {
 		j.ObjectType, j.FileName = typeArchive, short(name)

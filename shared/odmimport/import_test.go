@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"aliquot/shared/biobank"
 	"aliquot/shared/biobank/biobanktest"
 	"aliquot/shared/clinical"
+	"aliquot/shared/fault"
 	"aliquot/shared/jobs"
 )
 
@@ -75,6 +77,22 @@ func (s store) copy() *jobs.Job {
 	}
 	j.ID, j.Status, j.Stop, j.Fence, j.LeasedTo, j.Attempts = s.job.ID, s.job.Status, s.job.Stop, s.job.Fence, s.job.LeasedTo, s.job.Attempts
 	return &j
+}
+
+func (s store) Create(_ context.Context, j *jobs.Job) error {
+	return s.call(func() error {
+		if s.job.Key == j.Key && s.job.Drop {
+			*j = *s.copy()
+			if j.Status.Final() {
+				return jobs.ErrEnded
+			}
+			return nil
+		}
+		j.ID = s.job.ID + 1
+		c := *j
+		s.job = &c
+		return nil
+	})
 }
 
 func (s store) Get(context.Context, int64) (*jobs.Job, error) { return s.copy(), nil }
@@ -145,7 +163,11 @@ func (f files) Open(_ context.Context, bucket, key, _ string, from, to int64) (i
 }
 
 func (f files) Size(_ context.Context, bucket, key, _ string) (int64, error) {
-	return int64(len(f.objects[bucket+"/"+key])), nil
+	body, ok := f.objects[bucket+"/"+key]
+	if !ok {
+		return 0, ErrNoFile
+	}
+	return int64(len(body)), nil
 }
 
 func (f files) Put(_ context.Context, bucket, key string, body []byte) error {
@@ -227,7 +249,13 @@ func (w *world) importer(rows int) *Importer {
 				DrawNote: func(context.Context) (int64, error) { w.notes++; return w.notes, nil },
 			}, nil
 		},
-		Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler),
+		DropOwner: func(_ context.Context, login string) (int64, error) {
+			if login != "lab" {
+				return 0, fault.New("USER_NOT_FOUND", "No user has the login name %q of the drop folder.", login)
+			}
+			return 7, nil
+		},
+		Now: func() time.Time { return w.now }, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -430,5 +458,44 @@ func TestSweep(t *testing.T) {
 	w.now = w.now.Add(2 * time.Minute)
 	if err := im.Sweep(t.Context()); err != nil || w.sent != 1 {
 		t.Errorf("a job that was left lying was sent %d times, %v", w.sent, err)
+	}
+}
+
+func TestDrop(t *testing.T) {
+	event := func(key string) []byte {
+		return fmt.Appendf(nil, `{"source":"aws.s3","detail-type":"Object Created","detail":{"bucket":{"name":"intake"},"object":{"key":%q,"version-id":"v"}}}`, key)
+	}
+	w := newWorld(t, numbers(), map[string]string{"scan.pdf": "a scan"})
+	w.objects["intake/Lab/odm/S_A/march.xml"] = w.objects["intake/odm/u-4/file.xml"]
+	w.objects["intake/Lab/odm/S_A/march.zip"] = w.objects["intake/odm/u-4/attached.zip"]
+	im := w.importer(7)
+	for _, key := range []string{"Lab/odm/S_A/march.zip", "Lab/odm/S_A/march.xml", "Lab/odm/S_A/march.xml"} {
+		if err := im.Handle(t.Context(), event(key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if w.job.ID != 5 || w.sent != 2 || w.job.UUID == "" || w.job.Params[ParamStudy] != "S_A" {
+		t.Fatalf("%d messages, job %+v", w.sent, w.job)
+	}
+	w.run(im)
+	if w.job.Status != jobs.Completed || w.job.Total != rowCount+6 || w.job.FailedRows != 3 {
+		t.Errorf("job %+v", w.job)
+	}
+	if err := im.Handle(t.Context(), event("nobody/odm/S_A/april.xml")); err != nil {
+		t.Fatal(err)
+	}
+	if w.job.ID != 6 || w.job.Status != jobs.Failed || !strings.Contains(w.job.Reason, "nobody") || w.sent != 2 {
+		t.Errorf("%d messages, job %+v", w.sent, w.job)
+	}
+}
+
+func TestParseKey(t *testing.T) {
+	for key, want := range map[string]Dropped{
+		"lab/odm/S_A/a.xml": {"lab", "S_A", "a.xml"}, "LAB/odm/S A(TEST)/a b.XML": {"lab", "S A(TEST)", "a b.XML"},
+		"lab/odm/a.xml": {}, "lab/odm/S/x/a.xml": {}, "odm/S/a.xml": {}, "lab/ODM/S/a.xml": {}, "lab/odm/S/a.zip": {}, "lab/odm/S/": {}, "": {},
+	} {
+		if got, ok := ParseKey(key); got != want || ok != (want != Dropped{}) {
+			t.Errorf("%q: %+v, %t", key, got, ok)
+		}
 	}
 }

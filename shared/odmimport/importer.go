@@ -24,6 +24,7 @@ import (
 
 // JobStore keeps jobs and their leases; store.Jobs does.
 type JobStore interface {
+	Create(ctx context.Context, j *jobs.Job) error
 	Get(ctx context.Context, id int64) (*jobs.Job, error)
 	Lease(ctx context.Context, id int64, now time.Time, d time.Duration) (*jobs.Job, error)
 	Renew(ctx context.Context, j *jobs.Job, to time.Time) error
@@ -34,7 +35,7 @@ type JobStore interface {
 	Open(ctx context.Context) ([]int64, error)
 }
 
-// Files keeps objects.
+// Files keeps objects. A missing object gives ErrNoFile.
 type Files interface {
 	// Open reads the bytes [from, to) of an object, to < 0 for all.
 	Open(ctx context.Context, bucket, key, version string, from, to int64) (io.ReadCloser, error)
@@ -50,6 +51,9 @@ type Writer interface {
 	Abort() error
 }
 
+// ErrNoFile means that there is no such object.
+var ErrNoFile = errors.New("no such file")
+
 // Queue takes messages. Messages of one group share the workers fairly with other groups.
 type Queue interface {
 	Send(ctx context.Context, body []byte, group string, delay time.Duration) error
@@ -59,6 +63,8 @@ type Queue interface {
 type Config struct {
 	// Results is the bucket of plans, logs and attached files.
 	Results string
+	// DropWait is how long a dropped document waits for what belongs to it.
+	DropWait time.Duration
 	// Lease is how long a worker may be silent before its work is taken over.
 	Lease time.Duration
 	// PartRows is how many lines of the log a plan has, about.
@@ -76,13 +82,33 @@ type Importer struct {
 	Store  biobank.Store
 	// Planner makes the planner of a job: its study as it is defined now, and what its user may do now. A fault ends the job.
 	Planner func(ctx context.Context, j *jobs.Job) (*clinical.Planner, error)
-	Now     func() time.Time
-	Log     *slog.Logger
+	// DropOwner finds the user as whom a drop folder is imported.
+	DropOwner func(ctx context.Context, login string) (int64, error)
+	Now       func() time.Time
+	// Random gives UUIDs: crypto/rand.Reader.
+	Random io.Reader
+	Log    *slog.Logger
 }
 
 // message asks for the work on a job.
 type message struct {
 	Job int64 `json:"job"`
+}
+
+// envelope is what the queue brings: a message of ours, or an event of S3 by way of EventBridge.
+type envelope struct {
+	message
+	Source     string `json:"source"`
+	DetailType string `json:"detail-type"`
+	Detail     struct {
+		Bucket struct {
+			Name string `json:"name"`
+		} `json:"bucket"`
+		Object struct {
+			Key       string `json:"key"`
+			VersionID string `json:"version-id"`
+		} `json:"object"`
+	} `json:"detail"`
 }
 
 // Message is the message that starts a job, or sets it going again.
@@ -108,11 +134,17 @@ const pendingWait = 2 * time.Second
 // Handle does what a message asks for. nil: it is done and the message can go. *Later: let it come again. Any other error:
 // it failed and must come again.
 func (im *Importer) Handle(ctx context.Context, body []byte) error {
-	var m message
-	if err := json.Unmarshal(body, &m); err != nil || m.Job == 0 {
+	var e envelope
+	if err := json.Unmarshal(body, &e); err != nil {
+		return errors.New("message is not JSON")
+	}
+	switch {
+	case e.Source == "aws.s3" && e.DetailType == "Object Created":
+		return im.Drop(ctx, e.Detail.Bucket.Name, e.Detail.Object.Key, e.Detail.Object.VersionID)
+	case e.Job == 0:
 		return errors.New("message is of no known kind")
 	}
-	j, err := im.Jobs.Lease(ctx, m.Job, im.Now(), im.Config.Lease)
+	j, err := im.Jobs.Lease(ctx, e.Job, im.Now(), im.Config.Lease)
 	switch {
 	case errors.Is(err, jobs.ErrEnded):
 		return nil

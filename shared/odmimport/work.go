@@ -36,6 +36,9 @@ func (im *Importer) work(ctx context.Context, j *jobs.Job) error {
 	if err != nil {
 		return err
 	}
+	if err := im.beside(ctx, j); err != nil {
+		return err
+	}
 	r := &run{im: im, job: j, planner: p, from: -1}
 	if r.files, err = im.attached(ctx, j); err != nil {
 		return err

@@ -1,0 +1,94 @@
+package odmimport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"aliquot/shared/fault"
+	"aliquot/shared/jobs"
+)
+
+// TypeImport is the object type of the jobs of this package.
+const TypeImport = "XML_IMPORT"
+
+// Dropped is the key of a document in a drop folder: <login name>/odm/<study OID>/<name>.xml, with the files that it names
+// in <name>.zip beside it, which must be there first (design.md section 5).
+type Dropped struct{ Owner, Study, Name string }
+
+// ParseKey reads such a key; ok is false for another one.
+func ParseKey(key string) (d Dropped, ok bool) {
+	parts := strings.Split(key, "/")
+	if len(parts) != 4 || parts[1] != "odm" || parts[0] == "" || parts[2] == "" || !strings.EqualFold(path.Ext(parts[3]), ".xml") {
+		return Dropped{}, false
+	}
+	return Dropped{Owner: strings.ToLower(parts[0]), Study: parts[2], Name: parts[3]}, true
+}
+
+// attachedTo is the key of the ZIP beside a document.
+func attachedTo(key string) string { return strings.TrimSuffix(key, path.Ext(key)) + ".zip" }
+
+// Drop makes the job of a document in a drop folder, or finds it, and starts it when what belongs to it had time to arrive.
+// What is wrong with the folder ends in a failed job, never in silence.
+func (im *Importer) Drop(ctx context.Context, bucket, key, version string) error {
+	d, ok := ParseKey(key)
+	if !ok {
+		return nil // the ZIP beside a document, or a folder that some S3 client made
+	}
+	uuid, err := NewUUID(im.Random)
+	if err != nil {
+		return err
+	}
+	j := &jobs.Job{
+		ObjectType: TypeImport, UUID: uuid, Status: jobs.Queued, Total: -1, Owner: d.Owner, CreatedAt: im.Now(),
+		Params: map[string]string{ParamStudy: d.Study}, Bucket: bucket, Key: key, Version: version, FileName: d.Name, Drop: true,
+	}
+	j.OwnerID, err = im.DropOwner(ctx, d.Owner)
+	refused := len(fault.All(err)) > 0
+	switch {
+	case refused:
+		j.Status, j.Reason, j.EndedAt = jobs.Failed, fault.Row(err), im.Now()
+	case err != nil:
+		return err
+	}
+	err = im.Jobs.Create(ctx, j)
+	switch {
+	case errors.Is(err, jobs.ErrEnded):
+		return nil // it was imported before
+	case err != nil:
+		return fmt.Errorf("create a job: %w", err)
+	case refused:
+		im.Log.WarnContext(ctx, "document refused", "job", j.ID)
+		return nil
+	}
+	return im.Queue.Send(ctx, Message(j.ID), im.group(j), im.Config.DropWait)
+}
+
+// beside finds the ZIP beside a dropped document, when the job is begun.
+func (im *Importer) beside(ctx context.Context, j *jobs.Job) error {
+	if !j.Drop || j.Attached != "" || j.Parts() > 0 {
+		return nil
+	}
+	key := attachedTo(j.Key)
+	_, err := im.Files.Size(ctx, j.Bucket, key, "")
+	if errors.Is(err, ErrNoFile) {
+		return nil
+	}
+	if err == nil {
+		j.Attached = key
+	}
+	return err
+}
+
+// NewUUID draws a random UUID (version 4).
+func NewUUID(random io.Reader) (string, error) {
+	var b [16]byte
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		return "", fmt.Errorf("draw a UUID: %w", err)
+	}
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]), nil
+}
