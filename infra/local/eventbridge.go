@@ -176,6 +176,8 @@ func matchesValue(want, value any, there bool) bool {
 			return isText && strings.HasPrefix(text, arg.(string))
 		case "suffix":
 			return isText && strings.HasSuffix(text, arg.(string))
+		case "wildcard":
+			return isText && slices.ContainsFunc(texts(arg), func(p string) bool { return wildcard(p, text) })
 		case "exists":
 			return there == arg.(bool)
 		case "anything-but":
@@ -246,4 +248,39 @@ func checkAlternative(v any, path string) error {
 		return fmt.Errorf("%s: filter %s is not known in this form", path, name)
 	}
 	return nil
+}
+
+// texts are a filter's texts: one or a list of them.
+func texts(arg any) (all []string) {
+	list, ok := arg.([]any)
+	if !ok {
+		list = []any{arg}
+	}
+	for _, a := range list {
+		if text, ok := a.(string); ok {
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
+// wildcard tells whether a text matches a pattern in which * stands for any text.
+func wildcard(pattern, text string) bool {
+	parts := strings.Split(pattern, "*")
+	first, last := parts[0], parts[len(parts)-1]
+	if len(parts) == 1 {
+		return text == pattern
+	}
+	if !strings.HasPrefix(text, first) || len(text) < len(first)+len(last) || !strings.HasSuffix(text, last) {
+		return false
+	}
+	text = text[len(first) : len(text)-len(last)]
+	for _, part := range parts[1 : len(parts)-1] {
+		_, after, found := strings.Cut(text, part)
+		if !found {
+			return false
+		}
+		text = after
+	}
+	return true
 }
