@@ -177,7 +177,7 @@ func matchesValue(want, value any, there bool) bool {
 		case "suffix":
 			return isText && strings.HasSuffix(text, arg.(string))
 		case "wildcard":
-			return isText && slices.ContainsFunc(texts(arg), func(p string) bool { return wildcard(p, text) })
+			return isText && slices.ContainsFunc(wanted(arg), func(p string) bool { return wildcard(p, text) })
 		case "exists":
 			return there == arg.(bool)
 		case "anything-but":
@@ -250,8 +250,8 @@ func checkAlternative(v any, path string) error {
 	return nil
 }
 
-// texts are a filter's texts: one or a list of them.
-func texts(arg any) (all []string) {
+// wanted are a filter's texts: one or a list of them.
+func wanted(arg any) (all []string) {
 	list, ok := arg.([]any)
 	if !ok {
 		list = []any{arg}
