@@ -118,3 +118,13 @@ func (f *FormDef) Layout(name string) (Layout, bool) {
 	}
 	return Layout{}, false
 }
+
+// HasFiles tells whether an item takes a file.
+func (m *Metadata) HasFiles() bool {
+	for _, item := range m.Items {
+		if item.File && !item.Archived {
+			return true
+		}
+	}
+	return false
+}
