@@ -366,13 +366,6 @@ func (f *FormDef) addLayout(l Layout) {
 
 func isYes(s string) bool { return strings.EqualFold(strings.TrimSpace(s), "yes") }
 
-func yesNo(b bool) string {
-	if b {
-		return "Yes"
-	}
-	return "No"
-}
-
 // isGone tells whether a definition's status is one in which it takes no data.
 func isGone(status string) bool {
 	s := strings.ToLower(status)

@@ -128,3 +128,28 @@ func (m *Metadata) HasFiles() bool {
 	}
 	return false
 }
+
+// NewMetadata indexes definitions: events in the order of the protocol, and the OIDs of forms' versions with those of the
+// forms, both folded.
+func NewMetadata(study string, events []*EventDef, forms []*FormDef, groups []*GroupDef, items []*ItemDef, versions map[string]string) *Metadata {
+	m := &Metadata{
+		Study: study, Events: events, Forms: map[string]*FormDef{}, Groups: map[string]*GroupDef{}, Items: map[string]*ItemDef{},
+		events: map[string]*EventDef{}, layouts: map[string]*FormDef{},
+	}
+	for _, e := range events {
+		m.events[Fold(e.OID)] = e
+	}
+	for _, f := range forms {
+		m.Forms[Fold(f.OID)] = f
+	}
+	for _, g := range groups {
+		m.Groups[Fold(g.OID)] = g
+	}
+	for _, i := range items {
+		m.Items[Fold(i.OID)] = i
+	}
+	for version, form := range versions {
+		m.layouts[Fold(version)] = m.Forms[Fold(form)]
+	}
+	return m
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"aliquot/shared/biobank"
 	"aliquot/shared/odm"
@@ -45,6 +46,8 @@ func (p *Planner) discuss(ctx context.Context, w *work, def *GroupDef, item *Ite
 		r := p.place(kind)
 		r.GroupOID, r.GroupKey, r.ItemOID = def.OID, itoa(at.GroupKey), item.OID
 		switch {
+		case code == "" && !added && (systemNote(n)):
+			r.Status, r.Message = RowSkipped, "Only the system makes notes of this type"
 		case code != "":
 			r.Status, r.Message = RowFailed, code.Wire()
 			if n.ID != "" {
@@ -82,6 +85,9 @@ func (p *Planner) thread(ctx context.Context, w *work, at Path, n *odm.Discrepan
 	}
 	if n.NoteType == "" {
 		return false, MissingDiscrepancyNoteType, nil
+	}
+	if systemNote(n) {
+		return false, "", nil
 	}
 	if n.NoteType != KindQuery && n.NoteType != KindAnnotation {
 		return false, DiscrepancyNoteTypeNotValid, nil
@@ -189,16 +195,12 @@ func (p *Planner) children(ctx context.Context, n *odm.DiscrepancyNote, stored *
 			return nil, DetailedNoteMissing, nil
 		case longer(v.DetailedNote, maxNoteText):
 			return nil, DetailedNoteTextTooLong, nil
-		case v.UserName == "":
-			return nil, MissingUserName, nil
 		}
 		c := Child{ID: v.ID, Status: state, At: stamp(p.at), Text: v.DetailedNote, Short: v.Description}
+		var code Code
 		var err error
-		if c.By, err = p.Author(ctx, v.UserName); err != nil {
-			return nil, "", err
-		}
-		if c.By == 0 {
-			return nil, UserNotValid, nil
+		if c.By, code, err = p.author(ctx, n, v); code != "" || err != nil {
+			return nil, code, err
 		}
 		if v.UserRef != nil && v.UserRef.UserName != "" {
 			if c.To, err = p.Author(ctx, v.UserRef.UserName); err != nil {
@@ -216,6 +218,26 @@ func (p *Planner) children(ctx context.Context, n *odm.DiscrepancyNote, stored *
 		out = append(out, c)
 	}
 	return out, "", nil
+}
+
+// author is who wrote a note. Annotations as 3.x gives them out name nobody: they become those of whoever imports them.
+func (p *Planner) author(ctx context.Context, n *odm.DiscrepancyNote, v *odm.ChildNote) (int64, Code, error) {
+	if v.UserName == "" {
+		if n.NoteType == KindAnnotation && v.Status == notApplicable {
+			return p.By, "", nil
+		}
+		return 0, MissingUserName, nil
+	}
+	id, err := p.Author(ctx, v.UserName)
+	if err == nil && id == 0 {
+		return 0, UserNotValid, nil
+	}
+	return id, "", err
+}
+
+// systemNote tells of a note that only the system makes. Data that were given out bring them back.
+func systemNote(n *odm.DiscrepancyNote) bool {
+	return strings.EqualFold(n.NoteType, KindReason) || strings.EqualFold(n.NoteType, KindCheck)
 }
 
 // follows tells whether a query in one state may go to another; before is empty for a new one.
@@ -304,8 +326,8 @@ func (p *Planner) reason(ctx context.Context, w *work, f *Form, at Path) error {
 	if err != nil {
 		return err
 	}
-	p.note(w, at, &Thread{ID: id, Kind: KindReason, Status: "Not Applicable", Item: at.Item, Children: []Child{{
-		ID: child, Status: "Not Applicable", At: stamp(p.at), By: p.By, Text: cmp.Or(p.Cursor.Form.Reason, defaultReason),
+	p.note(w, at, &Thread{ID: id, Kind: KindReason, Status: notApplicable, Item: at.Item, Children: []Child{{
+		ID: child, Status: notApplicable, At: stamp(p.at), By: p.By, Text: cmp.Or(p.Cursor.Form.Reason, defaultReason),
 	}}})
 	f.Noted = true
 	return nil

@@ -42,10 +42,10 @@ const (
 	rowAnnotation  = "Annotation"
 )
 
-// Detail tells of a line that only the log with types has: that a note was stored. By the item's columns it would pass for
-// the item's own.
+// Detail tells of a line that only the log with types has: that a note was stored, or was the system's own. By the item's
+// columns it would pass for the item's own.
 func (r *Row) Detail() bool {
-	return r.Status == RowInserted && (r.Type == rowQuery || r.Type == rowAnnotation)
+	return r.Status != RowFailed && (r.Type == rowQuery || r.Type == rowAnnotation)
 }
 
 // place is a row that names where the planner is: the participant, and as much below as is known.

@@ -142,6 +142,7 @@ const (
 	NoteUpdated        = "Updated"
 	NoteClosed         = "Closed"
 	NoteClosedModified = "Closed-Modified"
+	notApplicable      = "Not Applicable" // of what is no query
 )
 
 // The kinds of notes.
@@ -149,6 +150,7 @@ const (
 	KindQuery      = "Query"
 	KindAnnotation = "Annotation"
 	KindReason     = "Reason for Change"
+	KindCheck      = "Failed Validation Check" // of 3.x
 )
 
 // stamp is a time as stored.

@@ -109,6 +109,11 @@ func (w *work) load(ctx context.Context, prefix string) error {
 		return fmt.Errorf("read the items of participant %d: %w", w.id, err)
 	}
 	w.read[prefix] = true
+	return w.keep(recs)
+}
+
+// keep takes records of item groups and notes.
+func (w *work) keep(recs []*biobank.Record) (err error) {
 	for _, rec := range recs {
 		switch rec.Type {
 		case GroupType:

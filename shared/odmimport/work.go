@@ -152,11 +152,11 @@ func (r *run) cut(ctx context.Context, offset int64, last bool) (again bool, err
 	if err != nil {
 		return false, fmt.Errorf("encode a plan: %w", err)
 	}
-	r.job.AddPart()
-	key := partKey(r.job, r.job.Parts())
+	key := partKey(r.job, r.job.Parts()+1, r.job.Fence)
 	if err := r.im.Files.Put(ctx, r.im.Config.Results, key, text); err != nil {
 		return false, fmt.Errorf("keep %s: %w", key, err)
 	}
+	r.job.AddPart()
 	r.job.Status, r.job.Attempts = jobs.InProgress, 0
 	if r.job.Stop, err = r.im.Jobs.Checkpoint(ctx, r.job, r.im.until()); err != nil {
 		return false, err
@@ -182,13 +182,13 @@ func (r *run) apply(ctx context.Context, plan *clinical.Plan) error {
 
 // partKey is the key of a kept plan. The fence is that of the worker who made it, so that one who has lost the lease
 // changes none.
-func partKey(j *jobs.Job, n int) string {
-	return fmt.Sprintf("odm/%s/parts/%06d-%d.json", j.UUID, n, j.PartFence(n))
+func partKey(j *jobs.Job, n int, fence int64) string {
+	return fmt.Sprintf("odm/%s/parts/%06d-%d.json", j.UUID, n, fence)
 }
 
 // part reads a kept plan.
 func (im *Importer) part(ctx context.Context, j *jobs.Job, n int) (*clinical.Plan, error) {
-	key := partKey(j, n)
+	key := partKey(j, n, j.PartFence(n))
 	in, err := im.Files.Open(ctx, im.Config.Results, key, "", 0, -1)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", key, err)
