@@ -61,6 +61,7 @@ var architecture = []rule{
 
 	// The doors.
 	{"shared/api", "shared/fault shared/biobank shared/jobs shared/auth shared/csvfile shared/csvimport shared/store shared/blob"},
+	{"shared/odmapi", "shared/fault shared/biobank shared/jobs shared/auth shared/archive shared/odm shared/clinical shared/odmimport shared/store shared/blob"},
 
 	// The assembly.
 	{"shared/trigger", "shared/fault " + lambda},

@@ -316,3 +316,8 @@ func (r *Registry) PutCustomRole(ctx context.Context, by By, role CustomRole) er
 		return r.transact(ctx, writes, nil)
 	})
 }
+
+// Imports tells whether the actor may change data anywhere.
+func (a *Actor) Imports() bool {
+	return a.Super() || slices.ContainsFunc(a.grants, func(g Grant) bool { return g.Role.Imports() })
+}

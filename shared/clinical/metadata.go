@@ -119,6 +119,16 @@ func (f *FormDef) Layout(name string) (Layout, bool) {
 	return Layout{}, false
 }
 
+// HasFiles tells whether an item takes a file.
+func (m *Metadata) HasFiles() bool {
+	for _, item := range m.Items {
+		if item.File && !item.Archived {
+			return true
+		}
+	}
+	return false
+}
+
 // NewMetadata indexes definitions: events in the order of the protocol, and the OIDs of forms' versions with those of the
 // forms, both folded.
 func NewMetadata(study string, events []*EventDef, forms []*FormDef, groups []*GroupDef, items []*ItemDef, versions map[string]string) *Metadata {

@@ -260,3 +260,37 @@ func (r *Registry) Participant(ctx context.Context, a *Actor, p *Place, label st
 	}
 	return hit, nil
 }
+
+// Stored is a value of an item.
+type Stored struct{ Item, Value string }
+
+// StoredFiles are the values of a participant's items that have a file. An unknown participant, or an ID that several have,
+// has none.
+func (r *Registry) StoredFiles(ctx context.Context, study *Held, oid, label string) (map[Stored]bool, error) {
+	byOID, byLabel, err := FindSubject(ctx, r.Store, study.ID, oid, label)
+	if err != nil {
+		return nil, err
+	}
+	all := map[Stored]bool{}
+	switch {
+	case byOID != nil:
+	case len(byLabel) == 1:
+		byOID = &byLabel[0]
+	default:
+		return all, nil
+	}
+	recs, err := r.Store.List(ctx, subjectPart(byOID.ID), "g/", "", 0)
+	if err != nil {
+		return nil, fmt.Errorf("read the items of participant %d: %w", byOID.ID, err)
+	}
+	for _, rec := range recs {
+		g, err := biobank.Decode[Group](rec)
+		if err != nil {
+			return nil, err
+		}
+		for item := range g.Files {
+			all[Stored{item, g.Values[item]}] = true
+		}
+	}
+	return all, nil
+}

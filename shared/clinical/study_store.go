@@ -265,6 +265,9 @@ func (r *Registry) newStudy(ctx context.Context, by By, s Study) (*Held, []bioba
 // check refuses OIDs and names that could not be used later: in paths, keys and file names.
 func (s *Study) check() error {
 	var l fault.List
+	if Fold(s.OID) == "" || len(s.OID) > maxOID {
+		l.Add("STUDY_OID_INVALID", "An OID has at least one and at most %d bytes.", maxOID)
+	}
 	if strings.ContainsFunc(s.OID, func(c rune) bool { return c < ' ' || c == 0x7f || strings.ContainsRune(`/\?#%*`, c) }) || !utf8.ValidString(s.OID) {
 		l.Add("STUDY_OID_INVALID", "The OID must not hold control characters or any of / \\ ? # %% *.")
 	}

@@ -1,0 +1,341 @@
+// Package odmapi is the Clinicaldata API, on the wire as OpenClinica's clients know it (reference
+// openclinica-clinicaldata.md), with what the product needs besides: studies, their metadata, and who does what in them.
+// Those endpoints are ours; their doc comments say so.
+//
+// A request takes this way: its path is brought into the one form the routes know, from below /pages/auth/api or
+// /user-service/api with OpenClinica's name before it or without; the caller is found by the bearer token; a handler
+// decodes, calls clinical.Registry or the stores, and returns what to answer. What is refused is told in the form that the
+// route's clients read (fault.go): bare text, a message with parameters, headers, or the list of the REST API. A handler
+// holds no rule of the domain.
+package odmapi
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"path"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"aliquot/shared/auth"
+	"aliquot/shared/biobank"
+	"aliquot/shared/blob"
+	"aliquot/shared/clinical"
+	"aliquot/shared/fault"
+	"aliquot/shared/store"
+)
+
+// maxBody is the largest body of a request, and the largest answer given inline.
+const maxBody = 4 << 20
+
+// linkFor is how long a presigned URL lives.
+const linkFor = 15 * time.Minute
+
+// Sender puts a message on the queue of ODM imports.
+type Sender interface {
+	Send(ctx context.Context, body []byte, group string, delay time.Duration) error
+}
+
+// API answers requests. Its fields are set before Handler is called.
+type API struct {
+	Registry *clinical.Registry
+	// Users finds who calls.
+	Users *biobank.Registry
+	Guard *auth.Guard
+	// Jobs are those of ODM.
+	Jobs  *store.Jobs
+	Blobs *blob.Store
+	Queue Sender
+	// Intake and Results are the buckets of uploads and of logs.
+	Intake, Results string
+	// LegacyCodes answers refusals with the names and statuses of 4.13 (section 2.3).
+	LegacyCodes bool
+	// TokenCalls is how many tokens an address may ask for in a minute, 0 for any number.
+	TokenCalls int
+	Now        func() time.Time
+	// Random gives request ids and UUIDs: crypto/rand.Reader.
+	Random io.Reader
+	Log    *slog.Logger
+}
+
+// call is one request on its way.
+type call struct {
+	*http.Request
+	api *API
+	w   http.ResponseWriter
+	// id names the request, in the log and in the audit of what it changes.
+	id string
+	at time.Time
+	// actor is who calls, nil for a public route.
+	actor *clinical.Actor
+	tell  form
+}
+
+// by is who changes something with this request.
+func (c *call) by() clinical.By { return clinical.By{Actor: c.actor, At: c.at, ID: c.id} }
+
+// route is one thing that can be asked for.
+type route struct {
+	// pattern is one of net/http.ServeMux, below the prefix.
+	pattern string
+	// public routes are served to anybody.
+	public bool
+	// tell is the form of refusals.
+	tell form
+	// serve returns what to answer: text goes out as it is, a writer writes itself, anything else is JSON.
+	serve func(*call) (any, error)
+}
+
+// text is an answer in plain words.
+type text string
+
+// writer is an answer that is neither text nor JSON, or not 200.
+type writer interface {
+	write(w http.ResponseWriter)
+}
+
+// Routes lists what the API serves, as "<verb> <path>" below its prefixes, sorted.
+func Routes() []string {
+	var all []string
+	for _, r := range routes() {
+		all = append(all, r.pattern)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func routes() []route {
+	return slices.Concat(
+		tokenRoutes(), studyRoutes(), metadataRoutes(), roleRoutes(), participantRoutes(), eventRoutes(), importRoutes(), jobRoutes(),
+	)
+}
+
+// Handler serves the API.
+func (a *API) Handler() http.Handler {
+	known := map[string]route{}
+	router := sync.OnceValue(func() *http.ServeMux {
+		mux := http.NewServeMux()
+		for _, r := range routes() {
+			known[r.pattern] = r
+			// The mux only finds the route and its wildcards; serve calls it.
+			mux.HandleFunc(r.pattern, func(http.ResponseWriter, *http.Request) {})
+		}
+		return mux
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := a.Now()
+		c := &call{Request: r, api: a, w: w, at: began.UTC()}
+		pattern, status, err := a.serve(c, router(), known)
+		a.log(c, pattern, status, err, a.Now().Sub(began))
+	})
+}
+
+// serve answers a request and tells, for the log, which route it took, the status and what was wrong.
+func (a *API) serve(c *call, mux *http.ServeMux, known map[string]route) (pattern string, status int, err error) {
+	h := c.w.Header()
+	h.Set("Cache-Control", "no-cache, no-store, must-revalidate")
+	h.Set("X-Content-Type-Options", "nosniff")
+	id := make([]byte, 16)
+	if _, err := io.ReadFull(a.Random, id); err != nil {
+		return "", c.fail(fmt.Errorf("draw a request id: %w", err)), err
+	}
+	c.id = hex.EncodeToString(id)
+	below, ok := below(c.URL.Path)
+	if !ok {
+		return "", c.fail(errNoRoute), errNoRoute
+	}
+	c.Request = c.Request.Clone(c.Context())
+	c.URL.Path, c.URL.RawPath = below, ""
+	found := &statusOnly{header: http.Header{}}
+	mux.ServeHTTP(found, c.Request)
+	pattern = c.Pattern
+	r, ok := known[pattern]
+	if !ok {
+		err := errNoRoute
+		if found.status == http.StatusMethodNotAllowed {
+			h.Set("Allow", found.header.Get("Allow"))
+			err = errNoVerb
+		}
+		return "", c.fail(err), err
+	}
+	c.tell = r.tell
+	answer, err := c.answer(r)
+	if err != nil {
+		return pattern, c.fail(err), err
+	}
+	return pattern, http.StatusOK, c.give(answer)
+}
+
+// answer runs a route for whoever calls.
+func (c *call) answer(r route) (answer any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			// Only the runtime's own texts are sure to hold no one's data.
+			what := fmt.Sprintf("%T", p)
+			if re, ok := p.(runtime.Error); ok {
+				what = re.Error()
+			}
+			answer, err = nil, fmt.Errorf("panic: %s\n%s", what, debug.Stack())
+		}
+	}()
+	if !r.public {
+		if err := c.identify(); err != nil {
+			return nil, err
+		}
+	}
+	return r.serve(c)
+}
+
+// give sends an answer. JSON over 4 MB is stored, and the caller sent there.
+func (c *call) give(answer any) error {
+	switch v := answer.(type) {
+	case writer:
+		v.write(c.w)
+		return nil
+	case text:
+		c.w.Header().Set("Content-Type", "text/plain;charset=UTF-8")
+		_, _ = io.WriteString(c.w, string(v)) // the caller may have hung up; there is nobody left to tell
+		return nil
+	}
+	body, err := json.Marshal(answer)
+	if err == nil && len(body) > maxBody {
+		var there writer
+		if there, err = c.keep(body, "application/json"); err == nil {
+			there.write(c.w)
+			return nil
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("encode an answer: %w", err)
+		c.fail(err)
+		return err
+	}
+	c.w.Header().Set("Content-Type", "application/json;charset=UTF-8")
+	_, _ = c.w.Write(body)
+	return nil
+}
+
+// keep stores an answer that is too large to be given inline (design.md section 6).
+func (c *call) keep(body []byte, contentType string) (writer, error) {
+	file := blob.Object{Bucket: c.api.Results, Key: "answers/" + c.id}
+	if _, err := c.api.Blobs.Put(c.Context(), file.Bucket, file.Key, contentType, body); err != nil {
+		return nil, err
+	}
+	link, err := c.api.Blobs.PresignGet(c.Context(), file, "answer.json", linkFor)
+	return elsewhere(link.URL), err
+}
+
+// elsewhere sends the caller to a URL; the body repeats it for clients that do not follow.
+type elsewhere string
+
+func (e elsewhere) write(w http.ResponseWriter) {
+	w.Header().Set("Location", string(e))
+	w.Header().Set("Content-Type", "application/json;charset=UTF-8")
+	w.WriteHeader(http.StatusSeeOther)
+	body, err := json.Marshal(map[string]string{"url": string(e)})
+	if err != nil { // a string cannot fail
+		panic(err)
+	}
+	_, _ = w.Write(body)
+}
+
+// below is the path below the prefixes, without doubled and trailing slashes. The token's path is kept whole.
+func below(whole string) (string, bool) {
+	clean := path.Clean("/" + whole)
+	if strings.Contains(whole, "/.") && clean != "/"+strings.Trim(whole, "/") {
+		return "", false // dots lead nowhere
+	}
+	clean = strings.TrimPrefix(clean, "/OpenClinica")
+	if strings.HasPrefix(clean, "/user-service/api/") {
+		return clean, true
+	}
+	below, ok := strings.CutPrefix(clean, "/pages/auth/api/")
+	return "/" + below, ok
+}
+
+// statusOnly keeps the status of an answer and drops the rest.
+type statusOnly struct {
+	header http.Header
+	status int
+}
+
+func (s *statusOnly) Header() http.Header         { return s.header }
+func (s *statusOnly) WriteHeader(status int)      { s.status = status }
+func (s *statusOnly) Write(p []byte) (int, error) { return len(p), nil }
+
+// body reads a request's body of up to 4 MB. hint tells where to send a larger one.
+func (c *call) body(hint string) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return nil, fault.New("COMMON_INVALID_INPUT", "The body is larger than 4 MB. %s", hint).Wrap(errTooLarge)
+	}
+	if err != nil {
+		return nil, fault.New("COMMON_INVALID_INPUT", "The body could not be read.").Wrap(err)
+	}
+	return body, nil
+}
+
+// read decodes a request's JSON object; an empty body is an empty object. Members that are not known are ignored, since
+// clients send more than is used.
+func (c *call) read(v any) error {
+	body, err := c.body("")
+	if err != nil || len(body) == 0 {
+		return err
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return fault.New("COMMON_INVALID_INPUT", "The body is not the JSON object that is wanted here.").Wrap(err)
+	}
+	return nil
+}
+
+// uuid draws a random UUID.
+func (c *call) uuid() (string, error) {
+	var b [16]byte
+	if _, err := io.ReadFull(c.api.Random, b[:]); err != nil {
+		return "", fmt.Errorf("draw a UUID: %w", err)
+	}
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]), nil
+}
+
+// timestamp is how times are shown (section 2.4).
+func timestamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}
+
+// log writes one line per request: ids, the route's pattern and codes, never a value of the request.
+func (a *API) log(c *call, pattern string, status int, err error, took time.Duration) {
+	attrs := []slog.Attr{
+		slog.String("function", "clinicaldata"), slog.String("request", c.id), slog.String("route", pattern),
+		slog.String("method", c.Method), slog.Int("status", status), slog.Int64("ms", took.Milliseconds()),
+	}
+	if c.actor != nil {
+		attrs = append(attrs, slog.Int64("user", c.actor.ID))
+	}
+	level := slog.LevelInfo
+	if err != nil {
+		codes, internal := codesOf(err)
+		attrs = append(attrs, slog.String("codes", codes))
+		if internal {
+			level = slog.LevelError
+			attrs = append(attrs, slog.String("cause", err.Error()))
+		}
+	}
+	a.Log.LogAttrs(c.Context(), level, "request", attrs...)
+}
+
+// isYes tells whether a parameter says yes.
+func isYes(s string) bool { return strings.EqualFold(s, "y") || strings.EqualFold(s, "yes") }

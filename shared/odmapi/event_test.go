@@ -1,0 +1,104 @@
+package odmapi_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"aliquot/shared/biobank"
+	"aliquot/shared/clinical"
+)
+
+func TestEvents(t *testing.T) {
+	w := newWorld(t)
+	w.river()
+	c := w.fallback
+	const events = "/clinicaldata/studies/S_RIVER/sites/S_SPRING/events"
+	c.must("POST", atSpring, `{"subjectKey":"R-1"}`)
+	c.must("POST", atMouth, `{"subjectKey":"R-9"}`)
+	shown := func(oid, key, start, end, status string) string {
+		dates := fmt.Sprintf(`,"startDate":%q`, start)
+		if end != "" {
+			dates += fmt.Sprintf(`,"endDate":%q`, end)
+		}
+		return fmt.Sprintf(`{"subjectKey":"R-1","studyEventOID":%q,"studyEventRepeatKey":%q%s,"eventStatus":%q}`, oid, key, dates, status)
+	}
+	steps := []struct {
+		name, method, body string
+		status             int
+		want               string // the code, or the whole answer
+	}{
+		{"schedule", "POST", `{"subjectKey":"R-1","studyEventOID":"se_first","startDate":"2026-02-01"}`, 200, shown("SE_FIRST", "1", "2026-02-01", "", "scheduled")},
+		{"again", "POST", `{"subjectKey":"R-1","studyEventOID":"SE_FIRST","startDate":"2026-02-01"}`, 400, "eventAlreadyExists"},
+		{"no event", "POST", `{"subjectKey":"R-1","studyEventOID":"SE_NONE","startDate":"2026-02-01"}`, 400, "eventOIDNotAvailableInThisStudy"},
+		{"common", "POST", `{"subjectKey":"R-1","studyEventOID":"SE_LOG","startDate":"2026-02-01"}`, 400, "commonEventsCannotBeScheduled"},
+		{"no participant", "POST", `{"studyEventOID":"SE_AGAIN","startDate":"2026-02-01"}`, 400, "missingParticipantID"},
+		{"unknown participant", "POST", `{"subjectKey":"R-2","studyEventOID":"SE_AGAIN","startDate":"2026-02-01"}`, 400, "participantNotFound"},
+		{"at another site", "POST", `{"subjectKey":"R-9","studyEventOID":"SE_AGAIN","startDate":"2026-02-01"}`, 400, "participantNotFound"},
+		{"no date", "POST", `{"subjectKey":"R-1","studyEventOID":"SE_AGAIN"}`, 400, "missingStartDate"},
+		{"no such date", "POST", `{"subjectKey":"R-1","studyEventOID":"SE_AGAIN","startDate":"2026-02-30"}`, 400, "invalidStartDate"},
+		{"no such end", "POST", `{"subjectKey":"R-1","studyEventOID":"SE_AGAIN","startDate":"2026-02-01","endDate":"soon"}`, 400, "invalidEndDate"},
+		{"backwards", "POST", `{"subjectKey":"R-1","studyEventOID":"SE_AGAIN","startDate":"2026-02-02","endDate":"2026-02-01"}`, 400, "endDateBeforeStartDate"},
+		{"a gap", "POST", `{"subjectKey":"R-1","studyEventOID":"SE_AGAIN","startDate":"2026-02-02","studyEventRepeatKey":2}`, 400, "eventRepeatKeyTooLarge"},
+		{"no number", "POST", `{"subjectKey":"R-1","studyEventOID":"SE_AGAIN","startDate":"2026-02-02","studyEventRepeatKey":"x"}`, 400, "invalidStudyEventRepeatKey"},
+		{"begun at once", "POST", `{"subjectKey":"R-1","studyEventOID":"SE_AGAIN","startDate":"2026-02-02","eventStatus":"completed"}`, 400, "invalidEventTransitionStatus"},
+		{"no such state", "POST", `{"subjectKey":"R-1","studyEventOID":"SE_AGAIN","startDate":"2026-02-02","eventStatus":"done"}`, 400, "invalidEventStatus"},
+		{"a list", "POST", `{"subjectKey":["R-1"]}`, 400, "COMMON_INVALID_INPUT"},
+		{"first of many", "POST", `{"subjectKey":"R-1","studyEventOID":"SE_AGAIN","startDate":"2026-02-02","studyEventRepeatKey":1}`, 200, shown("SE_AGAIN", "1", "2026-02-02", "", "scheduled")},
+		{"second of many", "POST", `{"subjectKey":"R-1","studyEventOID":"SE_AGAIN","startDate":"2026-02-03","endDate":"2026-02-04"}`, 200, shown("SE_AGAIN", "2", "2026-02-03", "2026-02-04", "scheduled")},
+
+		{"change nothing there", "PUT", `{"subjectKey":"R-1","studyEventOID":"SE_LOG","eventStatus":"skipped"}`, 400, "participantDoesNotHaveThisEventInThisStudy"},
+		{"change no repeat", "PUT", `{"subjectKey":"R-1","studyEventOID":"SE_AGAIN","studyEventRepeatKey":"3","eventStatus":"skipped"}`, 400, "studyEventRepeatNotFound"},
+		{"change no event", "PUT", `{"subjectKey":"R-1","studyEventOID":"SE_NONE","eventStatus":"skipped"}`, 400, "eventOIDNotAvailableInThisStudy"},
+		{"complete unbegun", "PUT", `{"subjectKey":"R-1","studyEventOID":"SE_FIRST","eventStatus":"completed"}`, 400, "invalidEventTransitionStatus"},
+		{"become nonsense", "PUT", `{"subjectKey":"R-1","studyEventOID":"SE_FIRST","eventStatus":"gone"}`, 400, "invalidEventStatus"},
+		{"end before its start", "PUT", `{"subjectKey":"R-1","studyEventOID":"SE_FIRST","endDate":"2026-01-01"}`, 400, "endDateBeforeStartDate"},
+		{"skip", "PUT", `{"subjectKey":"R-1","studyEventOID":"SE_FIRST","eventStatus":"Skipped"}`, 200, shown("SE_FIRST", "1", "2026-02-01", "", "skipped")},
+		{"begin after all", "PUT", `{"subjectKey":"R-1","studyEventOID":"SE_FIRST","eventStatus":"data entry started"}`, 200, shown("SE_FIRST", "1", "2026-02-01", "", "data entry started")},
+		{"skip what has begun", "PUT", `{"subjectKey":"R-1","studyEventOID":"SE_FIRST","eventStatus":"skipped"}`, 400, "invalidEventTransitionStatus"},
+		{"complete", "PUT", `{"subjectKey":"R-1","studyEventOID":"SE_FIRST","eventStatus":"completed","endDate":"2026-02-05"}`, 200, shown("SE_FIRST", "1", "2026-02-01", "2026-02-05", "completed")},
+		{"go back", "PUT", `{"subjectKey":"R-1","studyEventOID":"SE_FIRST","eventStatus":"scheduled"}`, 400, "invalidEventTransitionStatus"},
+		{"move the second", "PUT", `{"subjectKey":"R-1","studyEventOID":"SE_AGAIN","studyEventRepeatKey":"2","startDate":"2026-02-01"}`, 200, shown("SE_AGAIN", "2", "2026-02-01", "2026-02-04", "scheduled")},
+	}
+	for _, s := range steps {
+		t.Run(s.name, func(t *testing.T) {
+			a := c.do(s.method, events, s.body)
+			if s.status == 200 {
+				a.is(t, 200, s.want)
+			} else {
+				a.refused(t, s.status, s.want)
+			}
+		})
+	}
+	// At the study itself the participants of all sites are found.
+	c.must("POST", "/clinicaldata/studies/S_RIVER/events", `{"subjectKey":"R-9","studyEventOID":"SE_FIRST","startDate":"2026-02-01"}`)
+	c.must("POST", atMouth, `{"subjectKey":"R-1"}`)
+	c.do("POST", "/clinicaldata/studies/S_RIVER/events", `{"subjectKey":"R-1","studyEventOID":"SE_AGAIN","startDate":"2026-02-01"}`).
+		refused(t, 400, "errorCode.multipleParticipantsFound")
+
+	// Each change is in the participant's audit, as one chain.
+	p, err := w.api.Registry.Place(t.Context(), "S_RIVER")
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, _, err := clinical.FindSubject(t.Context(), w.api.Registry.Store, p.Study.ID, "SS_R1", "")
+	if err != nil || one == nil {
+		t.Fatal(one, err)
+	}
+	key := clinical.SubjectKey(one.ID)
+	recs, err := w.api.Registry.Store.Records(t.Context(), []biobank.Key{key}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trail, err := w.api.Registry.Store.Trail(t.Context(), clinical.SubjectType, one.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain, err := biobank.VerifyChain(recs[key], trail)
+	if err != nil || len(chain) != 4 || len(trail) != 4 {
+		t.Errorf("%d entries in the chain, %d in all, %v, want 4", len(chain), len(trail), err)
+	}
+	if log := w.log.String(); strings.Contains(log, "R-1") {
+		t.Error("the log holds a participant's id")
+	}
+}

@@ -1,0 +1,266 @@
+package odmapi
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"aliquot/shared/blob"
+	"aliquot/shared/clinical"
+	"aliquot/shared/jobs"
+	"aliquot/shared/odmimport"
+)
+
+// Jobs: their lists, logs and end (sections 2.4 and 2.5).
+
+const (
+	// typeImport is the type of a job that imports a document.
+	typeImport = "XML_IMPORT"
+	// The parameters of a job: the OIDs of its study and site, and the name of its log.
+	paramStudy = "study"
+	paramSite  = "site"
+	paramLog   = "log"
+	// noLogFileFound has no errorCode. before it.
+	noLogFileFound clinical.Code = "error.noLogFileFound"
+)
+
+func jobRoutes() []route {
+	return []route{
+		{pattern: "GET /studies/{study}/jobs", tell: asHeaders, serve: listJobs},
+		{pattern: "GET /studies/{study}/sites/{site}/jobs", tell: asHeaders, serve: listJobs},
+		{pattern: "GET /jobs/{uuid}/downloadFile", tell: asText, serve: downloadLog},
+		{pattern: "DELETE /jobs/{uuid}", tell: asHeaders, serve: deleteJob},
+	}
+}
+
+type jobView struct {
+	UUID           string `json:"uuid"`
+	Type           string `json:"type"`
+	Status         string `json:"status"`
+	StudyOID       string `json:"studyOid"`
+	SiteOID        string `json:"siteOid"`
+	CreatedBy      string `json:"createdByUsername"`
+	UpdatedBy      string `json:"updatedByUsername"`
+	DateCreated    string `json:"dateCreated"`
+	DateUpdated    string `json:"dateUpdated"`
+	DateCompleted  string `json:"dateCompleted"`
+	SourceFileName string `json:"sourceFileName"`
+	// LogFileName and Message are ours; Message says why a job failed.
+	LogFileName string `json:"logFileName,omitempty"`
+	Message     string `json:"message,omitempty"`
+}
+
+// wireStatus is a job's state on the wire. One that was stopped did not do all it was asked to.
+func wireStatus(s jobs.Status) string {
+	switch s {
+	case jobs.Queued:
+		return "IN_QUEUE"
+	case jobs.InProgress:
+		return "IN_PROGRESS"
+	case jobs.Completed:
+		return "COMPLETED"
+	}
+	return "FAILED"
+}
+
+func showJob(j *jobs.Job) jobView {
+	updated := j.CreatedAt
+	if j.Status.Final() {
+		updated = j.EndedAt
+	}
+	v := jobView{
+		UUID: j.UUID, Type: typeImport, Status: wireStatus(j.Status), StudyOID: j.Params[paramStudy], SiteOID: j.Params[paramSite],
+		CreatedBy: j.Owner, UpdatedBy: j.Owner, DateCreated: timestamp(j.CreatedAt), DateUpdated: timestamp(updated),
+		DateCompleted: timestamp(j.EndedAt), SourceFileName: j.FileName, Message: j.Reason,
+	}
+	if j.Report != "" {
+		v.LogFileName = j.Params[paramLog]
+	}
+	return v
+}
+
+// listJobs answers with the caller's own jobs of a study, or of a site, newest first.
+func listJobs(c *call) (any, error) {
+	p, err := c.jobPlace()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.actor.MayRead(p); err != nil {
+		return nil, err
+	}
+	all, err := c.api.Jobs.List(c.Context(), jobs.Filter{
+		OwnerIDs: []int64{c.actor.ID}, Params: map[string][]string{paramStudy: {p.Study.OID}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	site := ""
+	if p.IsSite() {
+		site = p.Site.OID
+	}
+	views := []jobView{}
+	for _, j := range all {
+		if j.Params[paramSite] == site {
+			views = append(views, showJob(j))
+		}
+	}
+	return views, nil
+}
+
+// jobPlace finds the study, or the site, of a list of jobs. What is wrong with the OIDs is told in the header's own names.
+func (c *call) jobPlace() (*clinical.Place, error) {
+	study, err := c.api.Registry.Place(c.Context(), c.PathValue("study"))
+	switch {
+	case errors.Is(err, clinical.StudyOIDNotFound):
+		return nil, headed("error.incorrectStudyOid")
+	case err != nil:
+		return nil, err
+	case study.IsSite():
+		return nil, headed("error.invalidStudyOidAsStudy")
+	}
+	oid := c.PathValue("site")
+	if oid == "" {
+		return study, nil
+	}
+	site, err := c.api.Registry.Place(c.Context(), oid)
+	switch {
+	case errors.Is(err, clinical.StudyOIDNotFound):
+		return nil, headed("error.incorrectSiteOid")
+	case err != nil:
+		return nil, err
+	case !site.IsSite():
+		return nil, headed("error.invalidSiteOidAsSite")
+	case site.Study.ID != study.Study.ID:
+		return nil, headed("error.mismatchStudyOidAndSiteOid")
+	}
+	return site, nil
+}
+
+// job finds the job of the path, nil for one that is unknown or deleted.
+func (c *call) job() (*jobs.Job, error) {
+	j, err := c.api.Jobs.ByUUID(c.Context(), strings.ToLower(c.PathValue("uuid")))
+	if err != nil || j == nil || j.Deleted {
+		return nil, err
+	}
+	return j, nil
+}
+
+// downloadLog answers with the log of a job to whoever started it; open=true shows it in the browser. format=v2 has the
+// column Type as well (section 2.6). One over 4 MB is fetched from where the answer says.
+func downloadLog(c *call) (any, error) {
+	j, err := c.job()
+	switch {
+	case err != nil:
+		return nil, err
+	case j == nil:
+		return nil, clinical.InvalidUUID
+	case j.OwnerID != c.actor.ID:
+		return nil, clinical.NoSufficientPrivileges
+	case !j.Status.Final():
+		return nil, clinical.JobInProgress
+	case j.Report == "":
+		return nil, noLogFileFound
+	}
+	file := blob.Object{Bucket: c.api.Results, Key: j.Report}
+	if strings.EqualFold(c.URL.Query().Get("format"), "v2") {
+		file.Key = odmimport.LogKey(j, true)
+	}
+	info, err := c.api.Blobs.Head(c.Context(), file)
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil, noLogFileFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info.Size > maxBody {
+		link, err := c.api.Blobs.PresignGet(c.Context(), file, j.Params[paramLog], linkFor)
+		return elsewhere(link.URL), err
+	}
+	body, err := c.api.Blobs.Get(c.Context(), file, maxBody)
+	if err != nil {
+		return nil, err
+	}
+	return logAnswer{j.Params[paramLog], strings.EqualFold(c.URL.Query().Get("open"), "true"), body}, nil
+}
+
+type logAnswer struct {
+	name   string
+	inline bool
+	body   []byte
+}
+
+func (a logAnswer) write(w http.ResponseWriter) {
+	how := "attachment"
+	if a.inline {
+		how = "inline"
+	}
+	w.Header().Set("Content-Type", "application/force-download")
+	w.Header().Set("Content-Disposition", cmp.Or(mime.FormatMediaType(how, map[string]string{"filename": a.name}), how))
+	_, _ = w.Write(a.body) // the caller may have hung up
+}
+
+// deleteJob takes a job away from the lists of whoever started it, with its log; one that runs is stopped.
+func deleteJob(c *call) (any, error) {
+	j, err := c.job()
+	switch {
+	case err != nil:
+		return nil, err
+	case j == nil:
+		return nil, headed("error.invalidUuid")
+	case j.OwnerID != c.actor.ID:
+		return nil, headed("error.incorrectUser")
+	}
+	if err := c.api.Jobs.Delete(c.Context(), j.ID); err != nil {
+		return nil, err
+	}
+	if j.Report != "" {
+		for _, typed := range []bool{false, true} {
+			if err := c.api.Blobs.Delete(c.Context(), blob.Object{Bucket: c.api.Results, Key: odmimport.LogKey(j, typed)}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return deleted(j.UUID), nil
+}
+
+// deleted is the UUID of a job that was deleted.
+type deleted string
+
+func (d deleted) write(w http.ResponseWriter) {
+	w.Header().Set("X-studyServiceApp-alert", "studyServiceApp.job.deleted")
+	w.Header().Set("X-studyServiceApp-params", string(d))
+	w.WriteHeader(http.StatusOK)
+}
+
+// newJob makes the job of a document that lies in the intake bucket, and wakes the importer. A UUID makes one job only.
+func (c *call) newJob(p *clinical.Place, uuid, name string, file blob.Object, attached string) (any, error) {
+	site := ""
+	if p.IsSite() {
+		site = p.Site.OID
+	}
+	j := &jobs.Job{
+		ObjectType: typeImport, UUID: uuid, Status: jobs.Queued, Total: -1, OwnerID: c.actor.ID, Owner: c.actor.User.LoginName,
+		CreatedAt: c.at, Bucket: file.Bucket, Key: file.Key, Version: file.Version, Attached: attached, FileName: name,
+		Params: map[string]string{paramStudy: p.Study.OID, paramSite: site, paramLog: logName(p, c.at)},
+	}
+	if err := c.api.Jobs.Create(c.Context(), j); err != nil && !errors.Is(err, jobs.ErrEnded) {
+		return nil, fmt.Errorf("create a job: %w", err)
+	}
+	if j.OwnerID != c.actor.ID {
+		return nil, clinical.InvalidUUID
+	}
+	// Where the message is lost the job stands all the same, and the sweep sends it again.
+	if err := c.api.Queue.Send(c.Context(), odmimport.Message(j.ID), fmt.Sprintf("job-%d", j.ID), 0); err != nil {
+		c.api.Log.WarnContext(c.Context(), "wake", "function", "clinicaldata", "request", c.id, "job", j.ID, "cause", err.Error())
+	}
+	return text("job uuid: " + j.UUID), nil
+}
+
+// logName is the name under which a job's log is downloaded.
+func logName(p *clinical.Place, at time.Time) string {
+	return fmt.Sprintf("%s-%s_%s_%s.csv", p.Site.Unique, environment(p), typeImport, at.Format("2006-01-02-150405")+at.Format(".000")[1:]+"+0000")
+}

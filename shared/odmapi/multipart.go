@@ -1,0 +1,99 @@
+package odmapi
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime/multipart"
+	"path"
+	"strings"
+
+	"aliquot/shared/fault"
+)
+
+// parts are what an import's body holds (section 2.2). A body that is not multipart is the document itself.
+type parts struct {
+	name     string // of the document's file
+	document []byte
+	zips     [][]byte
+}
+
+// maxFileName bounds a file's name, in bytes.
+const maxFileName = 200
+
+// parts reads a body of up to 4 MB. A multipart body without a part named file gives parts without a name.
+func (c *call) parts(twin string) (*parts, error) {
+	body, err := c.body("Ask " + twin + " for a URL and send larger files there.")
+	if err != nil {
+		return nil, err
+	}
+	contentType := c.Header.Get("Content-Type")
+	kind, _, _ := strings.Cut(contentType, ";")
+	if !strings.EqualFold(strings.TrimSpace(kind), "multipart/form-data") {
+		return &parts{name: "import.xml", document: body}, nil
+	}
+	p := &parts{}
+	for r := multipart.NewReader(bytes.NewReader(body), boundary(contentType, body)); ; {
+		part, err := r.NextPart()
+		if errors.Is(err, io.EOF) {
+			return p, nil
+		}
+		if err != nil {
+			return nil, notWhole(err)
+		}
+		content, err := io.ReadAll(part)
+		if err != nil {
+			return nil, notWhole(err)
+		}
+		switch part.FormName() {
+		case "file":
+			if p.name == "" {
+				p.name, p.document = fileName(part.FileName()), content
+			}
+		case "attachedFilesZip":
+			p.zips = append(p.zips, content)
+		}
+	}
+}
+
+func notWhole(err error) error {
+	return fault.New("COMMON_INVALID_INPUT", "The multipart body is not whole.").Wrap(err)
+}
+
+// boundary is what parts a body. A line of the vendor's documentation makes curl send two boundaries, of which the last is
+// the true one (section 2.2); Go's parser refuses such a header. Where the body does not hold it, its first line tells.
+func boundary(contentType string, body []byte) string {
+	found := ""
+	for _, param := range strings.Split(contentType, ";")[1:] {
+		name, value, _ := strings.Cut(strings.TrimSpace(param), "=")
+		if strings.EqualFold(strings.TrimSpace(name), "boundary") {
+			found = strings.Trim(strings.TrimSpace(value), `"`)
+		}
+	}
+	if found != "" && bytes.Contains(body, []byte("--"+found)) {
+		return found
+	}
+	line, _, _ := bytes.Cut(body, []byte("\n"))
+	if first, is := bytes.CutPrefix(bytes.TrimRight(line, "\r"), []byte("--")); is {
+		return string(first)
+	}
+	return found
+}
+
+// fileName is the last part of a name that a client gave, safe in a key and a header.
+func fileName(name string) string {
+	name = path.Base(strings.ReplaceAll(name, `\`, "/"))
+	name = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '\uFFFD' || strings.ContainsRune(`"%;<>`, r) {
+			return '_'
+		}
+		return r
+	}, strings.ToValidUTF8(name, "_"))
+	if len(name) > maxFileName { // the end, since it holds the extension
+		name = strings.ToValidUTF8(name[len(name)-maxFileName:], "")
+	}
+	return name
+}
+
+// isXML tells whether a file's name says that it is XML, in whatever case.
+func isXML(name string) bool { return strings.EqualFold(path.Ext(name), ".xml") }

@@ -1,0 +1,178 @@
+package odmapi
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"aliquot/shared/biobank"
+	"aliquot/shared/clinical"
+	"aliquot/shared/fault"
+)
+
+// Participants (section 9). In their JSON subjectKey is the Participant ID, not the OID. Contact data are taken and never
+// shown.
+
+func participantRoutes() []route {
+	const study, site = "/clinicaldata/studies/{study}/participants", "/clinicaldata/studies/{study}/sites/{site}/participants"
+	return []route{
+		{pattern: "GET " + study, tell: asMessage, serve: listParticipants},
+		{pattern: "GET " + site, tell: asMessage, serve: listParticipants},
+		{pattern: "POST " + study, tell: asMessage, serve: addParticipant},
+		{pattern: "POST " + site, tell: asMessage, serve: addParticipant},
+	}
+}
+
+// sitePlace finds the place that a path names by a study and perhaps one of its sites.
+func (c *call) sitePlace() (*clinical.Place, error) {
+	return c.api.Registry.PlaceOf(c.Context(), c.PathValue("study"), c.PathValue("site"))
+}
+
+type participantView struct {
+	SubjectKey     string `json:"subjectKey"`
+	SubjectOID     string `json:"subjectOid"`
+	Status         string `json:"status"`
+	CreatedBy      string `json:"createdBy"`
+	CreatedAt      string `json:"createdAt"`
+	LastModified   string `json:"lastModified,omitempty"`
+	LastModifiedBy string `json:"lastModifiedBy,omitempty"`
+}
+
+type participantsView struct {
+	StudyParticipants []participantView `json:"studyParticipants"`
+	SiteID            string            `json:"siteID"`
+	SiteName          string            `json:"siteName"`
+	SiteOID           string            `json:"siteOID"`
+}
+
+// maxPage is the most participants of a page.
+const maxPage = 1000
+
+// listParticipants answers with the participants of a study or site that the caller sees, in order of creation. Without
+// parameters it is all of them, as in the reference; maxResults and after, a participant's OID, ask for a page (ours).
+func listParticipants(c *call) (any, error) {
+	p, err := c.sitePlace()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.actor.MayRead(p); err != nil {
+		return nil, err
+	}
+	limit, query := 0, c.URL.Query()
+	if n := query.Get("maxResults"); n != "" {
+		if limit, err = strconv.Atoi(n); err != nil || limit < 1 || limit > maxPage {
+			return nil, fault.New("COMMON_INVALID_INPUT", "maxResults must be a number from 1 to %d.", maxPage)
+		}
+	}
+	var after int64
+	if oid := query.Get("after"); oid != "" {
+		found, _, err := clinical.FindSubject(c.Context(), c.api.Registry.Store, p.Study.ID, oid, "")
+		if err != nil {
+			return nil, err
+		}
+		if found == nil {
+			return nil, clinical.ParticipantNotFound
+		}
+		after = found.ID
+	}
+	all, err := c.api.Registry.Participants(c.Context(), c.actor, p, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	var ids []int64
+	for _, one := range all {
+		ids = append(ids, one.CreatedBy, one.UpdatedBy)
+	}
+	logins, err := c.logins(ids)
+	if err != nil {
+		return nil, err
+	}
+	view := participantsView{[]participantView{}, p.Site.Unique, p.Site.Name, p.Site.OID}
+	for _, one := range all {
+		v := participantView{
+			SubjectKey: one.Label, SubjectOID: one.OID, Status: subjectStatus(&one.Subject),
+			CreatedBy: logins[one.CreatedBy], CreatedAt: timestamp(time.UnixMilli(one.CreatedAt)), LastModifiedBy: logins[one.UpdatedBy],
+		}
+		if one.UpdatedAt != 0 {
+			v.LastModified = timestamp(time.UnixMilli(one.UpdatedAt))
+		}
+		view.StudyParticipants = append(view.StudyParticipants, v)
+	}
+	return view, nil
+}
+
+func subjectStatus(s *clinical.Subject) string {
+	switch {
+	case s.Removed:
+		return "Removed"
+	case s.Signed:
+		return "signed"
+	}
+	return "Available"
+}
+
+// logins are the login names of users, by id; 0 has none.
+func (c *call) logins(ids []int64) (map[int64]string, error) {
+	slices.Sort(ids)
+	var keys []biobank.Key
+	for _, id := range slices.Compact(ids) {
+		if id != 0 {
+			keys = append(keys, biobank.SetKey(biobank.User, id))
+		}
+	}
+	names := map[int64]string{}
+	if len(keys) == 0 {
+		return names, nil
+	}
+	recs, err := c.api.Users.Fetch(c.Context(), keys...)
+	if err != nil {
+		return nil, err
+	}
+	for _, rec := range recs {
+		doc, err := biobank.Decode[biobank.UserDoc](rec)
+		if err != nil {
+			return nil, err
+		}
+		names[rec.ID] = doc.LoginName
+	}
+	return names, nil
+}
+
+// addParticipant makes a participant of {"subjectKey","firstName","lastName","email","phone"}. To register for Participate,
+// which this product has not, is refused as where it is not active.
+func addParticipant(c *call) (any, error) {
+	p, err := c.sitePlace()
+	if err != nil {
+		return nil, err
+	}
+	var in struct {
+		SubjectKey, FirstName, LastName, Email, EmailAddress, Phone, PhoneNumber string
+	}
+	if err := c.actor.MayChange(p); err != nil {
+		return nil, err
+	}
+	if err := c.read(&in); err != nil {
+		return nil, err
+	}
+	if isYes(c.URL.Query().Get("register")) {
+		return nil, clinical.ParticipateInActive
+	}
+	if in.Email == "" {
+		in.Email = in.EmailAddress
+	}
+	if in.Phone == "" {
+		in.Phone = in.PhoneNumber
+	}
+	made, err := c.api.Registry.AddParticipant(c.Context(), c.by(), p, clinical.SubjectDraft{
+		Label: in.SubjectKey, FirstName: in.FirstName, LastName: in.LastName, Email: in.Email, Phone: in.Phone,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		SubjectKey        string `json:"subjectKey"`
+		SubjectOID        string `json:"subjectOid"`
+		Status            string `json:"status"`
+		ParticipateStatus string `json:"participateStatus"`
+	}{made.Label, made.OID, subjectStatus(&made.Subject), ""}, nil
+}

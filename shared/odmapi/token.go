@@ -1,0 +1,84 @@
+package odmapi
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"aliquot/shared/auth"
+	"aliquot/shared/biobank"
+	"aliquot/shared/fault"
+)
+
+// Access (section 1.1): users, passwords and sessions are those of the REST API, and a token of either serves both.
+
+// tokenLife is how long a token of this API lives, used or not.
+const tokenLife = 4 * time.Hour
+
+func tokenRoutes() []route {
+	return []route{{pattern: "POST /user-service/api/oauth/token", public: true, serve: token}}
+}
+
+// token signs in and answers with the bare token. Who calls more than twice a minute from one address is told to wait. The
+// reference does not tell how a wrong password is answered: 401, with the codes of the REST API.
+func token(c *call) (any, error) {
+	address, _, err := net.SplitHostPort(c.RemoteAddr)
+	if err != nil {
+		address = c.RemoteAddr // the gateway gives no port
+	}
+	if most := c.api.TokenCalls; most > 0 {
+		ok, err := c.api.Guard.Allow(c.Context(), c.at, "token "+address, most)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, fault.New("AUTH_TOO_MANY_CALLS", "At most %d tokens a minute can be asked for from one address. Wait a minute.", most).Wrap(errManyCalls)
+		}
+	}
+	var in struct{ Username, Password string }
+	if err := c.read(&in); err != nil {
+		return nil, err
+	}
+	user, err := c.api.Users.UserByLogin(c.Context(), biobank.Domain, in.Username)
+	if err != nil {
+		return nil, err
+	}
+	if user == nil { // as many reads as for a name that is known
+		if _, err := c.api.Users.Fetch(c.Context(), biobank.SetKey(biobank.User, 0)); err != nil {
+			return nil, err
+		}
+	}
+	who := auth.Candidate{Domain: biobank.Domain, Login: in.Username, User: user}
+	token, err := c.api.Guard.SignInFor(c.Context(), c.at, who, in.Password, tokenLife)
+	return text(token), asSignIn(err)
+}
+
+// identify finds out who calls, and which roles that user has.
+func (c *call) identify() error {
+	scheme, token, _ := strings.Cut(strings.TrimSpace(c.Header.Get("Authorization")), " ")
+	if token = strings.TrimSpace(token); token == "" || !strings.EqualFold(scheme, "Bearer") {
+		return fault.New("AUTH_INVALID_TOKEN", "Nobody is signed in. Send a token as Authorization: Bearer.").WithKind(fault.SignIn)
+	}
+	id, err := c.api.Guard.User(c.Context(), c.at, token)
+	if err != nil {
+		return err
+	}
+	user, err := c.api.Users.Actor(c.Context(), id)
+	if err != nil {
+		return asSignIn(err) // closed, locked or deleted since the session began
+	}
+	user.From = c.RemoteAddr
+	if c.actor, err = c.api.Registry.Actor(c.Context(), user); err != nil {
+		return fmt.Errorf("read the roles of user %d: %w", id, err)
+	}
+	return nil
+}
+
+// asSignIn makes a fault of the user's one of signing in.
+func asSignIn(err error) error {
+	if all := fault.All(err); len(all) > 0 && all[0].Kind == fault.User {
+		return all[0].WithKind(fault.SignIn)
+	}
+	return err
+}
