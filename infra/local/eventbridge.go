@@ -233,7 +233,7 @@ func checkAlternative(v any, path string) error {
 		list, isList := arg.([]any)
 		nested, isFilter := arg.(map[string]any)
 		switch {
-		case (name == "prefix" || name == "suffix") && isText, name == "exists" && isBool, name == "anything-but" && isText:
+		case (name == "prefix" || name == "suffix" || name == "wildcard") && isText, name == "exists" && isBool, name == "anything-but" && isText:
 			return nil
 		case name == "anything-but" && isList:
 			for _, a := range list {
@@ -241,6 +241,8 @@ func checkAlternative(v any, path string) error {
 					return fmt.Errorf("%s.anything-but: only text is known", path)
 				}
 			}
+			return nil
+		case name == "anything-but" && isFilter && len(nested) == 1 && len(wanted(nested["wildcard"])) > 0:
 			return nil
 		case name == "anything-but" && isFilter && len(nested) == 1 && (nested["prefix"] != nil || nested["suffix"] != nil):
 			return checkAlternative(nested, path+".anything-but")
