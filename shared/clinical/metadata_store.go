@@ -96,6 +96,15 @@ func (r *Registry) PutMetadata(ctx context.Context, by By, oid string, document 
 	return done, compiled, err
 }
 
+// Definitions are a study's newest metadata as they were sent: its Study, then those of its sites that have one.
+func (r *Registry) Definitions(ctx context.Context, study *Held) ([]*odm.Study, error) {
+	body, err := r.Objects.Get(ctx, study.Object)
+	if err != nil {
+		return nil, fmt.Errorf("read the metadata of study %d: %w", study.ID, err)
+	}
+	return readStudies(body)
+}
+
 // keep stores a version's objects.
 func (r *Registry) keep(ctx context.Context, key string, document []byte, c *Compiled) error {
 	body, err := json.Marshal(c)

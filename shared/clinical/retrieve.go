@@ -35,6 +35,8 @@ type Retrieval struct {
 	Audits, Notes, Archived bool
 	// User finds who did something.
 	User func(ctx context.Context, id int64) (Person, error)
+
+	found map[int64][]int64 // participants by site
 }
 
 // Occurrence selects an event, or one of its repeats.
@@ -46,20 +48,31 @@ type Occurrence struct {
 // listPage is how many participants are read at once.
 const listPage = 500
 
-// Data emits a ClinicalData for each scope that has participants. The error is that of the store, or of emit.
-func (r *Retrieval) Data(ctx context.Context, emit func(odm.Part) error) error {
-	bySite, err := r.participants(ctx)
-	if err != nil {
-		return err
+// Find finds the participants and tells how many ClinicalData Data will emit.
+func (r *Retrieval) Find(ctx context.Context) (int, error) {
+	var err error
+	if r.found, err = r.participants(ctx); err != nil {
+		return 0, err
 	}
+	n := 0
 	for _, s := range r.Scopes {
-		if len(bySite[s.ID]) == 0 {
+		if len(r.found[s.ID]) > 0 {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Data emits a ClinicalData for each scope in which Find has found participants. The error is that of the store, or of emit.
+func (r *Retrieval) Data(ctx context.Context, emit func(odm.Part) error) error {
+	for _, s := range r.Scopes {
+		if len(r.found[s.ID]) == 0 {
 			continue
 		}
 		if err := emit(&odm.ClinicalData{StudyOID: s.OID, MetaDataVersionOID: "null"}); err != nil {
 			return err
 		}
-		for _, id := range bySite[s.ID] {
+		for _, id := range r.found[s.ID] {
 			if err := r.subject(ctx, s.Meta, id, emit); err != nil {
 				return err
 			}

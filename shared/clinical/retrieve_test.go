@@ -55,6 +55,9 @@ func (b *bank) retrieve(change func(*Retrieval)) string {
 	if err := w.Write(&odm.ODM{FileOID: "F", ODMVersion: "1.3"}); err != nil {
 		b.t.Fatal(err)
 	}
+	if _, err := r.Find(b.t.Context()); err != nil {
+		b.t.Fatal(err)
+	}
 	if err := r.Data(b.t.Context(), func(p odm.Part) error { return w.Write(p) }); err != nil {
 		b.t.Fatal(err)
 	}

@@ -116,6 +116,7 @@ func Routes() []string {
 func routes() []route {
 	return slices.Concat(
 		tokenRoutes(), studyRoutes(), metadataRoutes(), roleRoutes(), participantRoutes(), eventRoutes(), importRoutes(), jobRoutes(),
+		retrieveRoutes(),
 	)
 }
 

@@ -30,10 +30,12 @@ const (
 )
 
 var (
-	errTooLarge  = errors.New("body too large")
-	errNoRoute   = errors.New("no such route")
-	errNoVerb    = errors.New("no such verb")
-	errManyCalls = errors.New("too many calls")
+	errTooLarge = errors.New("body too large")
+	errNoRoute  = errors.New("no such route")
+	// errNotAcceptable means that the answer is in none of the forms that the caller takes.
+	errNotAcceptable = errors.New("neither XML nor JSON is accepted")
+	errNoVerb        = errors.New("no such verb")
+	errManyCalls     = errors.New("too many calls")
 )
 
 // named is a code with what follows it on the wire, such as the name of a file.
@@ -109,6 +111,8 @@ func (c *call) statusOf(err error) int {
 		return http.StatusNotFound
 	case errors.Is(err, errNoVerb):
 		return http.StatusMethodNotAllowed
+	case errors.Is(err, errNotAcceptable):
+		return http.StatusNotAcceptable
 	case errors.Is(err, errManyCalls):
 		return http.StatusTooManyRequests
 	case errors.As(err, &h):
@@ -207,6 +211,8 @@ func (c *call) problems(err error) []problem {
 	switch {
 	case errors.Is(err, errNoRoute):
 		return []problem{{"COMMON_INVALID_REQUEST", "There is nothing at this path."}}
+	case errors.Is(err, errNotAcceptable):
+		return []problem{{"COMMON_INVALID_REQUEST", "The answer is application/xml or application/json."}}
 	case errors.Is(err, errNoVerb):
 		return []problem{{"COMMON_INVALID_REQUEST", "This path does not serve this verb."}}
 	}

@@ -1,0 +1,93 @@
+package wire
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"aliquot/shared/biobank"
+	"aliquot/shared/blob"
+	"aliquot/shared/clinical"
+	"aliquot/shared/odmimport"
+	"aliquot/shared/queue"
+	"aliquot/shared/store"
+)
+
+// OdmImportSettings are the settings of odmimport, and of sweep for its jobs.
+type OdmImportSettings struct {
+	Records     string `env:"ALIQUOT_RECORDS_TABLE,required"`
+	Audit       string `env:"ALIQUOT_AUDIT_TABLE,required"`
+	Jobs        string `env:"ALIQUOT_JOBS_TABLE,required"`
+	Results     string `env:"ALIQUOT_RESULTS_BUCKET,required"`
+	Queue       string `env:"ALIQUOT_ODM_QUEUE_URL,required"`
+	Lease       int    `env:"ALIQUOT_LEASE_SECONDS" envDefault:"60"`
+	DropWait    int    `env:"ALIQUOT_DROP_WAIT_SECONDS" envDefault:"10"`
+	PartRows    int    `env:"ALIQUOT_ODM_PART_ROWS" envDefault:"2000"`
+	MaxAttempts int    `env:"ALIQUOT_MAX_ATTEMPTS" envDefault:"5"`
+}
+
+// OdmImporter assembles the importer of odmimport and sweep, and the queue it listens to.
+func OdmImporter(ctx context.Context) (*odmimport.Importer, *queue.Queue, error) {
+	var s OdmImportSettings
+	if err := env.Parse(&s); err != nil {
+		return nil, nil, err
+	}
+	cfg, err := environment()
+	if err != nil {
+		return nil, nil, err
+	}
+	tables := store.Tables{Records: s.Records, Audit: s.Audit, Jobs: s.Jobs}
+	db := store.NewClient(cfg)
+	records := store.NewRecords(db, tables)
+	blobs := blob.New(cfg)
+	q := queue.New(cfg, s.Queue)
+	users := &biobank.Registry{Store: records}
+	now := func() time.Time { return time.Now().UTC() }
+	planners := &odmimport.Planners{
+		Studies: &clinical.Registry{Store: records, Objects: objects{blobs, s.Results}, Random: rand.Reader}, Users: users, Now: now,
+	}
+	return &odmimport.Importer{
+		Config: odmimport.Config{
+			Results: s.Results, DropWait: time.Duration(s.DropWait) * time.Second, Lease: time.Duration(s.Lease) * time.Second,
+			PartRows: s.PartRows, MaxAttempts: s.MaxAttempts,
+		},
+		Jobs: store.NewOdmJobs(db, tables), Files: odmFiles{blobs}, Queue: q, Store: records,
+		Planner: planners.Make, DropOwner: users.DropOwner,
+		Now: now, Random: rand.Reader, Log: slog.New(slog.NewJSONHandler(os.Stderr, nil)),
+	}, q, nil
+}
+
+// odmFiles is blob.Store in the words of the import of ODM.
+type odmFiles struct{ *blob.Store }
+
+func (f odmFiles) Open(ctx context.Context, bucket, key, version string, from, to int64) (io.ReadCloser, error) {
+	in, err := f.Store.Open(ctx, blob.Object{Bucket: bucket, Key: key, Version: version}, from, to)
+	return in, noOdmFile(err)
+}
+
+func (f odmFiles) Size(ctx context.Context, bucket, key, version string) (int64, error) {
+	info, err := f.Head(ctx, blob.Object{Bucket: bucket, Key: key, Version: version})
+	return info.Size, noOdmFile(err)
+}
+
+func noOdmFile(err error) error {
+	if errors.Is(err, blob.ErrNotFound) {
+		return errors.Join(odmimport.ErrNoFile, err)
+	}
+	return err
+}
+
+func (f odmFiles) Put(ctx context.Context, bucket, key string, body []byte) error {
+	_, err := f.Store.Put(ctx, bucket, key, "application/octet-stream", body)
+	return err
+}
+
+func (f odmFiles) Create(ctx context.Context, bucket, key string) odmimport.Writer {
+	return f.Store.Create(ctx, bucket, key, "application/octet-stream")
+}
