@@ -66,8 +66,9 @@ var architecture = []rule{
 	// The assembly.
 	{"shared/trigger", "shared/fault " + lambda},
 	{"shared/wire", "shared/biobank shared/jobs shared/auth shared/csvimport shared/store shared/blob shared/queue shared/api " +
-		"github.com/caarlos0/env " + sdk},
+		"shared/clinical shared/odmapi github.com/caarlos0/env " + sdk},
 	{"functions/api", "shared/trigger shared/wire " + lambda},
+	{"functions/clinicaldata", "shared/trigger shared/wire " + lambda},
 	{"functions/csvimport", "shared/trigger shared/wire " + lambda},
 	{"functions/sweep", "shared/trigger shared/wire " + lambda},
 

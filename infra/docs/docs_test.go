@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aliquot/shared/api"
+	"aliquot/shared/odmapi"
 )
 
 const root = "../.."
@@ -205,30 +206,31 @@ func TestReadmeIsComplete(t *testing.T) {
 			}
 		}
 	})
-	t.Run("routes", func(t *testing.T) {
-		want := routeTable(api.Routes())
-		before, rest, ok := strings.Cut(readme, routesBegin)
-		got, after, ended := strings.Cut(rest, routesEnd)
-		if !ok || !ended {
-			t.Fatalf("the README has no place for the routes, between %q and %q", routesBegin, routesEnd)
-		}
-		if os.Getenv("ALIQUOT_GOLDEN") == "write" {
-			err := os.WriteFile(filepath.Join(root, "README.md"), []byte(before+routesBegin+want+routesEnd+after), 0o644)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("routes of the code and of the README (-code +README), which make golden writes:\n%s", diff)
-		}
-	})
+	t.Run("routes", func(t *testing.T) { wantRoutes(t, "routes", api.Routes()) })
+	t.Run("clinical routes", func(t *testing.T) { wantRoutes(t, "clinical routes", odmapi.Routes()) })
 }
 
-const (
-	routesBegin = "<!-- routes: make golden writes them -->\n"
-	routesEnd   = "<!-- end of routes -->\n"
-)
+// wantRoutes holds the README's table of that name to the routes.
+func wantRoutes(t *testing.T, name string, routes []string) {
+	t.Helper()
+	begin, end := "<!-- "+name+": make golden writes them -->\n", "<!-- end of "+name+" -->\n"
+	want := routeTable(routes)
+	before, rest, ok := strings.Cut(mustRead(t, "README.md"), begin)
+	got, after, ended := strings.Cut(rest, end)
+	if !ok || !ended {
+		t.Fatalf("the README has no place for the %s, between %q and %q", name, begin, end)
+	}
+	if os.Getenv("ALIQUOT_GOLDEN") == "write" {
+		err := os.WriteFile(filepath.Join(root, "README.md"), []byte(before+begin+want+end+after), 0o644)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s of the code and of the README (-code +README), which make golden writes:\n%s", name, diff)
+	}
+}
 
 // routeTable lists routes by what they are about: a line for each first part of the paths.
 func routeTable(routes []string) string {

@@ -46,6 +46,9 @@ func TestFunctionsAnswerTheirEvents(t *testing.T) {
 	}{
 		{"api", "no-credentials", status(401)},
 		{"api", "preflight", status(200)},
+		{"clinicaldata", "no-token", status(401)},
+		{"clinicaldata", "token", status(401)}, // nobody is set up
+		{"clinicaldata", "import-two-boundaries", status(401)},
 		{"csvimport", "test-event", failures(0)},
 		{"csvimport", "no-such-object", failures(0)}, // its job tells
 		{"csvimport", "unreadable", failures(1)},     // which goes to the dead letters in time

@@ -350,14 +350,16 @@ func TestEventsAreWhatTheirServicesSend(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	request := func(t *testing.T, text []byte) {
+		var e events.APIGatewayV2HTTPRequest
+		strictly(t, text, &e)
+		if e.Version != "2.0" || e.RawPath != e.RequestContext.HTTP.Path || !strings.HasSuffix(e.RawPath, e.PathParameters["proxy"]) {
+			t.Errorf("not a request of format 2.0: %+v", e)
+		}
+	}
 	kinds := map[string]func(*testing.T, []byte){
-		"api": func(t *testing.T, text []byte) {
-			var e events.APIGatewayV2HTTPRequest
-			strictly(t, text, &e)
-			if e.Version != "2.0" || e.RawPath != e.RequestContext.HTTP.Path || !strings.HasSuffix(e.RawPath, e.PathParameters["proxy"]) {
-				t.Errorf("not a request of format 2.0: %+v", e)
-			}
-		},
+		"api":          request,
+		"clinicaldata": request,
 		"sweep": func(t *testing.T, text []byte) {
 			var e events.EventBridgeEvent
 			strictly(t, text, &e)
