@@ -66,10 +66,11 @@ var architecture = []rule{
 	// The assembly.
 	{"shared/trigger", "shared/fault " + lambda},
 	{"shared/wire", "shared/biobank shared/jobs shared/auth shared/csvimport shared/store shared/blob shared/queue shared/api " +
-		"shared/clinical shared/odmapi github.com/caarlos0/env " + sdk},
+		"shared/clinical shared/odmimport shared/odmapi github.com/caarlos0/env " + sdk},
 	{"functions/api", "shared/trigger shared/wire " + lambda},
 	{"functions/clinicaldata", "shared/trigger shared/wire " + lambda},
 	{"functions/csvimport", "shared/trigger shared/wire " + lambda},
+	{"functions/odmimport", "shared/trigger shared/wire " + lambda},
 	{"functions/sweep", "shared/trigger shared/wire " + lambda},
 
 	// The tools. The local stack knows the template and the services, and nothing of what runs on it.

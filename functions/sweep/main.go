@@ -2,7 +2,7 @@
 //
 //	Woken by   a schedule, every minute
 //	Reads      open jobs and their leases, the objects in the intake bucket
-//	Writes     messages to the import queue; jobs for files whose event was lost; ends unfinished uploads
+//	Writes     messages to the import queue and the ODM queue; jobs for CSV files whose event was lost; ends unfinished uploads
 //	On fault   the next minute's run does it
 package main
 
@@ -16,9 +16,9 @@ import (
 )
 
 func main() {
-	im, _, err := wire.Importer(context.Background())
+	sweep, err := wire.Sweep(context.Background())
 	if err != nil {
 		log.Fatal(err)
 	}
-	lambda.Start(im.Sweep)
+	lambda.Start(sweep)
 }

@@ -52,6 +52,9 @@ func TestFunctionsAnswerTheirEvents(t *testing.T) {
 		{"csvimport", "test-event", failures(0)},
 		{"csvimport", "no-such-object", failures(0)}, // its job tells
 		{"csvimport", "unreadable", failures(1)},     // which goes to the dead letters in time
+		{"odmimport", "object-created", failures(0)}, // its job tells
+		{"odmimport", "no-such-job", failures(0)},
+		{"odmimport", "unreadable", failures(1)},
 		{"sweep", "minute", nothing},
 	}
 	for _, test := range tests {

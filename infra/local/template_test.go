@@ -357,6 +357,29 @@ func TestEventsAreWhatTheirServicesSend(t *testing.T) {
 			t.Errorf("not a request of format 2.0: %+v", e)
 		}
 	}
+	messages := func(queue string) func(*testing.T, []byte) {
+		return func(t *testing.T, text []byte) {
+			var e events.SQSEvent
+			strictly(t, text, &e)
+			if len(e.Records) == 0 {
+				t.Fatal("no record")
+			}
+			for _, m := range e.Records {
+				if m.Md5OfBody != md5Hex(m.Body) {
+					t.Errorf("message %s does not have its sum", m.MessageId)
+				}
+				if want := testNames.arn("AWS::SQS::Queue", queue); m.EventSourceARN != want {
+					t.Errorf("queue %s, want %s", m.EventSourceARN, want)
+				}
+				var body struct {
+					Detail struct{ Bucket struct{ Name string } }
+				}
+				if json.Unmarshal([]byte(m.Body), &body) == nil && body.Detail.Bucket.Name != "" && body.Detail.Bucket.Name != "aliquot-intakebucket" {
+					t.Errorf("bucket %s", body.Detail.Bucket.Name)
+				}
+			}
+		}
+	}
 	kinds := map[string]func(*testing.T, []byte){
 		"api":          request,
 		"clinicaldata": request,
@@ -367,27 +390,8 @@ func TestEventsAreWhatTheirServicesSend(t *testing.T) {
 				t.Errorf("source %s", e.Source)
 			}
 		},
-		"csvimport": func(t *testing.T, text []byte) {
-			var e events.SQSEvent
-			strictly(t, text, &e)
-			if len(e.Records) == 0 {
-				t.Fatal("no record")
-			}
-			for _, m := range e.Records {
-				if m.Md5OfBody != md5Hex(m.Body) {
-					t.Errorf("message %s does not have its sum", m.MessageId)
-				}
-				if want := testNames.arn("AWS::SQS::Queue", "ImportQueue"); m.EventSourceARN != want {
-					t.Errorf("queue %s, want %s", m.EventSourceARN, want)
-				}
-				var body struct {
-					Detail struct{ Bucket struct{ Name string } }
-				}
-				if json.Unmarshal([]byte(m.Body), &body) == nil && body.Detail.Bucket.Name != "" && body.Detail.Bucket.Name != "aliquot-intakebucket" {
-					t.Errorf("bucket %s", body.Detail.Bucket.Name)
-				}
-			}
-		},
+		"csvimport": messages("ImportQueue"),
+		"odmimport": messages("OdmQueue"),
 	}
 	readme, err := os.ReadFile(filepath.Join(root, "events", "README.md"))
 	if err != nil {

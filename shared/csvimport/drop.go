@@ -73,13 +73,16 @@ func short(s string) string {
 	return s
 }
 
+// odmPrefix is what the names of clinical data begin with below a drop folder; they are imported elsewhere.
+const odmPrefix = "odm/"
+
 // Drop makes the job of a file in the drop folder, or finds it, and sees that it is planned once files with an earlier
 // stamp had time to arrive. What is wrong with name or owner ends in a failed job, never in silence.
 func (im *Importer) Drop(ctx context.Context, bucket, key, version string) error {
-	if strings.HasPrefix(key, UploadPrefix) || strings.HasSuffix(key, "/") {
-		return nil // an upload of the API, or a folder that some S3 client made
-	}
 	owner, name, nested := strings.Cut(key, "/")
+	if strings.HasPrefix(key, UploadPrefix) || strings.HasSuffix(key, "/") || strings.HasPrefix(name, odmPrefix) {
+		return nil // an upload of the API, a folder that some S3 client made, clinical data
+	}
 	if !nested {
 		owner, name = "", key
 	}

@@ -87,6 +87,8 @@ type Importer struct {
 	Under func(c *jobs.Chunk, until func() time.Time, progress func() (done, failed int64)) *biobank.Registry
 	// Registry reads users and protocols.
 	Registry *biobank.Registry
+	// Clinical takes a dropped document of clinical data that the sweep meets; nil where nobody does.
+	Clinical func(ctx context.Context, bucket, key, version string) error
 	Now      func() time.Time
 	Log      *slog.Logger
 }

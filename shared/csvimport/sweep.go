@@ -117,6 +117,9 @@ func (im *Importer) sweepDrop(ctx context.Context, key string) error {
 	if err != nil {
 		return fmt.Errorf("look at a dropped file: %w", err)
 	}
+	if _, name, _ := strings.Cut(key, "/"); strings.HasPrefix(name, odmPrefix) && im.Clinical != nil {
+		return im.Clinical(ctx, im.Config.Intake, key, version)
+	}
 	known, err := im.Jobs.Dropped(ctx, im.Config.Intake, key, version)
 	if err != nil || known {
 		return err

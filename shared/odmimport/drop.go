@@ -19,10 +19,11 @@ const TypeImport = "XML_IMPORT"
 // in <name>.zip beside it, which must be there first (design.md section 5).
 type Dropped struct{ Owner, Study, Name string }
 
-// ParseKey reads such a key; ok is false for another one.
+// ParseKey reads such a key; ok is false for another one; what the API stores lies below
+// names with a low line in front, which no user has.
 func ParseKey(key string) (d Dropped, ok bool) {
 	parts := strings.Split(key, "/")
-	if len(parts) != 4 || parts[1] != "odm" || parts[0] == "" || parts[2] == "" || !strings.EqualFold(path.Ext(parts[3]), ".xml") {
+	if len(parts) != 4 || strings.HasPrefix(key, "_") || parts[1] != "odm" || parts[0] == "" || parts[2] == "" || !strings.EqualFold(path.Ext(parts[3]), ".xml") {
 		return Dropped{}, false
 	}
 	return Dropped{Owner: strings.ToLower(parts[0]), Study: parts[2], Name: parts[3]}, true
@@ -65,6 +66,18 @@ func (im *Importer) Drop(ctx context.Context, bucket, key, version string) error
 		return nil
 	}
 	return im.Queue.Send(ctx, Message(j.ID), im.group(j), im.Config.DropWait)
+}
+
+// Missed makes the job of a dropped document that has none: its event was lost.
+func (im *Importer) Missed(ctx context.Context, bucket, key, version string) error {
+	if _, ok := ParseKey(key); !ok {
+		return nil
+	}
+	known, err := im.Jobs.Dropped(ctx, bucket, key, version)
+	if err != nil || known {
+		return err
+	}
+	return im.Drop(ctx, bucket, key, version)
 }
 
 // beside finds the ZIP beside a dropped document, when the job is begun.

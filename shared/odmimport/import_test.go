@@ -95,6 +95,10 @@ func (s store) Create(_ context.Context, j *jobs.Job) error {
 	})
 }
 
+func (s store) Dropped(_ context.Context, _, key, _ string) (bool, error) {
+	return s.job.Drop && s.job.Key == key, nil
+}
+
 func (s store) Get(context.Context, int64) (*jobs.Job, error) { return s.copy(), nil }
 
 func (s store) Open(context.Context) ([]int64, error) { return []int64{s.job.ID}, nil }
@@ -477,6 +481,11 @@ func TestDrop(t *testing.T) {
 	if w.job.ID != 5 || w.sent != 2 || w.job.UUID == "" || w.job.Params[ParamStudy] != "S_A" {
 		t.Fatalf("%d messages, job %+v", w.sent, w.job)
 	}
+	for _, key := range []string{"Lab/odm/S_A/march.zip", "Lab/odm/S_A/march.xml"} {
+		if err := im.Missed(t.Context(), "intake", key, "v"); err != nil || w.sent != 2 {
+			t.Errorf("the sweep sent %s again: %v", key, err)
+		}
+	}
 	w.run(im)
 	if w.job.Status != jobs.Completed || w.job.Total != rowCount+6 || w.job.FailedRows != 3 {
 		t.Errorf("job %+v", w.job)
@@ -492,7 +501,7 @@ func TestDrop(t *testing.T) {
 func TestParseKey(t *testing.T) {
 	for key, want := range map[string]Dropped{
 		"lab/odm/S_A/a.xml": {"lab", "S_A", "a.xml"}, "LAB/odm/S A(TEST)/a b.XML": {"lab", "S A(TEST)", "a b.XML"},
-		"lab/odm/a.xml": {}, "lab/odm/S/x/a.xml": {}, "odm/S/a.xml": {}, "lab/ODM/S/a.xml": {}, "lab/odm/S/a.zip": {}, "lab/odm/S/": {}, "": {},
+		"lab/odm/a.xml": {}, "lab/odm/S/x/a.xml": {}, "odm/S/a.xml": {}, "_uploads/odm/u/a.xml": {}, "lab/ODM/S/a.xml": {}, "lab/odm/S/a.zip": {}, "lab/odm/S/": {}, "": {},
 	} {
 		if got, ok := ParseKey(key); got != want || ok != (want != Dropped{}) {
 			t.Errorf("%q: %+v, %t", key, got, ok)

@@ -33,6 +33,7 @@ type JobStore interface {
 	Save(ctx context.Context, j *jobs.Job) error
 	End(ctx context.Context, j *jobs.Job) error
 	Open(ctx context.Context) ([]int64, error)
+	Dropped(ctx context.Context, bucket, key, version string) (bool, error)
 }
 
 // Files keeps objects. A missing object gives ErrNoFile.

@@ -57,7 +57,7 @@ func OdmImporter(ctx context.Context) (*odmimport.Importer, *queue.Queue, error)
 			Results: s.Results, DropWait: time.Duration(s.DropWait) * time.Second, Lease: time.Duration(s.Lease) * time.Second,
 			PartRows: s.PartRows, MaxAttempts: s.MaxAttempts,
 		},
-		Jobs: store.NewOdmJobs(db, tables), Files: odmFiles{blobs}, Queue: q, Store: records,
+		Jobs: store.NewJobs(db, tables).Space(odmSpace), Files: odmFiles{blobs}, Queue: q, Store: records,
 		Planner: planners.Make, DropOwner: users.DropOwner,
 		Now: now, Random: rand.Reader, Log: slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 	}, q, nil
