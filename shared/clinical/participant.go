@@ -180,16 +180,31 @@ func participant(rec *biobank.Record) (*Participant, error) {
 	return &Participant{ID: rec.ID, Subject: doc, CreatedBy: rec.CreatedBy, CreatedAt: rec.CreatedAt}, err
 }
 
-// Participants lists the participants of a place that the actor sees, in order of creation: those after the id after, at
-// most limit (0: all). A study's are those of all its sites.
-func (r *Registry) Participants(ctx context.Context, a *Actor, p *Place, after int64, limit int) ([]*Participant, error) {
+// seen tells which participants of a place the actor sees, by their site: those of the place's own that are at a site where
+// the actor has a role. A study's own are those of all its sites.
+func (a *Actor) seen(p *Place) func(*Listed) bool {
+	all, only := a.Sees(p.Study)
+	return func(l *Listed) bool {
+		return (!p.IsSite() || l.Site == p.Site.ID) && (all || only[l.Site])
+	}
+}
+
+// Participants lists the participants of a place that the actor sees, in order of creation: those after the one with the
+// OID after, if it is given, at most limit (0: all). An OID that the actor does not see is ParticipantNotFound.
+func (r *Registry) Participants(ctx context.Context, a *Actor, p *Place, after string, limit int) ([]*Participant, error) {
 	if err := a.MayRead(p); err != nil {
 		return nil, err
 	}
-	all, only := a.Sees(p.Study)
-	from := ""
-	if after > 0 {
-		from = biobank.PadID(after)
+	seen, from := a.seen(p), ""
+	if after != "" {
+		last, _, err := FindSubject(ctx, r.Store, p.Study.ID, after, "")
+		if err != nil {
+			return nil, err
+		}
+		if last == nil || !seen(last) {
+			return nil, ParticipantNotFound
+		}
+		from = biobank.PadID(last.ID)
 	}
 	var keys []biobank.Key
 	for {
@@ -204,7 +219,7 @@ func (r *Registry) Participants(ctx context.Context, a *Actor, p *Place, after i
 			if err != nil {
 				return nil, err
 			}
-			if (p.IsSite() && doc.Site != p.Site.ID) || !all && !only[doc.Site] {
+			if !seen(&doc) {
 				continue
 			}
 			if keys = append(keys, SubjectKey(doc.ID)); len(keys) == limit {
@@ -244,11 +259,11 @@ func (r *Registry) Participant(ctx context.Context, a *Actor, p *Place, label st
 	if err != nil {
 		return nil, err
 	}
-	all, only := a.Sees(p.Study)
+	seen := a.seen(p)
 	var hit *Listed
 	for i := range found {
 		switch f := &found[i]; {
-		case p.IsSite() && f.Site != p.Site.ID, !all && !only[f.Site]:
+		case !seen(f):
 		case hit != nil:
 			return nil, MultipleParticipantsFound
 		default:

@@ -55,27 +55,13 @@ func listParticipants(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.actor.MayRead(p); err != nil {
-		return nil, err
-	}
 	limit, query := 0, c.URL.Query()
 	if n := query.Get("maxResults"); n != "" {
 		if limit, err = strconv.Atoi(n); err != nil || limit < 1 || limit > maxPage {
 			return nil, fault.New("COMMON_INVALID_INPUT", "maxResults must be a number from 1 to %d.", maxPage)
 		}
 	}
-	var after int64
-	if oid := query.Get("after"); oid != "" {
-		found, _, err := clinical.FindSubject(c.Context(), c.api.Registry.Store, p.Study.ID, oid, "")
-		if err != nil {
-			return nil, err
-		}
-		if found == nil {
-			return nil, clinical.ParticipantNotFound
-		}
-		after = found.ID
-	}
-	all, err := c.api.Registry.Participants(c.Context(), c.actor, p, after, limit)
+	all, err := c.api.Registry.Participants(c.Context(), c.actor, p, query.Get("after"), limit)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,155 @@
+package odmapi_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"aliquot/shared/blob"
+	"aliquot/shared/jobs"
+	"aliquot/shared/odmimport"
+)
+
+// finish ends a job as the importer does, with a log.
+func (w *world) finish(j *jobs.Job, log string) {
+	w.t.Helper()
+	j, err := w.api.Jobs.Lease(w.t.Context(), j.ID, w.clock(), time.Minute)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, typed := range []bool{false, true} {
+		if _, err := w.api.Blobs.Put(w.t.Context(), w.api.Results, odmimport.LogKey(j, typed), "text/csv", []byte(fmt.Sprintf("%v %s", typed, log))); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	j.Status, j.Report, j.EndedAt = jobs.Completed, odmimport.LogKey(j, false), w.clock()
+	if err := w.api.Jobs.End(w.t.Context(), j); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestLogs(t *testing.T) {
+	w := newWorld(t)
+	w.river()
+	other := w.newUser("other")
+	w.grant("S_RIVER", "other", "Data Manager")
+	c := w.fallback
+	j := w.job(c.do("POST", "/clinicaldata/import", document("S_RIVER", "R-1", "")))
+	path := "/jobs/" + j.UUID + "/downloadFile"
+	wants := func(name, path string, caller caller, status int, body string, old int, legacy string) {
+		t.Helper()
+		for _, on := range []bool{false, true} {
+			w.api.LegacyCodes = on
+			a := caller.do("GET", path, "")
+			if on && (a.status != old || a.body != legacy) || !on && (a.status != status || a.body != body) {
+				t.Errorf("%s, legacy %v: got %d %s", name, on, a.status, a.body)
+			}
+		}
+		w.api.LegacyCodes = false
+	}
+	wants("unknown", "/jobs/x/downloadFile", c, 404, "errorCode.invalidUuid", 404, "error.invalidUuid")
+	wants("another's", path, other, 403, "errorCode.noSufficientPrivileges", 200, "errorCode.noSufficientPrivileges")
+	wants("in progress", path, c, 200, "errorCode.jobInProgress", 200, "error.jobInProgress")
+	w.wait(time.Minute)
+	w.finish(j, "log")
+	a := c.do("GET", path, "")
+	a.is(t, 200, "false log")
+	if a.header.Get("Content-Type") != "application/force-download" ||
+		a.header.Get("Content-Disposition") != `attachment; filename=RIVER-1-TEST_XML_IMPORT_2026-03-01-120000000+0000.csv` {
+		t.Errorf("headers %v", a.header)
+	}
+	if how := c.do("GET", path+"?open=true", "").header.Get("Content-Disposition"); !strings.HasPrefix(how, "inline;") {
+		t.Errorf("opened it is %q", how)
+	}
+	c.do("GET", strings.ToUpper(path[:30])+path[30:]+"?format=v2", "").refused(t, 404, "")
+	c.do("GET", path+"?format=v2", "").is(t, 200, "true log")
+
+	if err := w.api.Blobs.Delete(t.Context(), blob.Object{Bucket: w.api.Results, Key: odmimport.LogKey(j, false)}); err != nil {
+		t.Fatal(err)
+	}
+	wants("expired", path, c, 404, "error.noLogFileFound", 200, "error.noLogFileFound")
+
+	large := w.job(c.do("POST", "/clinicaldata/import", document("S_RIVER", "R-1", "")))
+	w.finish(large, strings.Repeat("x", 4<<20))
+	a = c.do("GET", "/jobs/"+large.UUID+"/downloadFile", "")
+	var there struct{ URL string }
+	if err := json.Unmarshal([]byte(a.body), &there); err != nil || a.status != 303 || there.URL == "" || a.header.Get("Location") != there.URL {
+		t.Errorf("a large log: %d %s", a.status, a.body)
+	}
+}
+
+func TestJobs(t *testing.T) {
+	w := newWorld(t)
+	w.river()
+	w.fallback.must("PUT", "/studies/S_LAKE", `{}`)
+	w.fallback.must("PUT", "/studies/S_SHORE", `{"parent":"S_LAKE"}`)
+	c := w.newUser("ann")
+	w.grant("S_RIVER", "ann", "Data Manager")
+	atStudy := w.job(c.do("POST", "/clinicaldata/import", document("S_RIVER", "R-1", "")))
+	w.wait(time.Second)
+	atSite := w.job(c.do("POST", "/clinicaldata/import", document("S_SPRING", "R-1", "")))
+	w.job(w.fallback.do("POST", "/clinicaldata/import", document("S_RIVER", "R-1", ""))) // another's
+
+	list := func(path string) (all []map[string]any) {
+		t.Helper()
+		a := c.do("GET", path, "")
+		if err := json.Unmarshal([]byte(a.body), &all); err != nil || a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		return all
+	}
+	all := list("/studies/S_RIVER/jobs")
+	if len(all) != 1 || all[0]["uuid"] != atStudy.UUID || all[0]["type"] != "XML_IMPORT" || all[0]["status"] != "IN_QUEUE" || all[0]["siteOid"] != "" ||
+		all[0]["studyOid"] != "S_RIVER" || all[0]["createdByUsername"] != "ann" || all[0]["dateCreated"] != "2026-03-01T12:00:00.000Z" ||
+		all[0]["dateCompleted"] != "" || all[0]["sourceFileName"] != "import.xml" {
+		t.Errorf("listed %v", all)
+	}
+	w.wait(time.Second)
+	w.finish(atSite, "log")
+	all = list("/studies/S_RIVER/sites/S_SPRING/jobs")
+	if len(all) != 1 || all[0]["uuid"] != atSite.UUID || all[0]["status"] != "COMPLETED" || all[0]["siteOid"] != "S_SPRING" ||
+		all[0]["dateCompleted"] != "2026-03-01T12:00:02.000Z" || all[0]["dateUpdated"] != all[0]["dateCompleted"] || all[0]["logFileName"] == nil {
+		t.Errorf("listed at the site %v", all)
+	}
+	for path, name := range map[string]string{
+		"/studies/S_NONE/jobs":                "error.incorrectStudyOid",
+		"/studies/S_SPRING/jobs":              "error.invalidStudyOidAsStudy",
+		"/studies/S_RIVER/sites/S_NONE/jobs":  "error.incorrectSiteOid",
+		"/studies/S_RIVER/sites/S_LAKE/jobs":  "error.invalidSiteOidAsSite",
+		"/studies/S_RIVER/sites/S_SHORE/jobs": "error.mismatchStudyOidAndSiteOid",
+	} {
+		if a := c.do("GET", path, ""); a.status != 400 || a.header.Get("X-runtimeApp-error") != name {
+			t.Errorf("%s: %d %v, want %s", path, a.status, a.header, name)
+		}
+	}
+	c.do("GET", "/studies/S_LAKE/jobs", "").refused(t, 403, "errorCode.noRoleSetUp")
+
+	for path, name := range map[string]string{"/jobs/x": "error.invalidUuid", "/jobs/" + atSite.UUID: "error.incorrectUser"} {
+		if a := w.fallback.do("DELETE", path, ""); a.status != 400 || a.header.Get("X-runtimeApp-error") != name {
+			t.Errorf("DELETE %s: %d %v, want %s", path, a.status, a.header, name)
+		}
+	}
+	for _, j := range []*jobs.Job{atSite, atStudy} {
+		a := c.do("DELETE", "/jobs/"+j.UUID, "")
+		if a.status != 200 || a.header.Get("X-studyServiceApp-alert") == "" || a.header.Get("X-studyServiceApp-params") != j.UUID {
+			t.Errorf("delete: %d %v", a.status, a.header)
+		}
+		c.do("GET", "/jobs/"+j.UUID+"/downloadFile", "").is(t, 404, "errorCode.invalidUuid")
+		if a := c.do("DELETE", "/jobs/"+j.UUID, ""); a.header.Get("X-runtimeApp-error") != "error.invalidUuid" {
+			t.Errorf("deleted again: %d %v", a.status, a.header)
+		}
+	}
+	if all := append(list("/studies/S_RIVER/jobs"), list("/studies/S_RIVER/sites/S_SPRING/jobs")...); len(all) > 0 {
+		t.Errorf("still listed %v", all)
+	}
+	for _, typed := range []bool{false, true} {
+		if _, err := w.api.Blobs.Head(t.Context(), blob.Object{Bucket: w.api.Results, Key: odmimport.LogKey(atSite, typed)}); err == nil {
+			t.Error("a log outlives its job")
+		}
+	}
+	if j, err := w.api.Jobs.ByUUID(t.Context(), atStudy.UUID); err != nil || !j.Stop {
+		t.Errorf("a job that was deleted before it began: %+v, %v", j, err)
+	}
+}
