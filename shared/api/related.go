@@ -20,6 +20,8 @@ type related struct {
 	counts map[int64]int64
 	// sizes are how much lies in protocols, by id; nil when nobody asks.
 	sizes map[int64]biobank.TreeSize
+	// pools are the specimens of pools, and pools, by id.
+	pools map[int64]biobank.SpecimenDoc
 }
 
 func (c *call) related() *related {

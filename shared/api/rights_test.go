@@ -204,6 +204,7 @@ func rightsRows() []row {
 	// The rows of a noun with many stand in the file of its tests.
 	for _, more := range [][]row{
 		protocolRows(),
+		specimenRows(),
 		distributionRows(),
 	} {
 		rows = append(rows, more...)

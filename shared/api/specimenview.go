@@ -67,7 +67,8 @@ type specimenView struct {
 	Children            []specimenView       `json:"children"`
 	PooledSpecimenID    *int64               `json:"pooledSpecimenId"`
 	PooledSpecimenLabel *string              `json:"pooledSpecimenLabel"`
-	SpecimensPool       *[]struct{}          `json:"specimensPool"`
+	SpecimensPool       *[]poolView          `json:"specimensPool"`
+	PooledSpecimens     *[]poolView          `json:"pooledSpecimens"`
 	PoolSpecimen        *bool                `json:"poolSpecimen"`
 	ReqCode             *string              `json:"reqCode"`
 	ExtensionDetail     *struct{}            `json:"extensionDetail"`
@@ -130,11 +131,13 @@ func gatherSpecimens(r *related, recs []*biobank.Record) error {
 	}
 	keys = keys[:0]
 	var users []int64
+	var docs []biobank.SpecimenDoc
 	for _, rec := range recs {
 		doc, err := biobank.Decode[biobank.SpecimenDoc](rec)
 		if err != nil {
 			return err
 		}
+		docs = append(docs, doc)
 		at, top, _ := specimenKeys(rec.Key)
 		visit, err := decodeAt[biobank.VisitDoc](r, at)
 		if err != nil {
@@ -154,6 +157,9 @@ func gatherSpecimens(r *related, recs []*biobank.Record) error {
 		}
 	}
 	if err := r.fetch(keys...); err != nil {
+		return err
+	}
+	if err := r.fetchPools(docs); err != nil {
 		return err
 	}
 	return r.fetchUsers(users...)
@@ -211,6 +217,7 @@ func viewSpecimen(r *related, rec *biobank.Record) (any, error) {
 		ImageID: orNull(doc.ImageID), ExternalIDs: orEmpty(doc.ExternalIDs), LabelFmt: orNull(req.LabelFmt),
 		Biohazards: orEmpty(doc.Biohazards), Comments: orNull(doc.Comments), Children: []specimenView{}, ReqCode: orNull(req.Code),
 	}
+	v.pool(r, doc)
 	if err := v.events(r, r.recs[primaryKey], primary, doc.CreatedBy); err != nil {
 		return nil, err
 	}

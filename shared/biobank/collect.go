@@ -229,7 +229,7 @@ func (d *CollectDraft) node(ctx context.Context, b *Batch, c *Change, n *Specime
 	}
 	if owed := b.family[o.Record.Key]; owed != nil {
 		delete(b.family, o.Record.Key)
-		owed.settle(&doc)
+		owed.settle(b, &doc)
 		o.Record.Doc, err = encoded(&doc) // the planned insert holds the same record
 	}
 	return err
@@ -314,7 +314,7 @@ func (d *CollectDraft) collect(ctx context.Context, b *Batch, c *Change, n *Spec
 			if doc.AvailableQty == nil && doc.Status == Collected {
 				doc.AvailableQty = doc.InitialQty
 			}
-			owed.settle(doc)
+			owed.settle(b, doc)
 		}
 	}
 	o := &Outcome{}

@@ -143,6 +143,14 @@ type SpecimenDraft struct {
 	CreatedBy       UserRef
 	Collector       UserRef
 	Receiver        UserRef
+	// Disposal says how the specimen is closed, where it is; Disposer by whom, the actor when not sent.
+	Disposal *DisposalEvent
+	Disposer UserRef
+	// What happens to the parent of a new child: it is closed; it was thawed that often for it; where it is still pending,
+	// it is collected with it, and so is its own parent.
+	CloseParent        bool
+	ThawParent         int64
+	AutoCollectParents bool
 	// Container asks for a storage location.
 	Container string
 	Force     bool
