@@ -205,6 +205,7 @@ func rightsRows() []row {
 	for _, more := range [][]row{
 		protocolRows(),
 		specimenRows(),
+		peopleRows(),
 		distributionRows(),
 	} {
 		rows = append(rows, more...)

@@ -115,9 +115,9 @@ func (c *call) findSpecimens(k specimenCriteria) ([]*biobank.Record, error) {
 	case k.cpr != 0:
 		recs, err = c.specimensBelow(biobank.Registration, k.cpr)
 	case k.ppid != "" && k.cp != 0:
-		var who *biobank.Record
-		if who, err = reg.ByPPID(c.Context(), c.actor, k.cp, k.ppid); err == nil && who != nil {
-			recs, err = reg.Below(c.Context(), c.actor, who.Key)
+		var who []*biobank.Record
+		if who, err = reg.ByPPID(c.Context(), c.actor, []int64{k.cp}, k.ppid); err == nil && len(who) > 0 {
+			recs, err = reg.Below(c.Context(), c.actor, who[0].Key)
 		}
 	case k.cp != 0:
 		if _, err := reg.Get(c.Context(), c.actor, biobank.Protocol, k.cp); err != nil {

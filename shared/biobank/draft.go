@@ -103,7 +103,8 @@ type RequirementDraft struct {
 type RegistrationDraft struct {
 	ID            int64
 	Protocol      ProtocolRef
-	ParticipantID int64    // names the participant of a stored registration; no other can be linked
+	ParticipantID int64    // the participant that a new registration is of, or that a stored one is given to
+	Many          bool     // one of many that are registered at once, which the protocol must allow
 	NoParticipant bool     // the participant, even an empty one, was not sent where it must be
 	Site          *string  // nil: not sent
 	PMIs          []PMIRef // nil: not sent; empty: cleared

@@ -118,22 +118,13 @@ func (r *Registry) ByBarcode(ctx context.Context, a *Actor, codes []string) ([]*
 	return r.byValue(ctx, a, uniqueBarcode, barcodeMark, codes)
 }
 
-// ByPPID reads the registration with a PPID in a protocol, nil when there is none that the actor may see.
-func (r *Registry) ByPPID(ctx context.Context, a *Actor, cp int64, ppid string) (*Record, error) {
-	recs, err := r.byValue(ctx, a, uniquePPID, func(s string) string { return ppidMark(cp, s) }, []string{ppid})
-	if err != nil || len(recs) == 0 {
-		return nil, err
+// ByPPID reads the registrations with a PPID in protocols, leaving out like ByIDs.
+func (r *Registry) ByPPID(ctx context.Context, a *Actor, cps []int64, ppid string) ([]*Record, error) {
+	names := make([]string, len(cps))
+	for i, cp := range cps {
+		names[i] = ppidMark(cp, ppid)
 	}
-	return recs[0], nil
-}
-
-// ByParticipant reads the registration in which a participant lies, nil when there is none that the actor may see.
-func (r *Registry) ByParticipant(ctx context.Context, a *Actor, id int64) (*Record, error) {
-	recs, err := r.byMarks(ctx, a, []string{IDMark(Participant, id)}, func(int, *Record) (bool, error) { return true, nil })
-	if err != nil || len(recs) == 0 {
-		return nil, err
-	}
-	return recs[0], nil
+	return r.byMarks(ctx, a, names, func(_ int, rec *Record) (bool, error) { return uniquePPID.holds(rec, ppid) })
 }
 
 // Taken tells whether a specimen label is in use, by whomever: labels are unique in the whole system.
@@ -155,6 +146,15 @@ func (r *Registry) byValue(ctx context.Context, a *Actor, u *unique, mark func(s
 
 // byMarks reads the records that marks lead to, in the order of the marks; a record whose mark is a leftover does not hold.
 func (r *Registry) byMarks(ctx context.Context, a *Actor, names []string, holds func(i int, rec *Record) (bool, error)) ([]*Record, error) {
+	recs, err := r.marked(ctx, names, holds)
+	if err != nil || len(recs) == 0 {
+		return nil, err
+	}
+	return r.Readable(ctx, a, recs)
+}
+
+// marked is byMarks without regard to rights.
+func (r *Registry) marked(ctx context.Context, names []string, holds func(i int, rec *Record) (bool, error)) ([]*Record, error) {
 	possible := make([]string, 0, len(names))
 	for _, name := range names {
 		if len(name) <= maxMark {
@@ -193,7 +193,7 @@ func (r *Registry) byMarks(ctx context.Context, a *Actor, names []string, holds 
 			seen[rec.Key] = true
 		}
 	}
-	return r.Readable(ctx, a, out)
+	return out, nil
 }
 
 // Levels of the trees, for Walk.

@@ -234,9 +234,9 @@ func rules() []rule {
 		{"a taken PPID", create, cpr(func(d *biobank.RegistrationDraft) { d.Doc.PPID = "P-0" }), "CPR_DUP_PPID"},
 		{"a PPID too long", create, cpr(func(d *biobank.RegistrationDraft) { d.Doc.PPID = long }), "COMMON_INVALID_INPUT"},
 		{"a taken barcode", create, cpr(func(d *biobank.RegistrationDraft) { d.Doc.Barcode = "cpr" }), "CPR_DUP_BARCODE"},
-		{"a taken eMPI", create, cpr(func(d *biobank.RegistrationDraft) { d.Doc.Participant.EMPI = "empi" }), "PARTICIPANT_DUP_EMPI"},
-		{"a taken National ID", create, cpr(func(d *biobank.RegistrationDraft) { d.Doc.Participant.UID = "uid" }), "PARTICIPANT_DUP_UID"},
-		{"a taken MRN", create, cpr(func(d *biobank.RegistrationDraft) { d.PMIs = []biobank.PMIRef{{Site: "north clinic", MRN: "77"}} }), "PARTICIPANT_DUP_MRN"},
+		{"a taken eMPI", create, cpr(func(d *biobank.RegistrationDraft) { d.Doc.Participant.EMPI = "empi" }), "CPR_DUP_REGISTRATION"},
+		{"a taken National ID", create, cpr(func(d *biobank.RegistrationDraft) { d.Doc.Participant.UID = "uid" }), "CPR_DUP_REGISTRATION"},
+		{"a taken MRN", create, cpr(func(d *biobank.RegistrationDraft) { d.PMIs = []biobank.PMIRef{{Site: "north clinic", MRN: "77"}} }), "CPR_DUP_REGISTRATION"},
 		{"two MRNs of a site", create, cpr(func(d *biobank.RegistrationDraft) {
 			d.PMIs = []biobank.PMIRef{{Site: "North Clinic", MRN: "1"}, {Site: "north clinic", MRN: "2"}}
 		}), "PARTICIPANT_DUP_MRN_SITE"},

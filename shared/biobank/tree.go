@@ -396,7 +396,12 @@ func (b *Batch) disable(ctx context.Context, c *Change, rec *Record, suffix stri
 		if g.ExternalSubjectID != "" {
 			g.ExternalSubjectID += suffix
 		}
-		free = append(free, personMarks(&g.Participant)...)
+		if err := b.leave(ctx, c, rec, &g); err != nil {
+			return err
+		}
+		if err := b.enlist(ctx, c, rec.Key, []entry{dayEntry(rec.Key, g.RegistrationDate)}, nil); err != nil {
+			return err
+		}
 		g.ActivityStatus = StatusDisabled
 		doc = &g
 	default:
