@@ -150,7 +150,8 @@ func TestHostileDocuments(t *testing.T) {
 			if fault.Kind != tt.want {
 				t.Errorf("got kind %d, %v; want %d", fault.Kind, fault, tt.want)
 			}
-			if took := time.Since(start); took > 2*time.Second {
+			// They are refused within milliseconds; a busy machine may be a hundred times as slow.
+			if took := time.Since(start); took > 10*time.Second {
 				t.Errorf("it took %v", took)
 			}
 			text := strings.ToLower(fault.Error())
