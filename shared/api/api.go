@@ -115,6 +115,7 @@ func routes() []route {
 		requirementRoutes(), registrationRoutes(), participantRoutes(), visitRoutes(), specimenRoutes(), valueRoutes(), documentRoutes(),
 		importRoutes(), uploadRoutes(), scheduleRoutes(), workflowRoutes(),
 		distributionRoutes(),
+		orderRoutes(),
 	} {
 		all = append(all, some...)
 	}

@@ -207,6 +207,7 @@ func rightsRows() []row {
 		specimenRows(),
 		peopleRows(),
 		distributionRows(),
+		orderRows(),
 	} {
 		rows = append(rows, more...)
 	}
@@ -293,8 +294,9 @@ func newRightsWorld(t *testing.T) (w *world, callers map[string]caller, all map[
 	w.newDistribution(c, all["side"], "DP-SIDE", "Default Institute", "North")
 	w.newDistribution(c, all["foreign"], "DP-OUT", "Elsewhere", "South")
 	w.newDistribution(c, gone, "DP-GONE", "Default Institute", "North")
+	c.must("DELETE", "/distribution-orders/"+gone["orderID"], "")
 	c.must("DELETE", "/distribution-protocols/"+gone["dpID"], "")
-	all["guessed"]["dpID"], all["guessed"]["dpTitle"] = "987654", "NONE"
+	all["guessed"]["orderID"], all["guessed"]["dpID"], all["guessed"]["dpTitle"] = "987654", "987654", "NONE"
 	role := fmt.Sprint(c.must("POST", "/rbac/roles", `{"name":"Stored"}`)["id"])
 	for name, t := range all {
 		t["roleID"] = role

@@ -217,6 +217,8 @@ func viewSpecimen(r *related, rec *biobank.Record) (any, error) {
 		ImageID: orNull(doc.ImageID), ExternalIDs: orEmpty(doc.ExternalIDs), LabelFmt: orNull(req.LabelFmt),
 		Biohazards: orEmpty(doc.Biohazards), Comments: orNull(doc.Comments), Children: []specimenView{}, ReqCode: orNull(req.Code),
 	}
+	v.DPID = orNull(doc.Held().ReservedFor)
+	v.Reserved = v.DPID != nil
 	v.pool(r, doc)
 	if err := v.events(r, r.recs[primaryKey], primary, doc.CreatedBy); err != nil {
 		return nil, err
@@ -256,11 +258,16 @@ func (v *specimenView) events(r *related, rec *biobank.Record, primary biobank.S
 
 // availability is what can be had of a specimen.
 func availability(doc biobank.SpecimenDoc) string {
+	held := doc.Held()
 	switch {
+	case held.Spent && (doc.ActivityStatus == biobank.StatusClosed || doc.AvailableQty == nil || *doc.AvailableQty == 0):
+		return "Distributed"
 	case doc.ActivityStatus == biobank.StatusClosed:
 		return "Closed"
 	case doc.Status != biobank.Collected:
 		return doc.Status
+	case held.ReservedFor != 0:
+		return "Reserved"
 	}
 	return "Available"
 }

@@ -86,6 +86,26 @@ func (s *SpecimenDoc) AppendJSON(b []byte) []byte {
 	}
 	b = jsonInt(b, "poolId", s.PoolID)
 	b = jsonInt(b, "serial", s.Serial)
+	if c := s.Custody; c != nil {
+		b = append(jsonName(b, "custody"), '{')
+		b = jsonInt(b, "reservedFor", c.ReservedFor)
+		if len(c.Orders) > 0 {
+			b = jsonName(b, "orders")
+			sep := byte('[')
+			for _, id := range c.Orders {
+				b = strconv.AppendInt(append(b, sep), id, 10)
+				sep = ','
+			}
+			b = append(b, ']')
+		}
+		if c.Spent {
+			b = append(jsonName(b, "spent"), "true"...)
+		}
+		b = jsonInt(b, "siteId", c.SiteID)
+		b = jsonInt(b, "shipmentId", c.ShipmentID)
+		b = jsonText(b, "receivedQuality", c.Quality)
+		b = append(b, '}')
+	}
 	b = jsonAlways(b, "activityStatus", s.ActivityStatus)
 	return append(b, '}')
 }

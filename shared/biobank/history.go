@@ -59,8 +59,12 @@ func (r *Registry) mayAudit(ctx context.Context, a *Actor, rec *Record) (hidden 
 	if cp == 0 {
 		ours := a.Super()
 		switch rec.Type {
-		case DistributionProtocol:
-			if ours, err = a.sees(rec, nil); err != nil {
+		case DistributionProtocol, Order:
+			givers, err := r.givers(ctx, rec)
+			if err != nil {
+				return nil, err
+			}
+			if ours, err = a.sees(rec, nil, givers); err != nil {
 				return nil, err
 			}
 		case Site:
@@ -81,7 +85,7 @@ func (r *Registry) mayAudit(ctx context.Context, a *Actor, rec *Record) (hidden 
 	if err != nil {
 		return nil, err
 	}
-	sees, err := a.sees(rec, sites)
+	sees, err := a.sees(rec, sites, nil)
 	if err == nil && !sees {
 		err = denied("see the audit of this " + notFound[rec.Type].noun)
 	}

@@ -1,6 +1,7 @@
 package biobank
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,10 @@ func (r *Registry) Readable(ctx context.Context, a *Actor, recs []*Record) ([]*R
 		}
 		docs[p.ID] = doc
 	}
+	givers, err := r.givers(ctx, recs...)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]*Record, 0, len(recs))
 	for _, rec := range recs {
 		if statusOf(rec) == StatusDisabled {
@@ -45,7 +50,7 @@ func (r *Registry) Readable(ctx context.Context, a *Actor, recs []*Record) ([]*R
 		if cp != 0 && docs[cp].ActivityStatus == StatusDisabled {
 			continue // deleted with its protocol
 		}
-		sees, err := a.sees(rec, docs[cp].Sites)
+		sees, err := a.sees(rec, docs[cp].Sites, givers)
 		if err != nil {
 			return nil, err
 		}
@@ -58,11 +63,28 @@ func (r *Registry) Readable(ctx context.Context, a *Actor, recs []*Record) ([]*R
 
 // Members lists what the actor may see of a small set, by id.
 func (r *Registry) Members(ctx context.Context, a *Actor, t Type) ([]*Record, error) {
-	all, err := r.Store.List(ctx, string(t), "", "", 0)
+	all, err := r.Set(ctx, t)
 	if err != nil {
-		return nil, fmt.Errorf("list %s records: %w", t, err)
+		return nil, err
 	}
 	return r.Readable(ctx, a, all)
+}
+
+// Set reads all of a set, deleted members included, all its partitions at once. It checks no rights.
+func (r *Registry) Set(ctx context.Context, t Type) ([]*Record, error) {
+	parts := SetParts(t)
+	found, errs := make([][]*Record, len(parts)), make([]error, len(parts))
+	var all sync.WaitGroup
+	for i, part := range parts {
+		all.Go(func() { found[i], errs[i] = r.Store.List(ctx, part, "", "", 0) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("list %s records: %w", t, err)
+	}
+	recs := slices.Concat(found...)
+	slices.SortFunc(recs, func(a, b *Record) int { return cmp.Compare(a.ID, b.ID) })
+	return recs, nil
 }
 
 // Definitions lists the events of a protocol and their requirements, each event before what lies below it, if the actor

@@ -206,6 +206,9 @@ func (d *MasterDraft) sameDay(ctx context.Context, b *Batch, reg Key, date int64
 	return nil, none, nil
 }
 
+// now is the time of the batch.
+func (b *Batch) now() time.Time { return time.UnixMilli(b.at).UTC() }
+
 // day is the calendar day of a time, in the zone of the batch.
 func (b *Batch) day(ms int64) string { return time.UnixMilli(ms).In(b.zone).Format(time.DateOnly) }
 

@@ -99,6 +99,7 @@ var notFound = map[Type]struct{ code, noun string }{
 	Requirement: {"SR_NOT_FOUND", "Specimen requirement"}, Registration: {"CPR_M_NOT_FOUND", "Registration"},
 	Visit: {"VISIT_NOT_FOUND", "Visit"}, Specimen: {"SPECIMEN_NOT_FOUND", "Specimen"},
 	RoleType: {"RBAC_ROLE_NOT_FOUND", "Role"}, DistributionProtocol: {"DP_NOT_FOUND", "Distribution protocol"},
+	Order: {"DIST_ORDER_NOT_FOUND", "Order"},
 }
 
 func missing(t Type, what any) *fault.Fault {
@@ -160,15 +161,20 @@ func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
 			return missing(rec.Type, rec.ID)
 		}
 	}
-	sees, err := a.sees(rec, doc.Sites)
+	givers, err := r.givers(ctx, rec)
+	if err != nil {
+		return err
+	}
+	sees, err := a.sees(rec, doc.Sites, givers)
 	if err == nil && !sees {
 		err = denied("see this " + notFound[rec.Type].noun)
 	}
 	return err
 }
 
-// sees tells whether the actor may see a record that lies in a protocol with these sites.
-func (a *Actor) sees(rec *Record, sites []ProtocolSite) (bool, error) {
+// sees tells whether the actor may see a record that lies in a protocol with these sites. Of an order the distribution
+// protocol is among those that decide.
+func (a *Actor) sees(rec *Record, sites []ProtocolSite, deciding givers) (bool, error) {
 	res := Resource("")
 	switch rec.Type {
 	case Institute, Site, User, RoleType:
@@ -184,6 +190,10 @@ func (a *Actor) sees(rec *Record, sites []ProtocolSite) (bool, error) {
 	case DistributionProtocol:
 		doc, err := Decode[DistributionDoc](rec)
 		return a.distributes(ResDistribution, OpRead, &doc), err
+	case Order:
+		doc, err := Decode[OrderDoc](rec)
+		dp := deciding[doc.DistributionID]
+		return a.distributes(ResOrder, OpRead, &dp), err
 	}
 	cp := protocolOf(rec)
 	if a.Can(res, OpRead, cp, sites) || res == ResParticipantDeid && a.Can(ResParticipantPhi, OpRead, cp, sites) {

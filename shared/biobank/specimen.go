@@ -38,8 +38,9 @@ type SpecimenDoc struct {
 	Pool   []int64 `json:"pool,omitempty"`
 	PoolID int64   `json:"poolId,omitempty"`
 	// Serial is the number that %PSPEC_UID% gave the specimen among its parent's children.
-	Serial         int64  `json:"serial,omitempty"`
-	ActivityStatus string `json:"activityStatus"`
+	Serial         int64    `json:"serial,omitempty"`
+	Custody        *Custody `json:"custody,omitempty"`
+	ActivityStatus string   `json:"activityStatus"`
 }
 
 // ExternalID is a name for the specimen in another system.

@@ -1,6 +1,7 @@
 package biobank
 
 import (
+	"bytes"
 	"context"
 
 	"aliquot/shared/fault"
@@ -31,6 +32,7 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 	} else {
 		is = d.Doc
 	}
+	is.Custody = was.Custody
 	op := OpUpdate
 	if gone(is.ActivityStatus) {
 		op = OpDelete
@@ -93,6 +95,9 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 		if err := d.dispose(ctx, b, &l, cp, &is); err != nil {
 			return err
 		}
+	}
+	if !bytes.Equal(is.AppendJSON(nil), was.AppendJSON(nil)) {
+		reserved(&l, &was)
 	}
 	if len(l) > 0 {
 		return l
