@@ -111,6 +111,7 @@ func Routes() []string {
 func routes() []route {
 	var all []route
 	for _, some := range [][]route{
+		formRoutes(), formContextRoutes(), formRecordRoutes(), formFileRoutes(),
 		sessionRoutes(), userRoutes(), roleRoutes(), instituteRoutes(), siteRoutes(), protocolRoutes(), eventRoutes(),
 		requirementRoutes(), registrationRoutes(), participantRoutes(), visitRoutes(), specimenRoutes(), valueRoutes(), documentRoutes(),
 		importRoutes(), uploadRoutes(), scheduleRoutes(), workflowRoutes(),

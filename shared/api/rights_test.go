@@ -203,6 +203,7 @@ func rightsRows() []row {
 	}
 	// The rows of a noun with many stand in the file of its tests.
 	for _, more := range [][]row{
+		formRows(),
 		protocolRows(),
 		specimenRows(),
 		peopleRows(),

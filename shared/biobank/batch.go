@@ -59,6 +59,7 @@ type Batch struct {
 	debts     map[Key]*debt
 	family    map[Key]*debt   // while trees are collected together: what parents owe
 	whole     map[string]bool // by job, whether all its rows are finished
+	forms     map[int64]*Form // by id, nil for what is not there
 
 	wantMarks []string
 	wantRecs  []Key
@@ -95,6 +96,7 @@ func (r *Registry) newBatch(a *Actor, at time.Time) *Batch {
 		store: r.Store, actor: a, at: at.UnixMilli(), zone: time.UTC,
 		marks: map[string]Mark{}, holder: map[string]*Record{}, recs: map[Key]*Record{}, protocols: map[int64]*protocolInfo{},
 		cpNames: map[string]int64{}, cpFaults: map[string]error{}, serials: map[Key]int64{}, late: map[Key]int64{}, debts: map[Key]*debt{}, whole: map[string]bool{},
+		forms: map[int64]*Form{},
 	}
 }
 
@@ -497,7 +499,7 @@ func (b *Batch) insert(c *Change, t Type, key Key, id int64, doc any, o *Outcome
 		CreatedBy: b.actor.ID, CreatedAt: b.at, Reason: c.Reason, Doc: body,
 	}
 	switch t {
-	case Event, Requirement, Registration, Visit, Specimen:
+	case Event, Requirement, Registration, Visit, Specimen, FormRecordType:
 		b.add(roundIDs, Write{Kind: InsertMark, Mark: Mark{Name: IDMark(t, id), To: key, ID: id, Source: c.Source}})
 	}
 	b.add(b.recordRound, Write{Kind: InsertRecord, Record: rec})

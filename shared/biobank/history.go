@@ -55,6 +55,9 @@ func (r *Registry) History(ctx context.Context, a *Actor, t Type, id int64) (*Hi
 
 // mayAudit is nil where the actor may see the object's audit, and tells which of its members not.
 func (r *Registry) mayAudit(ctx context.Context, a *Actor, rec *Record) (hidden []string, err error) {
+	if owner, _ := rec.Key.FormOwner(); !owner.IsZero() {
+		return r.mayAuditFormRecord(ctx, a, rec, owner)
+	}
 	cp := protocolOf(rec)
 	if cp == 0 {
 		ours := a.Super()
@@ -67,6 +70,8 @@ func (r *Registry) mayAudit(ctx context.Context, a *Actor, rec *Record) (hidden 
 			if ours, err = a.sees(rec, nil, givers); err != nil {
 				return nil, err
 			}
+		case FormType:
+			ours = a.ManagesForms()
 		case Site:
 			ours = ours || a.AdministersSite(rec.ID)
 		case User:
@@ -139,7 +144,11 @@ func phiMembers(t Type) []string {
 	case Registration:
 		return []string{"participant", "externalSubjectId"}
 	case Visit:
-		return []string{"comments", "surgicalPathologyNumber"}
+		return []string{"comments", "surgicalPathologyNumber", "extension"}
+	case Specimen:
+		return []string{"extension"}
+	case FormRecordType:
+		return []string{"values"}
 	}
 	return nil
 }

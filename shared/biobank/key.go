@@ -100,7 +100,7 @@ func (k Key) Child(id int64) Key { return Key{k.Part, k.Sort + "/" + PadID(id)} 
 
 // Protocol is the protocol a tree key belongs to, 0 for a key outside the trees.
 func (k Key) Protocol() int64 {
-	rest, ok := strings.CutPrefix(k.Part, "cp#")
+	rest, ok := strings.CutPrefix(strings.TrimPrefix(k.Part, formPart), "cp#")
 	if !ok {
 		return 0
 	}

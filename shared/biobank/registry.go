@@ -99,7 +99,9 @@ var notFound = map[Type]struct{ code, noun string }{
 	Requirement: {"SR_NOT_FOUND", "Specimen requirement"}, Registration: {"CPR_M_NOT_FOUND", "Registration"},
 	Visit: {"VISIT_NOT_FOUND", "Visit"}, Specimen: {"SPECIMEN_NOT_FOUND", "Specimen"},
 	RoleType: {"RBAC_ROLE_NOT_FOUND", "Role"}, DistributionProtocol: {"DP_NOT_FOUND", "Distribution protocol"},
-	Order: {"DIST_ORDER_NOT_FOUND", "Order"},
+	Order:    {"DIST_ORDER_NOT_FOUND", "Order"},
+	FormType: {"FORMS_NOT_FOUND", "Form"}, Participant: {"PARTICIPANT_NOT_FOUND", "Participant"},
+	ContextType: {"FORMS_INVALID_FORM_CTXT", "Form association"}, FormRecordType: {"FORMS_REC_NOT_FOUND", "Form record"},
 }
 
 func missing(t Type, what any) *fault.Fault {
@@ -126,7 +128,7 @@ func (r *Registry) Get(ctx context.Context, a *Actor, t Type, id int64) (*Record
 func (r *Registry) byID(ctx context.Context, t Type, id int64) (*Record, error) {
 	key := SetKey(t, id)
 	switch t {
-	case Event, Requirement, Registration, Visit, Specimen:
+	case Event, Requirement, Registration, Visit, Specimen, FormRecordType:
 		name := IDMark(t, id)
 		marks, err := r.Store.Marks(ctx, []string{name}, true)
 		if err != nil {
@@ -177,7 +179,7 @@ func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
 func (a *Actor) sees(rec *Record, sites []ProtocolSite, deciding givers) (bool, error) {
 	res := Resource("")
 	switch rec.Type {
-	case Institute, Site, User, RoleType:
+	case Institute, Site, User, RoleType, FormType, ContextType:
 		return true, nil
 	case Protocol, Event, Requirement, Workflows:
 		res = ResProtocol
