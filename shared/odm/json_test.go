@@ -1,6 +1,8 @@
 package odm
 
 import (
+	"errors"
+	"io"
 	"strings"
 	"testing"
 )
@@ -63,4 +65,18 @@ func oneLine(doc string) string {
 		b.WriteString(line)
 	}
 	return b.String()
+}
+
+// Nothing is held back without end.
+func TestTooMuchIsHeldBack(t *testing.T) {
+	w := NewJSONWriter(io.Discard, JSON{})
+	w.f.out.(*jsonEncoder).hold = 100_000
+	err := errors.Join(w.Write(&ODM{}), w.Write(&ClinicalData{}))
+	subjects := 0
+	for ; err == nil && subjects < 10_000; subjects++ {
+		err = errors.Join(w.Write(&SubjectData{SubjectKey: "SS_H001"}), w.Write(EndSubjectData))
+	}
+	if err == nil || subjects < 1000 {
+		t.Errorf("%d subjects were held back, and then: %v", subjects, err)
+	}
 }
