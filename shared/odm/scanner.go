@@ -179,16 +179,16 @@ func (s *scanner) at(n int) (byte, error) {
 	return s.buf[s.pos+n], nil
 }
 
+// begins tells whether what comes begins with prefix; what is cut off does not.
+func (s *scanner) begins(prefix string) bool {
+	_, err := s.at(len(prefix) - 1)
+	return err == nil && string(s.buf[s.pos:s.pos+len(prefix)]) == prefix
+}
+
 // find says how far after pos the first c is that is at least from after it.
 func (s *scanner) find(from int, c string) (int, error) {
 	for {
-		window := s.buf[s.pos+from : s.end]
-		var i int
-		if len(c) == 1 {
-			i = bytes.IndexByte(window, c[0])
-		} else {
-			i = bytes.Index(window, []byte(c))
-		}
+		i := bytes.Index(s.buf[s.pos+from:s.end], []byte(c))
 		if from+i > MaxToken {
 			return 0, s.tooLong()
 		}
@@ -252,14 +252,7 @@ func (s *scanner) instruction() error {
 		return s.early(err)
 	}
 	body := s.buf[s.pos+2 : s.pos+n]
-	target := body
-	if i := bytes.IndexAny(body, " \t\r\n"); i >= 0 {
-		target = body[:i]
-	}
-	if !isName(target) {
-		return s.fault(Malformed, "a processing instruction has no valid name")
-	}
-	if bytes.EqualFold(target, []byte("xml")) && s.start > s.first {
+	if bytes.HasPrefix(body, []byte("xml ")) && s.start > s.first {
 		return s.fault(Malformed, "the XML declaration is not at the start")
 	}
 	if _, err := s.decode(body, &rawClass); err != nil {
@@ -272,18 +265,14 @@ func (s *scanner) instruction() error {
 // declaration reads what begins with <!: it skips a comment, gives the text of a CDATA section, and refuses a DOCTYPE.
 func (s *scanner) declaration() (isText bool, err error) {
 	const comment, cdata = "<!--", "<![CDATA["
-	if _, err := s.at(3); err != nil {
-		return false, s.early(err)
-	}
-	if bytes.HasPrefix(s.buf[s.pos:s.end], []byte(comment)) {
+	if s.begins(comment) {
 		n, err := s.find(len(comment), "--")
 		if err != nil {
 			return false, s.early(err)
 		}
-		if c, err := s.at(n + 2); err != nil || c != '>' {
-			if err != nil {
-				return false, s.early(err)
-			}
+		if c, err := s.at(n + 2); err != nil {
+			return false, s.early(err)
+		} else if c != '>' {
 			return false, s.fault(Malformed, "a comment holds two hyphens")
 		}
 		if _, err := s.decode(s.buf[s.pos+len(comment):s.pos+n], &rawClass); err != nil {
@@ -292,10 +281,10 @@ func (s *scanner) declaration() (isText bool, err error) {
 		s.pos += n + len("-->")
 		return false, nil
 	}
-	if _, err := s.at(len(cdata) - 1); err != nil && (err != io.EOF || strings.HasPrefix(cdata, string(s.buf[s.pos:s.end]))) {
-		return false, s.early(err)
-	}
-	if !bytes.HasPrefix(s.buf[s.pos:s.end], []byte(cdata)) {
+	if !s.begins(cdata) {
+		if s.srcErr != nil && (strings.HasPrefix(comment, string(s.buf[s.pos:s.end])) || strings.HasPrefix(cdata, string(s.buf[s.pos:s.end]))) {
+			return false, s.early(s.srcErr)
+		}
 		return false, s.fault(Unsafe, "a DOCTYPE or other declaration is not accepted")
 	}
 	if len(s.open) == 0 {
