@@ -312,10 +312,7 @@ func gatherProtocols(r *related, recs []*biobank.Record) error {
 			keys = append(keys, setKey(biobank.Site, s.SiteID))
 		}
 	}
-	if err := r.fetchUsers(users...); err != nil {
-		return err
-	}
-	return r.fetch(keys...)
+	return r.fetchWith(users, keys...)
 }
 
 // barcodingEnabled tells whether any protocol may give specimens barcodes of its own; here each protocol says so itself.

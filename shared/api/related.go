@@ -73,6 +73,21 @@ func (r *related) count(t biobank.Type, named func(*biobank.Record) ([]int64, er
 	return nil
 }
 
+// fetchWith reads records together with users, and then what the users' summaries name: mostly nothing more, since most of
+// them are of the caller's institute.
+func (r *related) fetchWith(users []int64, keys ...biobank.Key) error {
+	if len(users) > 0 {
+		keys = append(keys, setKey(biobank.Institute, r.c.actor.User.InstituteID))
+	}
+	for _, id := range users {
+		keys = append(keys, setKey(biobank.User, id))
+	}
+	if err := r.fetch(keys...); err != nil {
+		return err
+	}
+	return r.fetchUsers(users...)
+}
+
 // fetchUsers reads users with the institutes and sites that their summaries name.
 func (r *related) fetchUsers(ids ...int64) error {
 	var keys []biobank.Key

@@ -60,6 +60,9 @@ func rightsRows() []row {
 	rows := []row{
 		{pattern: "POST /sessions", proved: "TestSignIn"},
 		{pattern: "DELETE /sessions", proved: "TestSignIn"},
+		{pattern: "POST /sessions/refresh-cookie", proved: "TestRefreshCookie"},
+		{pattern: "POST /sessions/impersonate", proved: "TestActingAsAnother"},
+		{pattern: "DELETE /sessions/impersonate", proved: "TestActingAsAnother"},
 		{pattern: "GET /openapi.json", proved: "TestDocument"},
 		{pattern: "GET /users/current-user", want: anybody},
 		{pattern: "PUT /users/password", proved: "TestWhoMaySetUp"},

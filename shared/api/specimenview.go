@@ -156,13 +156,10 @@ func gatherSpecimens(r *related, recs []*biobank.Record) error {
 			users = append(users, primary.Received.UserID)
 		}
 	}
-	if err := r.fetch(keys...); err != nil {
+	if err := r.fetchWith(users, keys...); err != nil {
 		return err
 	}
-	if err := r.fetchPools(docs); err != nil {
-		return err
-	}
-	return r.fetchUsers(users...)
+	return r.fetchPools(docs)
 }
 
 func requirementOf(key biobank.Key, doc biobank.SpecimenDoc, visit biobank.VisitDoc) biobank.Key {

@@ -346,10 +346,7 @@ func gatherVisits(r *related, recs []*biobank.Record) error {
 		keys = append(append(keys, aroundVisit(rec.Key, doc)...), setKey(biobank.Site, doc.SiteID))
 		users = append(users, doc.MissedBy)
 	}
-	if err := r.fetch(keys...); err != nil {
-		return err
-	}
-	return r.fetchUsers(users...)
+	return r.fetchWith(users, keys...)
 }
 
 func viewVisit(r *related, rec *biobank.Record) (any, error) {

@@ -233,7 +233,14 @@ func (b *Batch) readRecs(ctx context.Context) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	found, err := b.store.Records(ctx, keys, true)
+	ask := slices.Clone(keys)
+	if !b.bulk { // what the answer will show of what lies around them comes along
+		for _, k := range keys {
+			ask = append(ask, around(k)...)
+		}
+		ask = dedupe(ask)
+	}
+	found, err := b.store.Records(ctx, ask, true)
 	if err != nil {
 		return fmt.Errorf("read records: %w", err)
 	}
@@ -496,7 +503,7 @@ func (b *Batch) insert(c *Change, t Type, key Key, id int64, doc any, o *Outcome
 	}
 	rec := &Record{
 		Key: key, Type: t, ID: id, Version: 1, Source: c.Source,
-		CreatedBy: b.actor.ID, CreatedAt: b.at, Reason: c.Reason, Doc: body,
+		CreatedBy: b.actor.ID, CreatedAt: b.at, Reason: b.actor.reason(c.Reason), Doc: body,
 	}
 	switch t {
 	case Event, Requirement, Registration, Visit, Specimen, FormRecordType:
@@ -539,7 +546,7 @@ func (b *Batch) changeAs(c *Change, source string, was *Record, doc any, o *Outc
 	}
 	entry := &Entry{
 		Type: was.Type, ID: was.ID, Version: rec.Version, Change: change, At: b.at, By: b.actor.ID,
-		Reason: c.Reason, From: b.actor.From, Before: before, After: after, Prev: was.Head,
+		Reason: b.actor.reason(c.Reason), From: b.actor.From, Before: before, After: after, Prev: was.Head,
 	}
 	rec.Head = entry.Head()
 	b.add(roundEntries, Write{Kind: InsertEntry, Entry: entry})

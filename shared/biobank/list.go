@@ -192,7 +192,7 @@ func (r *Registry) marked(ctx context.Context, names []string, holds func(i int,
 	}
 	var keys []Key
 	for _, m := range marks {
-		keys = append(keys, m.To)
+		keys = append(append(keys, m.To), around(m.To)...)
 	}
 	if len(keys) == 0 {
 		return nil, nil
