@@ -78,7 +78,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	stack := localtest.Data(t)
 	cfg := stack.AWSConfig()
-	db := store.NewClient(counted(cfg))
+	db := store.NewClient(counting(cfg))
 	tables := store.Tables{
 		Records: stack.Tables["records"], Audit: stack.Tables["audit"], Jobs: stack.Tables["jobs"],
 		Sessions: stack.Tables["sessions"],

@@ -22,8 +22,8 @@ type tally struct{ calls, session atomic.Int64 }
 
 type tallyKey struct{}
 
-// counted is a configuration whose clients count their calls, each for the request in whose context it is made.
-func counted(cfg aws.Config) aws.Config {
+// counting is a configuration whose clients count their calls, each for the request in whose context it is made.
+func counting(cfg aws.Config) aws.Config {
 	cfg.HTTPClient = countingClient{awshttp.NewBuildableClient()}
 	return cfg
 }
