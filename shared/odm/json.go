@@ -82,10 +82,11 @@ func (e *jsonEncoder) child(f *jsonFrame, s Space, name string) int {
 	e.object(f)
 	last := &f.last
 	if last.count > 0 && last.space == s && last.name == name {
-		if !last.array {
-			if last.known {
-				e.fail("there are more ClinicalData than were told")
-			}
+		switch {
+		case last.array:
+		case last.known: // what came before may have been written
+			e.fail("there are more ClinicalData than were told")
+		default:
 			e.wrap(f)
 		}
 		last.count++

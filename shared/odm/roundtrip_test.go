@@ -1,7 +1,6 @@
 package odm
 
 import (
-	"bytes"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -360,21 +359,18 @@ func (c *counting) Write(p []byte) (int, error) {
 }
 
 func TestJSONThatWasToldWrong(t *testing.T) {
-	for told, there := range map[int]int{1: 2, 2: 1} {
-		w := NewJSONWriter(&bytes.Buffer{}, JSON{ClinicalData: told})
-		err := w.Write(&ODM{})
-		for range there {
-			for _, p := range []Part{&ClinicalData{}, EndClinicalData} {
-				if err == nil {
-					err = w.Write(p)
-				}
+	tests := []struct{ told, there, subjects int }{{1, 2, 0}, {2, 1, 0}, {1, 2, 5000}, {2, 1, 5000}}
+	for _, tt := range tests {
+		parts := []Part{&ODM{}}
+		for range tt.there {
+			parts = append(parts, &ClinicalData{})
+			for range tt.subjects {
+				parts = append(parts, &SubjectData{SubjectKey: "SS_H001"}, EndSubjectData)
 			}
+			parts = append(parts, EndClinicalData)
 		}
-		if err == nil {
-			err = w.Close()
-		}
-		if err == nil {
-			t.Errorf("%d were told, %d written, and all is well", told, there)
+		if write(NewJSONWriter(io.Discard, JSON{ClinicalData: tt.told}), parts) == nil {
+			t.Errorf("%d were told, %d written with %d subjects each, and all is well", tt.told, tt.there, tt.subjects)
 		}
 	}
 }
