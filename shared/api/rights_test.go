@@ -209,6 +209,7 @@ func rightsRows() []row {
 		formRows(),
 		protocolRows(),
 		specimenRows(),
+		visitRows(),
 		peopleRows(),
 		distributionRows(),
 		orderRows(),

@@ -128,6 +128,10 @@ func (b *Batch) eachOnce() error {
 // visit saves the visit and tells what its specimens hang on.
 func (d *CollectDraft) visit(ctx context.Context, b *Batch, c *Change) (*below, error) {
 	v := d.Visit
+	v.Fills = nil
+	for _, n := range d.Specimens {
+		v.Fills = append(v.Fills, n.Draft.RequirementID)
+	}
 	o := &Outcome{}
 	if v.ID == 0 {
 		reg, doc, err := v.registration(ctx, b)

@@ -129,6 +129,8 @@ type VisitDraft struct {
 	Force          bool
 	Doc            VisitDoc
 	Merge          func(*VisitDoc)
+	// Fills are the requirements of specimens that are saved with the visit, which need none beside.
+	Fills []int64
 }
 
 // SpecimenDraft is found by ID, else Doc.Label, else Doc.Barcode.

@@ -144,7 +144,7 @@ func phiMembers(t Type) []string {
 	case Registration:
 		return []string{"participant", "externalSubjectId"}
 	case Visit:
-		return []string{"comments", "surgicalPathologyNumber", "extension"}
+		return []string{"comments", "surgicalPathologyNumber", "report", "extension"}
 	case Specimen:
 		return []string{"extension"}
 	case FormRecordType:

@@ -135,6 +135,43 @@ func (r *Registry) MatchParticipant(ctx context.Context, a *Actor, p Participant
 	return r.matches(ctx, a, recs, "lnameAndDob")
 }
 
+// ByNumber finds the registrations of who has a number as eMPI or as medical record number at any site, where the actor may
+// see identifying data.
+func (r *Registry) ByNumber(ctx context.Context, a *Actor, number string) ([]*Record, error) {
+	sites, err := r.Members(ctx, a, Site)
+	if err != nil {
+		return nil, err
+	}
+	names := []string{empiMark(number)}
+	for _, site := range sites {
+		names = append(names, mrnMark(site.ID, number))
+	}
+	recs, err := r.marked(ctx, names, func(i int, rec *Record) (bool, error) {
+		doc, err := Decode[RegistrationDoc](rec)
+		return doc.ActivityStatus != StatusDisabled && slices.Contains(personMarks(&doc.Participant), names[i]), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	people, err := r.matches(ctx, a, recs, "")
+	if err != nil {
+		return nil, err
+	}
+	var out []*Record
+	for _, who := range people {
+		for _, rec := range who.Registrations {
+			sees, err := r.SeesPHI(ctx, a, rec.Key.Protocol())
+			if err != nil {
+				return nil, err
+			}
+			if sees {
+				out = append(out, rec)
+			}
+		}
+	}
+	return out, nil
+}
+
 // matches are the people of registrations whose identifying data the actor may see.
 func (r *Registry) matches(ctx context.Context, a *Actor, recs []*Record, attr string) ([]Match, error) {
 	var out []Match

@@ -19,6 +19,7 @@ const (
 	ResParticipantDeid Resource = "ParticipantDeid"
 	ResConsent         Resource = "Consent"
 	ResVisit           Resource = "Visit"
+	ResReport          Resource = "SurgicalPathologyReport"
 	ResSpecimen        Resource = "Specimen"
 	ResPrimarySpecimen Resource = "PrimarySpecimen"
 	ResContainer       Resource = "StorageContainer"
@@ -38,6 +39,8 @@ const (
 	OpUpdate       Operation = "Update"
 	OpDelete       Operation = "Delete"
 	OpExportImport Operation = "Export Import"
+	OpLock         Operation = "Lock"
+	OpUnlock       Operation = "Unlock"
 )
 
 // Role is a named set of rights.
@@ -49,6 +52,7 @@ type Role struct {
 var (
 	opsRead = []Operation{OpRead}
 	opsAll  = []Operation{OpCreate, OpRead, OpUpdate, OpDelete, OpExportImport}
+	opsLock = []Operation{OpCreate, OpRead, OpUpdate, OpDelete, OpLock, OpUnlock}
 	opsEdit = []Operation{OpCreate, OpRead, OpUpdate, OpExportImport}
 )
 
@@ -64,13 +68,13 @@ func StockRole(name string) (Role, bool) {
 	case "Coordinator":
 		return Role{name, map[Resource][]Operation{
 			ResParticipantPhi: opsAll, ResParticipantDeid: opsAll, ResProtocol: opsRead, ResConsent: opsAll,
-			ResVisit: opsAll, ResSpecimen: opsAll, ResContainer: opsRead,
+			ResVisit: opsAll, ResReport: opsLock, ResSpecimen: opsAll, ResContainer: opsRead,
 			ResDistribution: opsRead, ResOrder: opsAll, ResShipping: opsAll,
 		}}, true
 	case "Principal Investigator":
 		return Role{name, map[Resource][]Operation{
 			ResParticipantPhi: opsAll, ResParticipantDeid: opsAll, ResProtocol: opsEdit, ResConsent: opsAll,
-			ResVisit: opsAll, ResSpecimen: opsAll, ResContainer: opsRead, ResUser: opsRead,
+			ResVisit: opsAll, ResReport: opsLock, ResSpecimen: opsAll, ResContainer: opsRead, ResUser: opsRead,
 			ResDistribution: opsEdit, ResOrder: opsAll, ResShipping: opsAll,
 		}}, true
 	case "Researcher":

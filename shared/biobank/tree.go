@@ -378,6 +378,12 @@ func (b *Batch) disable(ctx context.Context, c *Change, rec *Record, suffix stri
 		if err != nil {
 			return err
 		}
+		if err := b.renumber(ctx, c, v.SurgicalPathologyNumber, "", rec.Key, rec.ID); err != nil {
+			return err
+		}
+		if v.SurgicalPathologyNumber != "" {
+			v.SurgicalPathologyNumber += suffix
+		}
 		if b.bulk {
 			if err := b.doubt(ctx, rec, &v); err != nil {
 				return err
