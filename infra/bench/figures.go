@@ -35,6 +35,11 @@ var bars = map[string]func(rows int) float64{
 	"plan.rss_mib_1m":              planBar,
 	"plan.rss_mib_10m":             planBar,
 	"import.cpu_growth_10x":        atMost(10.5),
+	"odm.read_vs_encoding_xml":     atMost(1.0 / 3),
+	"odm.write_vs_encoding_xml":    atMost(1.0 / 3),
+	"odm.read_allocs_per_item":     atMost(0.05),
+	"odm.write_allocs_per_item":    atMost(0.05),
+	"odm.rss_mib_100mb":            atMost(128),
 	"start.vs_hello":               atMost(2.5),
 	"binary.max_mb":                atMost(14),
 }

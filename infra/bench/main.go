@@ -1,5 +1,5 @@
-// Command bench measures the import, the start of the functions and their size against the bars of the design, and prints
-// a JSON line for each figure and a table at the end.
+// Command bench measures the import, the reading and writing of ODM, the start of the functions and their size against
+// the bars of the design, and prints a JSON line for each figure and a table at the end.
 //
 // An import is measured with the code of the function csvimport as it is assembled for AWS: csvimport.Importer.Handle with
 // chunk messages, in a process of its own, on a plan that another process has made. Its S3 is a folder and its queue drops
@@ -57,7 +57,7 @@ func main() {
 
 // The processes that the bench starts of itself.
 var children = map[string]func(context.Context, []byte) error{
-	"endpoint": runEndpoint, "import": runImport, "bare": runBare,
+	"endpoint": runEndpoint, "import": runImport, "bare": runBare, "odm": runODM, "odm-large": runODMLarge,
 }
 
 func run(ctx context.Context, args []string) error {

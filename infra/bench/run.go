@@ -78,6 +78,9 @@ func (b *bench) measure(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := b.odm(ctx); err != nil {
+		return err
+	}
 	if !b.wants("import.", "update.", "plan.", "start.vs_hello") {
 		return nil
 	}

@@ -9,6 +9,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -16,6 +17,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"mime"
 	"net/http"
 	"path"
 	"runtime"
@@ -56,8 +59,15 @@ type API struct {
 
 	// document makes the document of the API, once.
 	document func() (json.RawMessage, error)
-	// observe is told what requests were asked for, where a test wants to know.
-	observe func(pattern string, seen *reads)
+	watch    watcher
+}
+
+// watcher is told what becomes of requests, where a test wants to know.
+type watcher interface {
+	// identified is called when the caller is known.
+	identified(context.Context)
+	// served is called at the end, with what the request was asked for.
+	served(ctx context.Context, pattern string, status int, seen *reads)
 }
 
 // call is one request on its way.
@@ -111,10 +121,12 @@ func Routes() []string {
 func routes() []route {
 	var all []route
 	for _, some := range [][]route{
+		formRoutes(), formContextRoutes(), formRecordRoutes(), formFileRoutes(),
 		sessionRoutes(), userRoutes(), roleRoutes(), instituteRoutes(), siteRoutes(), protocolRoutes(), eventRoutes(),
 		requirementRoutes(), registrationRoutes(), participantRoutes(), visitRoutes(), specimenRoutes(), valueRoutes(), documentRoutes(),
 		importRoutes(), uploadRoutes(), scheduleRoutes(), workflowRoutes(),
 		distributionRoutes(),
+		orderRoutes(),
 	} {
 		all = append(all, some...)
 	}
@@ -138,12 +150,12 @@ func (a *API) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := a.Now()
 		c := &call{Request: r, api: a, w: w, at: began.UTC()}
-		if a.observe != nil {
+		if a.watch != nil {
 			c.reads = &reads{query: map[string]string{}}
 		}
 		pattern, status, err := a.serve(c, router(), known)
-		if a.observe != nil {
-			a.observe(pattern, c.reads)
+		if a.watch != nil {
+			a.watch.served(r.Context(), pattern, status, c.reads)
 		}
 		a.log(c, pattern, status, err, a.Now().Sub(began))
 	})
@@ -167,7 +179,7 @@ func (a *API) serve(c *call, mux *http.ServeMux, known map[string]route) (patter
 		err := noRoute(http.StatusNotFound)
 		return "", c.fail(err), err
 	}
-	c.Request = c.Request.Clone(c.Context())
+	c.Request = c.Request.Clone(biobank.Remembering(c.Context()))
 	c.URL.Path, c.URL.RawPath = below, ""
 	found := &statusOnly{header: http.Header{}}
 	mux.ServeHTTP(found, c.Request)
@@ -184,10 +196,10 @@ func (a *API) serve(c *call, mux *http.ServeMux, known map[string]route) (patter
 	if err != nil {
 		return pattern, c.fail(err), err
 	}
-	if err := write(c.w, answer); err != nil {
+	if status, err = c.write(answer); err != nil {
 		return pattern, c.fail(err), err
 	}
-	return pattern, http.StatusOK, nil
+	return pattern, status, nil
 }
 
 // answer runs a route for whoever calls.
@@ -201,6 +213,9 @@ func (c *call) answer(r route) (answer any, err error) {
 		if err := c.identify(); err != nil {
 			return nil, err
 		}
+	}
+	if c.api.watch != nil {
+		c.api.watch.identified(c.Context())
 	}
 	return r.serve(c)
 }
@@ -261,18 +276,65 @@ func setHeaders(h http.Header, origin string) {
 	h.Set("Access-Control-Expose-Headers", "Content-Disposition, Content-Length, Content-Type")
 }
 
-func write(w http.ResponseWriter, answer any) error {
+// write answers, inline or, where the answer is over 4 MB, with where it was put (design.md section 6), and returns the
+// status.
+func (c *call) write(answer any) (status int, err error) {
+	w := &held{header: http.Header{}, status: http.StatusOK}
 	if own, ok := answer.(writer); ok {
-		return own.write(w)
+		err = own.write(w)
+	} else {
+		err = writeJSON(w, answer)
 	}
+	if err == nil && w.body.Len() > maxBody {
+		w, err = c.putAside(w)
+	}
+	if err != nil {
+		return 0, err
+	}
+	maps.Copy(c.w.Header(), w.header)
+	c.w.WriteHeader(w.status)
+	_, _ = c.w.Write(w.body.Bytes()) // the caller may have hung up; there is nobody left to tell
+	return w.status, nil
+}
+
+func writeJSON(w http.ResponseWriter, answer any) error {
 	body, err := json.Marshal(answer)
 	if err != nil {
 		return fmt.Errorf("encode an answer: %w", err)
 	}
 	w.Header().Set("Content-Type", "application/json;charset=UTF-8")
-	_, _ = w.Write(body) // the caller may have hung up; there is nobody left to tell
-	return nil
+	_, err = w.Write(body)
+	return err
 }
+
+// putAside stores an answer and answers with a link to it.
+func (c *call) putAside(w *held) (*held, error) {
+	name := "answer.json"
+	if _, params, err := mime.ParseMediaType(w.header.Get("Content-Disposition")); err == nil && params["filename"] != "" {
+		name = params["filename"]
+	}
+	file := blob.Object{Bucket: c.api.Results, Key: "answers/" + c.id + "/" + name}
+	if _, err := c.api.Blobs.Put(c.Context(), file.Bucket, file.Key, w.header.Get("Content-Type"), w.body.Bytes()); err != nil {
+		return nil, err
+	}
+	link, err := c.api.Blobs.PresignGet(c.Context(), file, name, linkFor)
+	if err != nil {
+		return nil, err
+	}
+	w = &held{header: http.Header{}}
+	return w, elsewhere{link.URL}.write(w)
+}
+
+// held is an answer that is not sent yet.
+type held struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *held) Header() http.Header         { return w.header }
+func (w *held) WriteHeader(status int)      { w.status = status }
+func (w *held) Write(p []byte) (int, error) { return w.body.Write(p) }
 
 // body reads a request's JSON object.
 func (c *call) body() (*input, error) {

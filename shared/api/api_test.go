@@ -78,13 +78,13 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	stack := localtest.Data(t)
 	cfg := stack.AWSConfig()
-	db := store.NewClient(cfg)
+	db := store.NewClient(counting(cfg))
 	tables := store.Tables{
 		Records: stack.Tables["records"], Audit: stack.Tables["audit"], Jobs: stack.Tables["jobs"],
 		Sessions: stack.Tables["sessions"],
 	}
 	w := &world{t: t, queue: &queueLog{}, log: &syncBuffer{}, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	w.registry = &biobank.Registry{Store: store.NewRecords(db, tables)}
+	w.registry = &biobank.Registry{Store: biobank.Once(store.NewRecords(db, tables))}
 	guard := &auth.Guard{Store: store.NewSessions(db, tables), Idle: time.Hour, Max: 24 * time.Hour, Random: rand.Reader}
 	w.api = &api.API{
 		Registry: w.registry, Guard: guard, Jobs: store.NewJobs(db, tables), Blobs: blob.New(cfg), Queue: w.queue,
@@ -94,8 +94,11 @@ func newWorld(t *testing.T) *world {
 	if _, err := admin.Ensure(t.Context(), w.registry, guard, w.now, password); err != nil {
 		t.Fatal(err)
 	}
-	w.api.Observe(func(pattern, name string) { t.Errorf("%s reads %s, which the document does not tell", pattern, name) })
-	w.server = httptest.NewServer(w.api.Handler())
+	w.api.Watch(api.Watch{
+		Missing:    func(pattern, name string) { t.Errorf("%s reads %s, which the document does not tell", pattern, name) },
+		Identified: identified, Served: served,
+	})
+	w.server = httptest.NewServer(tallied(w.api.Handler()))
 	t.Cleanup(w.server.Close)
 	return w
 }

@@ -106,7 +106,9 @@ func TestWholeObjectsAreReplaced(t *testing.T) {
 		t.Errorf("visit is %v", visit)
 	}
 	c.do("PUT", "/visits/1", `{"cprId":99,"site":"North Biobank"}`).refused(t, 400, "COMMON_INVALID_INPUT")
-	c.do("PUT", "/visits/1", `{}`).refused(t, 400, "VISIT_SITE_REQUIRED")
+	if visit := c.must("PUT", "/visits/1", `{}`); visit["site"] != "North Biobank" { // that of the record number
+		t.Errorf("visit is %v", visit)
+	}
 	c.do("PUT", "/visits/99", `{"name":"INV-1.B.1"}`).refused(t, 400, "VISIT_NOT_FOUND")
 }
 
@@ -117,6 +119,7 @@ func TestPatchesKeepWhatWasNotSent(t *testing.T) {
 	const reg, spec, kid = "/collection-protocol-registrations/1", "/specimens/1", "/specimens/2"
 
 	was := c.must("GET", reg, "")
+	was["participant"].(map[string]any)["registeredCps"] = []any{} // shown by GET alone
 	person := func(change map[string]any) map[string]any {
 		p := map[string]any{}
 		for k, v := range was["participant"].(map[string]any) {
@@ -132,7 +135,7 @@ func TestPatchesKeepWhatWasNotSent(t *testing.T) {
 	}
 	got := c.must("PUT", reg, `{"id":5,"barcode":"CB-1","participant":{"id":"1","firstName":"","pmis":[]}}`)
 	same(t, "registration", was, got, map[string]any{"barcode": "CB-1", "participant": person(map[string]any{"firstName": nil, "pmis": []any{}})})
-	c.do("PUT", reg, `{"participant":{"id":2}}`).refused(t, 400, "CPR_CANNOT_MERGE_PARTICIPANT")
+	c.do("PUT", reg, `{"participant":{"id":2}}`).refused(t, 400, "PARTICIPANT_NOT_FOUND")
 	c.do("PUT", reg, `{"registrationDate":""}`).refused(t, 400, "CPR_REG_DATE_REQUIRED")
 	c.do("PUT", "/collection-protocol-registrations/99", `{"cpId":1,"ppid":"INV-1"}`).refused(t, 400, "CPR_M_NOT_FOUND")
 	c.do("POST", "/collection-protocol-registrations/", `{"cpId":1,"ppid":"X","registrationDate":"2022-01-01"}`).refused(t, 400, "CPR_PARTICIPANT_DETAIL_REQUIRED")

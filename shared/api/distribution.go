@@ -28,6 +28,7 @@ func distributionRoutes() []route {
 			return strings.Compare(biobank.Fold(a.ShortTitle), biobank.Fold(b.ShortTitle))
 		},
 	}
+	reserved := n.path + "/{id}/reserved-specimens"
 	tiers := n.path + "/{id}/consent-tiers"
 	return append(
 		list.routes(),
@@ -39,6 +40,9 @@ func distributionRoutes() []route {
 		bulkDeleteRoute(gone),
 		dependentsRoute(n),
 		auditRoute(n),
+		route{pattern: "GET " + reserved, summary: "List what is reserved for a distribution protocol", answers: specimens().list(), serve: listReserved},
+		route{pattern: "PUT " + reserved, summary: "Reserve specimens for a distribution protocol, or cancel that", answers: countView{}, serve: reserve},
+		route{pattern: "GET " + n.path + "/orders", summary: "Count what executed orders gave out", answers: []orderStat{{GroupByAttrVals: map[string]string{}}}, serve: listOrderStats},
 		route{pattern: "GET " + tiers, summary: "List the consent tiers of a distribution protocol", answers: []dpTierView{}, serve: listDPTiers},
 		route{pattern: "POST " + tiers, summary: "Add a consent tier to a distribution protocol", answers: dpTierView{}, serve: addDPTier},
 		route{pattern: "PUT " + tiers + "/{tier}", summary: "Change a consent tier of a distribution protocol", answers: dpTierView{}, serve: changeDPTier},

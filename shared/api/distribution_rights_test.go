@@ -1,6 +1,9 @@
 package api_test
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // What a right of a distribution protocol is about is its sites, whatever the collection protocol of the role.
 var (
@@ -19,9 +22,9 @@ func distributionRows() []row {
 		{pattern: "POST " + path, body: dp, want: columns{"vvv", "vvx", "xxx", "xxx", "xxx", "xxx"}},
 		{pattern: "PUT " + path + "/{id}", kind: "dp", body: dp, want: dpDefine},
 		{pattern: "PUT " + path + "/{id}/activity-status", kind: "dp", body: `{"activityStatus":"Active"}`, want: dpDefine},
-		{pattern: "DELETE " + path + "/{id}", proved: "TestWhoChangesADistributionProtocol"},
-		{pattern: "DELETE " + path, proved: "TestWhoChangesADistributionProtocol"},
-		{pattern: "GET " + path + "/{id}/dependent-entities", kind: "dp", want: columns{"eee--", "eex--", "eex--", "eex--", "eex--", "xxx--"}},
+		{pattern: "DELETE " + path + "/{id}", kind: "dp", want: columns{"vvv--", "vvx--", "xxx--", "xxx--", "xxx--", "xxx--"}},
+		{pattern: "DELETE " + path, query: "?id={dpID}", want: columns{"vvv--", "vvx--", "xxx--", "xxx--", "xxx--", "xxx--"}},
+		{pattern: "GET " + path + "/{id}/dependent-entities", kind: "dp", want: dpSee},
 		{pattern: "GET " + path + "/{id}/audit", kind: "dp", want: columns{"....-", "..x.-", "..x.-", "..x.-", "..x.-", "xxxx-"}},
 		{pattern: "GET " + path + "/{id}/consent-tiers", kind: "dp", want: columns{"eee--", "eex--", "eex--", "eex--", "eex--", "xxx--"}},
 		{pattern: "POST " + path + "/{id}/consent-tiers", kind: "dp", body: `{}`, want: dpDefine.with("v")},
@@ -36,4 +39,30 @@ func (w *world) newDistribution(c caller, t target, title, institute, site strin
 	t["dpTitle"], t["siteInstitute"] = title, institute
 	t["dpID"] = fmt.Sprint(c.must("POST", "/distribution-protocols", fmt.Sprintf(`{"title":%q,"shortTitle":%q,"instituteName":"Default Institute",
 		"principalInvestigator":{"id":2},"distributingSites":{%q:[%q]}}`, title, title, institute, site))["id"])
+	t["orderID"] = fmt.Sprint(c.must("POST", "/distribution-orders", fmt.Sprintf(`{"name":"O-%s","distributionProtocol":{"id":%s},"requester":{"id":2},"status":"PENDING"}`, title, t["dpID"]))["id"])
+}
+
+// orderRows: an order is its distribution protocol's.
+func orderRows() []row {
+	const path = "/distribution-orders"
+	const body = `{"name":"O-{dpTitle}","distributionProtocol":{"id":{dpID}},"requester":{"id":2},"status":"PENDING","orderItems":[{"specimen":{"id":{specimenID}},"quantity":1}]}`
+	work := columns{"...--", "..x--", "..x--", "..x--", "xxx--", "xxx--"}
+	return []row{
+		{pattern: "GET " + path, query: "?query=O-{dpTitle}", want: dpListed},
+		{pattern: "GET " + path + "/count", query: "?query=O-{dpTitle}", want: dpListed},
+		{pattern: "GET " + path + "/{id}", kind: "order", want: dpSee},
+		{pattern: "POST " + path, body: body, want: columns{"vvv--", "vvx--", "vvx--", "vvx--", "xxx--", "xxx--"}},
+		{pattern: "PUT " + path + "/{id}", kind: "order", body: strings.Replace(body, `{"specimen":{"id":{specimenID}},"quantity":1}`, "", 1), want: work},
+		{pattern: "DELETE " + path + "/{id}", proved: "TestWhoWorksOnOrders"},
+		{pattern: "GET " + path + "/{id}/audit", kind: "order", want: columns{"....-", "..x.-", "..x.-", "..x.-", "..x.-", "xxxx-"}},
+		{pattern: "GET " + path + "/{id}/items", kind: "order", want: columns{"eee--", "eex--", "eex--", "eex--", "eex--", "xxx--"}},
+		{pattern: "DELETE " + path + "/{id}/items", kind: "order", query: "?itemId=9", want: columns{"vvv--", "vvx--", "vvx--", "vvx--", "vvx--", "xxx--"}},
+		{pattern: "GET " + path + "/{id}/report", kind: "order", want: dpSee},
+		{pattern: "GET " + path + "/specimens", proved: "TestWhoWorksOnOrders"},
+		{pattern: "POST " + path + "/specimens", body: `{"orderId":{orderID},"orderItems":[{"specimen":{"id":987654}}]}`, want: work.with("v")},
+		{pattern: "POST " + path + "/return-specimens", body: `[{"orderId":{orderID},"specimenLabel":"L-{short}","quantity":1}]`, want: work.with("v")},
+		{pattern: "GET /distribution-protocols/{id}/reserved-specimens", kind: "dp", want: columns{"eee--", "eex--", "eex--", "eex--", "eex--", "xxx--"}},
+		{pattern: "PUT /distribution-protocols/{id}/reserved-specimens", kind: "dp", body: `{"specimens":[{"id":987654}]}`, want: columns{"-----", "--x--", "--x--", "--x--", "xxx--", "xxx--"}},
+		{pattern: "GET /distribution-protocols/orders", proved: "TestWhoWorksOnOrders"},
+	}
 }

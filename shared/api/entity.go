@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -374,13 +375,15 @@ type members[T any] struct {
 	rank func(q *query) func(c *call, recs []*biobank.Record) ([]*biobank.Record, error)
 	// start names the parameter that the page begins with.
 	start string
+	// usual is the size of a page, where it is not 100.
+	usual int
 }
 
 func (m members[T]) routes() []route {
 	return []route{
 		{pattern: "GET " + m.noun.path, summary: "List " + m.plural(), answers: m.list(), serve: func(c *call) (any, error) {
 			q := c.query()
-			page := q.page(m.start, 100)
+			page := q.page(m.start, cmp.Or(m.usual, 100))
 			if err := c.askedForStats(m.noun, q); err != nil {
 				return nil, err
 			}

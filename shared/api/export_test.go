@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -41,21 +42,35 @@ var rehearsed = sync.OnceValue(func() map[string]*reads {
 	return all
 })
 
-// Observe tells of parameters and members that a request was asked for and that the document does not know.
-func (a *API) Observe(missing func(pattern, name string)) {
-	a.observe = func(pattern string, seen *reads) {
-		known := rehearsed()[pattern]
-		if known == nil {
-			return
+// Watch is told what becomes of requests.
+type Watch struct {
+	// Missing is told of parameters and members that a request was asked for and that the document does not know.
+	Missing func(pattern, name string)
+	// Identified is told when the caller of a request is known, Served when it has been answered.
+	Identified func(context.Context)
+	Served     func(ctx context.Context, pattern string, status int)
+}
+
+// Watch sets what is told. It is called before Handler.
+func (a *API) Watch(w Watch) { a.watch = watching(w) }
+
+type watching Watch
+
+func (w watching) identified(ctx context.Context) { w.Identified(ctx) }
+
+func (w watching) served(ctx context.Context, pattern string, status int, seen *reads) {
+	w.Served(ctx, pattern, status)
+	known := rehearsed()[pattern]
+	if known == nil {
+		return
+	}
+	for name := range seen.query {
+		if _, ok := known.query[name]; !ok {
+			w.Missing(pattern, "the parameter "+name)
 		}
-		for name := range seen.query {
-			if _, ok := known.query[name]; !ok {
-				missing(pattern, "the parameter "+name)
-			}
-		}
-		for _, name := range seen.body.lacking(known.body, "") {
-			missing(pattern, "the member "+name)
-		}
+	}
+	for _, name := range seen.body.lacking(known.body, "") {
+		w.Missing(pattern, "the member "+name)
 	}
 }
 

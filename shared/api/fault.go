@@ -72,7 +72,7 @@ func (c *call) fail(err error) int {
 	}
 	switch status {
 	case http.StatusUnauthorized:
-		c.clearCookie()
+		c.clearCookies()
 		if c.Header.Get("X-OS-API-CLIENT") != "webui" && errors.Is(err, errNoCredentials) {
 			c.w.Header().Set("WWW-Authenticate", `Basic realm="OpenSpecimen"`)
 		}

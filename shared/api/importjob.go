@@ -455,7 +455,7 @@ func (e elsewhere) write(w http.ResponseWriter) error {
 	w.Header().Set("Location", e.URL)
 	w.Header().Set("Content-Type", mime.FormatMediaType("application/json", map[string]string{"charset": "UTF-8"}))
 	w.WriteHeader(http.StatusSeeOther)
-	return write(w, struct {
+	return writeJSON(w, struct {
 		URL string `json:"url"`
 	}(e))
 }

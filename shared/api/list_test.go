@@ -197,7 +197,7 @@ func TestListsOfATree(t *testing.T) {
 	c.do("GET", "/visits?cprId=99", "").refused(t, 400, "CPR_M_NOT_FOUND")
 	c.do("GET", "/visits", "").refused(t, 400, "INVALID_REQUEST")
 	c.do("GET", "/visits?cprId=x", "").refused(t, 400, "INVALID_REQUEST")
-	c.do("GET", "/visits/bynamespr?sprNumber=7", "").refused(t, 400, "COMMON_INVALID_INPUT")
+	c.do("GET", "/visits/bynamespr?sprNumber=&visitName=", "").refused(t, 400, "COMMON_INVALID_INPUT")
 	c.do("GET", "/collection-protocol-events", "").refused(t, 400, "INVALID_REQUEST")
 	c.do("POST", regs+"/list", `{"maxResults":"None"}`).refused(t, 400, "INVALID_REQUEST")
 	c.do("POST", regs+"/list", `{"maxResults":1000000000}`).refused(t, 400, "INVALID_REQUEST")

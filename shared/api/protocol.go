@@ -213,7 +213,8 @@ func protocolDraft(in *input, id int64) biobank.Draft {
 			AliquotsInSameContainer: in.flag("aliquotsInSameContainer"),
 			StorageSiteBasedAccess:  in.flag("storageSiteBasedAccess"), StoreSpr: in.flag("storeSprEnabled"),
 			ExtractSprText: in.flag("extractSprText"), KitLabels: in.flag("kitLabelsEnabled"),
-			DraftDataEntry: in.flag("draftDataEntry"), ActivityStatus: in.text("activityStatus"),
+			DraftDataEntry: in.flag("draftDataEntry"), BulkRegistration: in.flag("bulkPartRegEnabled"),
+			ActivityStatus: in.text("activityStatus"),
 		},
 	}
 	if id != 0 { // a whole object: what is absent is none
@@ -280,6 +281,7 @@ type protocolView struct {
 	ExtractSprText          bool               `json:"extractSprText"`
 	KitLabels               bool               `json:"kitLabelsEnabled"`
 	DraftDataEntry          bool               `json:"draftDataEntry"`
+	BulkRegistration        bool               `json:"bulkPartRegEnabled"`
 	StorageSiteBasedAccess  bool               `json:"storageSiteBasedAccess"`
 	DistributionProtocols   []string           `json:"distributionProtocols"`
 	ActivityStatus          string             `json:"activityStatus"`
@@ -310,10 +312,7 @@ func gatherProtocols(r *related, recs []*biobank.Record) error {
 			keys = append(keys, setKey(biobank.Site, s.SiteID))
 		}
 	}
-	if err := r.fetchUsers(users...); err != nil {
-		return err
-	}
-	return r.fetch(keys...)
+	return r.fetchWith(users, keys...)
 }
 
 // barcodingEnabled tells whether any protocol may give specimens barcodes of its own; here each protocol says so itself.
@@ -403,7 +402,7 @@ func viewProtocol(r *related, rec *biobank.Record) (any, error) {
 		VisitNamePrintCopies: orNull(doc.VisitNamePrintCopies), LabelPrePrintMode: orNull(doc.LabelPrePrintMode),
 		LabelPrintSettings: []printSettingView{}, CloseParentSpecimens: doc.CloseParentSpecimens,
 		SetQtyToZero: doc.SetQtyToZero, StoreSpr: doc.StoreSpr, ExtractSprText: doc.ExtractSprText, KitLabels: doc.KitLabels,
-		DraftDataEntry: doc.DraftDataEntry, StorageSiteBasedAccess: doc.StorageSiteBasedAccess,
+		DraftDataEntry: doc.DraftDataEntry, BulkRegistration: doc.BulkRegistration, StorageSiteBasedAccess: doc.StorageSiteBasedAccess,
 		DistributionProtocols: orEmpty(doc.DistributionProtocols), ActivityStatus: doc.ActivityStatus,
 	}
 	if v.PrincipalInvestigator, err = r.summary(doc.PI); err != nil {

@@ -177,3 +177,17 @@ func notNamed(code, what, name string) *fault.Fault {
 func unfinished() *fault.Fault {
 	return fault.New("COMMON_INVALID_INPUT", "There is so much to delete that it is not done yet. Send the request again to go on.").WithKind(fault.Busy)
 }
+
+// day is a date without a time as yyyy-MM-dd, "" when absent: written so, or as milliseconds.
+func (q *query) day(name string) string {
+	text := q.text(name)
+	if text == "" {
+		return ""
+	}
+	one := input{members: map[string]any{name: text}, wrong: new(error)}
+	day := one.day(name)
+	if one.err() != nil && q.wrong == nil {
+		q.wrong = one.err()
+	}
+	return day
+}

@@ -2,8 +2,6 @@ package api
 
 import (
 	"cmp"
-	"slices"
-	"strings"
 
 	"aliquot/shared/biobank"
 )
@@ -16,15 +14,20 @@ func registrations() noun {
 
 func registrationRoutes() []route {
 	n := registrations()
-	gone := removal{noun: n, several: completedList}
+	one := n
+	one.gather, one.view = gatherOneRegistration, viewOneRegistration
+	gone := removal{noun: n, several: completedSummaries}
 	return []route{
 		{pattern: "POST " + n.path + "/list", summary: "List registrations, the newest first", answers: n.list(), serve: listRegistrations},
 		{pattern: "POST " + n.path + "/count", summary: "Count registrations", answers: countView{}, serve: countRegistrations},
 		{pattern: "GET " + n.path, summary: "Read several registrations", answers: n.list(), serve: registrationsByID},
-		getRoute(n),
+		getRoute(one),
+		{pattern: "POST " + n.path + "/matches", summary: "Find who the participants of registrations may be", answers: []registrationMatches{}, serve: matchRegistrations},
+		{pattern: "POST " + n.path + "/bulk", summary: "Register many nameless participants at once", answers: n.list(), serve: registerMany},
 		createRoute(n, registrationDraft),
 		changeRoute("PUT", n, registrationPatch),
 		bulkRoute(n, registrationPatch),
+		anonymizeRoute(n),
 		deleteRoute(gone),
 		bulkDeleteRoute(gone),
 		dependentsRoute(n),
@@ -71,134 +74,6 @@ func registrationPatch(in *input, id int64) biobank.Draft {
 	return d
 }
 
-// criteria are what a list of registrations is narrowed to.
-type criteria struct {
-	cp                                 int64
-	ppid, name, uid, specimen, day, on string
-	exact                              bool
-	page                               page
-}
-
-func (c *call) criteria() (criteria, error) {
-	in, err := c.body()
-	if err != nil {
-		return criteria{}, err
-	}
-	q := query{}
-	k := criteria{
-		cp: in.number("cpId"), ppid: in.text("ppid"), name: in.text("name"), uid: in.text("uid"),
-		specimen: in.text("specimen"), day: in.day("dob"), on: in.day("registrationDate"), exact: in.flag("exactMatch"),
-		page: q.bounded("startAt", in.number("startAt"), in.number("maxResults"), 100),
-	}
-	if err := in.err(); err != nil {
-		return k, err
-	}
-	return k, q.wrong
-}
-
-// listRegistrations serves full registrations, the newest registration date first.
-func listRegistrations(c *call) (any, error) {
-	k, err := c.criteria()
-	if err != nil {
-		return nil, err
-	}
-	recs, err := c.findRegistrations(k)
-	if err != nil {
-		return nil, err
-	}
-	return c.show(registrations(), cut(recs, k.page)...)
-}
-
-func countRegistrations(c *call) (any, error) {
-	k, err := c.criteria()
-	if err != nil {
-		return nil, err
-	}
-	recs, err := c.findRegistrations(k)
-	return countView{len(recs)}, err
-}
-
-// findRegistrations finds what the caller may see and asked for: by the specimen's or the participant's mark where they
-// are given whole, else by reading the trees of the protocols. Identifying values are compared only where the caller may
-// see them.
-func (c *call) findRegistrations(k criteria) ([]*biobank.Record, error) {
-	reg := c.api.Registry
-	var cps []*biobank.Record
-	var err error
-	if k.cp != 0 {
-		rec, err := reg.Get(c.Context(), c.actor, biobank.Protocol, k.cp)
-		if err != nil {
-			return nil, err
-		}
-		cps = []*biobank.Record{rec}
-	} else if cps, err = reg.Members(c.Context(), c.actor, biobank.Protocol); err != nil {
-		return nil, err
-	}
-	only := int64(0)
-	if k.specimen != "" {
-		if only, err = c.registrationOf(k.specimen); err != nil || only == 0 {
-			return nil, err
-		}
-	}
-	var all []*biobank.Record
-	for _, cp := range cps {
-		doc, err := biobank.Decode[biobank.ProtocolDoc](cp)
-		if err != nil {
-			return nil, err
-		}
-		phi := c.seesPHI(cp.ID, doc)
-		if !phi && k.name+k.uid+k.day != "" {
-			continue
-		}
-		var recs []*biobank.Record
-		switch {
-		case only != 0:
-			recs, err = reg.ByIDs(c.Context(), c.actor, biobank.Registration, []int64{only})
-			recs = slices.DeleteFunc(recs, func(rec *biobank.Record) bool { return rec.Key.Protocol() != cp.ID })
-		case k.ppid != "" && k.exact:
-			var rec *biobank.Record
-			if rec, err = reg.ByPPID(c.Context(), c.actor, cp.ID, k.ppid); rec != nil {
-				recs = []*biobank.Record{rec}
-			}
-		default:
-			recs, err = reg.Walk(c.Context(), cp.ID, biobank.Registrations, func(rec *biobank.Record) (bool, error) {
-				doc, err := biobank.Decode[biobank.RegistrationDoc](rec)
-				return doc.ActivityStatus != biobank.StatusDisabled && k.fits(&doc), err
-			})
-			if err == nil {
-				recs, err = reg.Readable(c.Context(), c.actor, recs)
-			}
-		}
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, recs...)
-	}
-	all, err = sorted(all, func(_ int64, doc *biobank.RegistrationDoc) bool { return k.fits(doc) },
-		func(a, b *biobank.RegistrationDoc) int {
-			return strings.Compare(b.RegistrationDate, a.RegistrationDate)
-		})
-	return all, err
-}
-
-func (k criteria) fits(doc *biobank.RegistrationDoc) bool {
-	p := &doc.Participant
-	return like(doc.PPID, k.ppid, k.exact) && like(p.FirstName+" "+p.LastName, k.name, k.exact) && like(p.UID, k.uid, k.exact) &&
-		(k.day == "" || p.BirthDate == k.day) && (k.on == "" || doc.RegistrationDate == k.on)
-}
-
-// registrationOf is whose specimen has a label or barcode that the caller may see, 0 for none.
-func (c *call) registrationOf(name string) (int64, error) {
-	recs, err := c.api.Registry.ByName(c.Context(), c.actor, biobank.Specimen, []string{name})
-	if err == nil && len(recs) == 0 {
-		recs, err = c.api.Registry.ByBarcode(c.Context(), c.actor, []string{name})
-	}
-	if err != nil || len(recs) == 0 {
-		return 0, err
-	}
-	return recs[0].Key.Registration(), nil
-}
-
 // registrationsByID serves GET ?id=1&id=2, in that order; what is not found is left out.
 func registrationsByID(c *call) (any, error) {
 	q := c.query()
@@ -236,21 +111,62 @@ type registrationView struct {
 	AliquotLabelFmt    *string         `json:"aliquotLabelFmt"`
 	DerivativeLabelFmt *string         `json:"derivativeLabelFmt"`
 	ForceDelete        bool            `json:"forceDelete"`
+	// Only with includeStats.
+	VisitCount    *int `json:"scgCount,omitempty"`
+	SpecimenCount *int `json:"specimenCount,omitempty"`
 }
 
 func gatherRegistrations(r *related, recs []*biobank.Record) error {
+	keys, err := registrationKeys(recs)
+	if err != nil {
+		return err
+	}
+	return r.fetch(keys...)
+}
+
+// registrationKeys are the keys of what views of registrations show parts of.
+func registrationKeys(recs []*biobank.Record) ([]biobank.Key, error) {
 	var keys []biobank.Key
 	for _, rec := range recs {
 		doc, err := biobank.Decode[biobank.RegistrationDoc](rec)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		keys = append(keys, setKey(biobank.Protocol, rec.Key.Protocol()), setKey(biobank.Site, doc.SiteID))
 		for _, pmi := range doc.Participant.PMIs {
 			keys = append(keys, setKey(biobank.Site, pmi.SiteID))
 		}
 	}
+	return keys, nil
+}
+
+// gatherOneRegistration fetches besides where else the people are registered, in the same round.
+func gatherOneRegistration(r *related, recs []*biobank.Record) error {
+	keys, err := registrationKeys(recs)
+	if err != nil {
+		return err
+	}
+	for _, rec := range recs {
+		doc, err := biobank.Decode[biobank.RegistrationDoc](rec)
+		if err != nil {
+			return err
+		}
+		for _, e := range doc.Others {
+			keys = append(keys, e.Key(), setKey(biobank.Protocol, e.Protocol))
+		}
+	}
 	return r.fetch(keys...)
+}
+
+// viewOneRegistration shows besides where the person is registered.
+func viewOneRegistration(r *related, rec *biobank.Record) (any, error) {
+	v, err := viewRegistration(r, rec)
+	if err != nil {
+		return nil, err
+	}
+	view := v.(registrationView)
+	view.Participant.RegisteredCPs, err = r.registeredCPs(rec)
+	return view, err
 }
 
 func viewRegistration(r *related, rec *biobank.Record) (any, error) {

@@ -20,6 +20,8 @@ type related struct {
 	counts map[int64]int64
 	// sizes are how much lies in protocols, by id; nil when nobody asks.
 	sizes map[int64]biobank.TreeSize
+	// pools are the specimens of pools, and pools, by id.
+	pools map[int64]biobank.SpecimenDoc
 }
 
 func (c *call) related() *related {
@@ -69,6 +71,21 @@ func (r *related) count(t biobank.Type, named func(*biobank.Record) ([]int64, er
 		}
 	}
 	return nil
+}
+
+// fetchWith reads records together with users, and then what the users' summaries name: mostly nothing more, since most of
+// them are of the caller's institute.
+func (r *related) fetchWith(users []int64, keys ...biobank.Key) error {
+	if len(users) > 0 {
+		keys = append(keys, setKey(biobank.Institute, r.c.actor.User.InstituteID))
+	}
+	for _, id := range users {
+		keys = append(keys, setKey(biobank.User, id))
+	}
+	if err := r.fetch(keys...); err != nil {
+		return err
+	}
+	return r.fetchUsers(users...)
 }
 
 // fetchUsers reads users with the institutes and sites that their summaries name.

@@ -60,6 +60,9 @@ func rightsRows() []row {
 	rows := []row{
 		{pattern: "POST /sessions", proved: "TestSignIn"},
 		{pattern: "DELETE /sessions", proved: "TestSignIn"},
+		{pattern: "POST /sessions/refresh-cookie", proved: "TestRefreshCookie"},
+		{pattern: "POST /sessions/impersonate", proved: "TestActingAsAnother"},
+		{pattern: "DELETE /sessions/impersonate", proved: "TestActingAsAnother"},
 		{pattern: "GET /openapi.json", proved: "TestDocument"},
 		{pattern: "GET /users/current-user", want: anybody},
 		{pattern: "PUT /users/password", proved: "TestWhoMaySetUp"},
@@ -203,8 +206,13 @@ func rightsRows() []row {
 	}
 	// The rows of a noun with many stand in the file of its tests.
 	for _, more := range [][]row{
+		formRows(),
 		protocolRows(),
+		specimenRows(),
+		visitRows(),
+		peopleRows(),
 		distributionRows(),
+		orderRows(),
 	} {
 		rows = append(rows, more...)
 	}
@@ -291,8 +299,9 @@ func newRightsWorld(t *testing.T) (w *world, callers map[string]caller, all map[
 	w.newDistribution(c, all["side"], "DP-SIDE", "Default Institute", "North")
 	w.newDistribution(c, all["foreign"], "DP-OUT", "Elsewhere", "South")
 	w.newDistribution(c, gone, "DP-GONE", "Default Institute", "North")
+	c.must("DELETE", "/distribution-orders/"+gone["orderID"], "")
 	c.must("DELETE", "/distribution-protocols/"+gone["dpID"], "")
-	all["guessed"]["dpID"], all["guessed"]["dpTitle"] = "987654", "NONE"
+	all["guessed"]["orderID"], all["guessed"]["dpID"], all["guessed"]["dpTitle"] = "987654", "987654", "NONE"
 	role := fmt.Sprint(c.must("POST", "/rbac/roles", `{"name":"Stored"}`)["id"])
 	for name, t := range all {
 		t["roleID"] = role

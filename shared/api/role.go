@@ -420,9 +420,9 @@ func (c *call) protocolOf(o *input) (int64, error) {
 
 // find looks through a small set for the first member that fits and returns its id, 0 for none.
 func find[T any](c *call, t biobank.Type, fits func(T) bool) (int64, error) {
-	all, err := c.api.Registry.Store.List(c.Context(), string(t), "", "", 0)
+	all, err := c.api.Registry.Set(c.Context(), t)
 	if err != nil {
-		return 0, fmt.Errorf("list %s records: %w", t, err)
+		return 0, err
 	}
 	for _, rec := range all {
 		doc, err := biobank.Decode[T](rec)

@@ -3,6 +3,8 @@ package api
 import (
 	"errors"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strings"
 
 	"aliquot/shared/auth"
@@ -15,6 +17,9 @@ import (
 const (
 	tokenHeader = "X-OS-API-TOKEN"
 	tokenCookie = "osAuthToken"
+	// The token of acting as another user.
+	actingHeader = "X-OS-IMPERSONATE-USER"
+	actingCookie = "osImpersonateUser"
 )
 
 // errNoCredentials marks the fault of a request without any.
@@ -24,6 +29,9 @@ func sessionRoutes() []route {
 	return []route{
 		{pattern: "POST /sessions", public: true, summary: "Sign in", answers: sessionView{}, serve: signIn},
 		{pattern: "DELETE /sessions", summary: "Sign out", answers: statusView{}, serve: signOut},
+		{pattern: "POST /sessions/refresh-cookie", summary: "Set the session's cookie anew", answers: statusView{}, serve: refreshCookie},
+		{pattern: "POST /sessions/impersonate", summary: "Act as another user for an hour", answers: sessionView{}, serve: actAs},
+		{pattern: "DELETE /sessions/impersonate", summary: "Act as oneself again", answers: statusView{}, serve: stopActing},
 	}
 }
 
@@ -38,7 +46,7 @@ type sessionView struct {
 }
 
 func signIn(c *call) (any, error) {
-	c.clearCookie() // unless it succeeds
+	c.clearCookies() // unless it succeeds
 	in, err := c.body()
 	if err != nil {
 		return nil, err
@@ -59,15 +67,85 @@ func signIn(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.setCookie(token)
+	c.setCookie(tokenCookie, token)
+	return showSession(who.User.ID, user, token), nil
+}
+
+func showSession(id int64, user biobank.UserDoc, token string) sessionView {
 	return sessionView{
-		ID: who.User.ID, FirstName: user.FirstName, LastName: user.LastName, LoginName: user.LoginName, Token: token,
+		ID: id, FirstName: user.FirstName, LastName: user.LastName, LoginName: user.LoginName, Token: token,
 		Admin: user.Type == biobank.UserSuper, InstituteAdmin: user.Type == biobank.UserInstitute,
-	}, nil
+	}
+}
+
+// refreshCookie serves POST /sessions/refresh-cookie: the cookie anew, for the token in use.
+func refreshCookie(c *call) (any, error) {
+	if c.token == "" {
+		return nil, fault.New("AUTH_INVALID_TOKEN", "There is no session whose cookie could be set: the request has Basic credentials.")
+	}
+	c.setCookie(tokenCookie, c.token)
+	return statusView{"Success"}, nil
+}
+
+// actAs serves POST /sessions/impersonate: a super administrator gets a token with which to act as another user for an
+// hour, beside the own credentials, as header X-OS-IMPERSONATE-USER or as the cookie that comes with it. The reference
+// leaves the body open: the user is named as users are named elsewhere (section 4.4), and the answer is that of signing in,
+// with the token of acting.
+func actAs(c *call) (any, error) {
+	in, err := c.body()
+	if err != nil {
+		return nil, err
+	}
+	ref := in.asUserRef()
+	if inner := in.object("user"); inner != nil {
+		ref = inner.asUserRef()
+	}
+	if err := in.err(); err != nil {
+		return nil, err
+	}
+	if !c.actor.Super() || c.actor.By != 0 {
+		return nil, fault.New("RBAC_ADMIN_RIGHTS_REQUIRED", "Only a super administrator may act as another user.")
+	}
+	user, err := c.api.Registry.UserOf(c.Context(), ref)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := biobank.Decode[biobank.UserDoc](user)
+	if err != nil {
+		return nil, err
+	}
+	if user.ID == biobank.SystemUserID || doc.Type == biobank.UserContact || doc.ActivityStatus != biobank.StatusActive {
+		return nil, fault.New("USER_INACTIVE", "User %d is not one who may sign in.", user.ID)
+	}
+	token, err := c.api.Guard.ActAs(c.Context(), c.at, c.actor.ID, user.ID)
+	if err != nil {
+		return nil, err
+	}
+	c.setCookie(actingCookie, token)
+	return showSession(user.ID, doc, token), nil
+}
+
+// stopActing serves DELETE /sessions/impersonate: the token of acting is no longer good.
+func stopActing(c *call) (any, error) {
+	token := c.Header.Get(actingHeader)
+	if token == "" {
+		token = c.cookieValue(actingCookie)
+	}
+	c.clearCookie(actingCookie)
+	if token == "" {
+		return statusView{"Success"}, nil
+	}
+	if _, err := c.api.Guard.Acting(c.Context(), c.at, c.actor.ID, token); err != nil {
+		return nil, err
+	}
+	if err := c.api.Guard.SignOut(c.Context(), token); err != nil {
+		return nil, err
+	}
+	return statusView{"Success"}, nil
 }
 
 func signOut(c *call) (any, error) {
-	c.clearCookie()
+	c.clearCookies()
 	if c.token != "" {
 		if err := c.api.Guard.SignOut(c.Context(), c.token); err != nil {
 			return nil, err
@@ -92,82 +170,138 @@ func (c *call) candidate(domain, login string) (auth.Candidate, error) {
 			return auth.Candidate{}, err
 		}
 	}
-	return auth.Candidate{Domain: domain, Login: login, User: user}, nil
+	return auth.Candidate{Domain: domain, Login: login, User: user, From: c.from()}, nil
 }
 
-// identify finds out who calls: by the token's header, else its cookie, else Basic credentials (section 2.2).
+// identify finds out who calls: by the token's header, else its cookie, else Basic credentials (section 2.2); and as whom,
+// where a super administrator acts as somebody else.
 func (c *call) identify() error {
-	var user int64
+	var who auth.Caller
 	var err error
-	token := c.Header.Get(tokenHeader)
-	if cookie, cerr := c.Cookie(tokenCookie); token == "" && cerr == nil {
-		token = cookie.Value
+	if c.token = c.Header.Get(tokenHeader); c.token == "" {
+		c.token = c.cookieValue(tokenCookie)
 	}
-	if token != "" {
-		c.token = token
-		user, err = c.api.Guard.User(c.Context(), c.at, token)
+	if c.token != "" {
+		who, err = c.api.Guard.User(c.Context(), c.at, c.token, c.from())
 	} else {
-		user, err = c.basic()
+		who, err = c.basic()
 	}
 	if err != nil {
 		return err
 	}
-	c.actor, err = c.api.Registry.Actor(c.Context(), user)
-	if all := fault.All(err); len(all) > 0 && all[0].Kind == fault.User {
-		// Closed, locked or deleted since the session began.
-		return all[0].WithKind(fault.SignIn)
-	}
-	if err != nil {
+	biobank.Note(c.Context(), who.User)
+	if c.actor, err = c.actorOf(who); err != nil {
 		return err
 	}
-	c.actor.From = c.RemoteAddr
-	if c.Header.Get("X-OS-IMPERSONATE-USER") != "" {
-		return fault.New("AUTH_IMP_TOKEN_INV", "Acting as another user is not supported. Send the request without X-OS-IMPERSONATE-USER.")
+	as := c.Header.Get(actingHeader)
+	if as == "" {
+		as = c.cookieValue(actingCookie)
 	}
+	if as == "" || c.Method == http.MethodDelete && strings.HasSuffix(c.URL.Path, "/sessions/impersonate") {
+		return nil
+	}
+	if !c.actor.Super() {
+		return fault.New("AUTH_IMP_TOKEN_INV", "Only a super administrator may act as another user.")
+	}
+	by := c.actor.ID
+	if who, err = c.api.Guard.Acting(c.Context(), c.at, by, as); err != nil {
+		return err
+	}
+	if c.actor, err = c.api.Registry.ActorOf(c.Context(), who.ID, who.User); err != nil {
+		return err
+	}
+	c.actor.From, c.actor.By = c.from(), by
 	return nil
 }
 
+// actorOf is the actor for a user; one who was closed, locked or deleted since the session began must sign in.
+func (c *call) actorOf(who auth.Caller) (*biobank.Actor, error) {
+	actor, err := c.api.Registry.ActorOf(c.Context(), who.ID, who.User)
+	if all := fault.All(err); len(all) > 0 && all[0].Kind == fault.User {
+		return nil, all[0].WithKind(fault.SignIn)
+	}
+	if err != nil {
+		return nil, err
+	}
+	actor.From = c.from()
+	return actor, nil
+}
+
+// from is the caller's address.
+func (c *call) from() string {
+	if at, err := netip.ParseAddrPort(c.RemoteAddr); err == nil {
+		return at.Addr().Unmap().String()
+	}
+	return c.RemoteAddr
+}
+
+func (c *call) cookieValue(name string) string {
+	cookie, err := c.Cookie(name)
+	if err != nil {
+		return ""
+	}
+	return cookie.Value
+}
+
 // basic checks Basic credentials. No session is begun.
-func (c *call) basic() (int64, error) {
+func (c *call) basic() (auth.Caller, error) {
 	login, password, ok := c.BasicAuth()
 	if !ok {
 		f := fault.New("AUTH_INVALID_TOKEN", "Nobody is signed in.").WithKind(fault.SignIn)
-		return 0, f.Wrap(errNoCredentials)
+		return auth.Caller{}, f.Wrap(errNoCredentials)
 	}
 	who, err := c.candidate(biobank.Domain, login)
 	if err != nil {
-		return 0, err
+		return auth.Caller{}, err
 	}
 	_, err = c.api.Guard.Check(c.Context(), c.at, who, password)
 	if all := fault.All(err); len(all) > 0 && all[0].Kind == fault.User {
-		return 0, all[0].WithKind(fault.SignIn)
+		return auth.Caller{}, all[0].WithKind(fault.SignIn)
 	}
 	if err != nil {
-		return 0, err
+		return auth.Caller{}, err
 	}
-	return who.User.ID, nil
+	return auth.Caller{ID: who.User.ID, User: who.User}, nil
 }
 
-func (c *call) setCookie(token string) {
-	c.w.Header().Del("Set-Cookie")
-	http.SetCookie(c.w, c.cookie(token))
+func (c *call) setCookie(name, token string) {
+	c.dropCookie(name)
+	http.SetCookie(c.w, c.cookie(name, token))
 }
 
-func (c *call) clearCookie() {
+// clearCookies ends what the browser knows of the session.
+func (c *call) clearCookies() {
 	c.w.Header().Del("Set-Cookie")
-	cookie := c.cookie("")
+	c.clearCookie(tokenCookie)
+	if c.cookieValue(actingCookie) != "" {
+		c.clearCookie(actingCookie)
+	}
+}
+
+func (c *call) clearCookie(name string) {
+	c.dropCookie(name)
+	cookie := c.cookie(name, "")
 	cookie.MaxAge = -1
 	http.SetCookie(c.w, cookie)
 }
 
+// dropCookie takes back what the answer says of a cookie so far.
+func (c *call) dropCookie(name string) {
+	h := c.w.Header()
+	h["Set-Cookie"] = slices.DeleteFunc(h["Set-Cookie"], func(v string) bool { return strings.HasPrefix(v, name+"=") })
+	if len(h["Set-Cookie"]) == 0 {
+		h.Del("Set-Cookie")
+	}
+}
+
 // cookie belongs to the application's path and, over https, to https.
-func (c *call) cookie(token string) *http.Cookie {
+func (c *call) cookie(name, token string) *http.Cookie {
 	path := c.app
 	if path == "" {
 		path = "/"
 	}
 	return &http.Cookie{
-		Name: tokenCookie, Value: token, Path: path, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Name: name, Value: token, Path: path, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: strings.EqualFold(c.Header.Get("X-Forwarded-Proto"), "https"),
 	}
 }

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -48,7 +49,7 @@ func TestSignIn(t *testing.T) {
 			if a.status != http.StatusOK {
 				t.Fatalf("%d %s", a.status, a.body)
 			}
-			token := regexp.MustCompile(`"token":"([\w-]{43})"`)
+			token := regexp.MustCompile(`"token":"([\w-]{54})"`)
 			if !token.MatchString(a.body) {
 				t.Fatalf("no token in %s", a.body)
 			}
@@ -176,5 +177,85 @@ func setStatus(w *world, email, status string) {
 	w.mustApply(biobank.Update, &biobank.UserDraft{
 		Doc:   biobank.UserDoc{EmailAddress: email},
 		Merge: func(doc *biobank.UserDoc) { doc.ActivityStatus = status },
+	})
+}
+
+func TestRefreshCookie(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	a := c.do("POST", "/sessions/refresh-cookie", "")
+	if a.body != `{"Status":"Success"}` || !strings.HasPrefix(a.header.Get("Set-Cookie"), "osAuthToken="+c.token+";") {
+		t.Errorf("%s, cookie %q", a.body, a.header.Get("Set-Cookie"))
+	}
+	basic := "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("admin:"+password))
+	w.request("POST", base+"/sessions/refresh-cookie", "", basic).refused(t, http.StatusBadRequest, "AUTH_INVALID_TOKEN")
+}
+
+func TestActingAsAnother(t *testing.T) {
+	w := newWorld(t)
+	super, plain := w.signIn("admin", password), w.newUser("plain", "NONE")
+	ids := map[string]any{}
+	for _, u := range super.list("GET", "/users", "") {
+		ids[u["loginName"].(string)] = u["id"]
+	}
+	session := super.must("POST", "/sessions/impersonate", `{"loginName":"plain"}`)
+	token := session["token"].(string)
+	acting := "X-OS-IMPERSONATE-USER: " + token
+
+	t.Run("the other's rights count", func(t *testing.T) {
+		super.do("POST", "/institutes", `{"name":"Mine"}`, acting).refused(t, http.StatusBadRequest, "RBAC_ADMIN_RIGHTS_REQUIRED")
+	})
+	t.Run("it shows who acts", func(t *testing.T) {
+		var me map[string]any
+		mustDecode(t, super.do("GET", "/users/current-user", "", acting), &me)
+		if me["loginName"] != "plain" {
+			t.Errorf("acts as %v", me["loginName"])
+		}
+		mustDecode(t, super.do("GET", "/users/current-user", "", "Cookie: osImpersonateUser="+token), &me)
+		if me["loginName"] != "plain" {
+			t.Errorf("acts by cookie as %v", me["loginName"])
+		}
+	})
+	t.Run("the audit names both", func(t *testing.T) {
+		boss := w.newUser("boss", "INSTITUTE")
+		as := super.must("POST", "/sessions/impersonate", `{"user":{"loginName":"boss"}}`)["token"].(string)
+		path := fmt.Sprintf("/users/%v", ids["plain"])
+		if a := super.do("PATCH", path, `{"address":"x","opComments":"moved"}`, "X-OS-IMPERSONATE-USER: "+as); a.status != http.StatusOK {
+			t.Fatal(a.body)
+		}
+		site := super.do("POST", "/sites", `{"name":"Dock","instituteName":"Default Institute","type":"Laboratory"}`, "X-OS-IMPERSONATE-USER: "+as)
+		var made map[string]any
+		mustDecode(t, site, &made)
+		for path, reason := range map[string]string{path: "By user 2 as user 4: moved", fmt.Sprintf("/sites/%v", made["id"]): "By user 2 as user 4"} {
+			entries := boss.must("GET", path+"/audit", "")["entries"].([]any)
+			last := entries[len(entries)-1].(map[string]any)
+			if last["reason"] != reason || last["user"].(map[string]any)["loginName"] != "boss" {
+				t.Errorf("%s: reason %v, user %v, want %q", path, last["reason"], last["user"], reason)
+			}
+		}
+	})
+	t.Run("nobody else may", func(t *testing.T) {
+		plain.do("POST", "/sessions/impersonate", `{"id":2}`).refused(t, http.StatusBadRequest, "RBAC_ADMIN_RIGHTS_REQUIRED")
+		plain.do("GET", "/users/current-user", "", acting).refused(t, http.StatusBadRequest, "AUTH_IMP_TOKEN_INV")
+		super.do("POST", "/sessions/impersonate", `{"loginName":"nobody"}`).refused(t, http.StatusBadRequest, "USER_NOT_FOUND")
+		super.do("POST", "/sessions/impersonate", `{"id":1}`).refused(t, http.StatusBadRequest, "USER_INACTIVE")
+		super.do("POST", "/sessions/impersonate", `{"id":2}`, acting).refused(t, http.StatusBadRequest, "RBAC_ADMIN_RIGHTS_REQUIRED")
+	})
+	t.Run("the token is none of its own", func(t *testing.T) {
+		w.request("GET", base+"/users/current-user", "", "X-OS-API-TOKEN: "+token).refused(t, http.StatusUnauthorized, "AUTH_INVALID_TOKEN")
+	})
+	t.Run("it ends", func(t *testing.T) {
+		a := super.do("DELETE", "/sessions/impersonate", "", acting)
+		if a.body != `{"Status":"Success"}` || !strings.Contains(a.header.Get("Set-Cookie"), "osImpersonateUser=;") {
+			t.Errorf("%s, cookie %q", a.body, a.header.Get("Set-Cookie"))
+		}
+		super.do("GET", "/users/current-user", "", acting).refused(t, http.StatusBadRequest, "AUTH_IMP_TOKEN_INV")
+		later := "X-OS-IMPERSONATE-USER: " + super.must("POST", "/sessions/impersonate", `{"emailAddress":"plain@example.org"}`)["token"].(string)
+		w.wait(59 * time.Minute)
+		if a := super.do("GET", "/users/current-user", "", later); a.status != http.StatusOK {
+			t.Error(a.body)
+		}
+		w.wait(time.Minute)
+		super.do("GET", "/users/current-user", "", later).refused(t, http.StatusBadRequest, "AUTH_IMP_TOKEN_EXP")
 	})
 }

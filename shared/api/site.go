@@ -114,10 +114,7 @@ func gatherSites(r *related, recs []*biobank.Record) error {
 		keys = append(keys, setKey(biobank.Institute, doc.InstituteID))
 		users = append(users, doc.Coordinators...)
 	}
-	if err := r.fetch(keys...); err != nil {
-		return err
-	}
-	if err := r.fetchUsers(users...); err != nil {
+	if err := r.fetchWith(users, keys...); err != nil {
 		return err
 	}
 	return r.count(biobank.Protocol, func(rec *biobank.Record) ([]int64, error) {

@@ -20,7 +20,7 @@ func specimenRoutes() []route {
 	gone := removal{noun: n, forced: true}
 	return []route{
 		{pattern: "HEAD " + n.path, summary: "Tell whether a label is taken", serve: labelExists},
-		{pattern: "GET " + n.path, summary: "List specimens", answers: n.list(), serve: listSpecimens},
+		{pattern: "GET " + n.path, summary: "List specimens", answers: either{n.list(), []map[string]any{}}, serve: listSpecimens},
 		getRoute(n),
 		createRoute(n, func(in *input) biobank.Draft { return specimenDraft(in) }),
 		changeRoute("PUT", n, func(in *input, id int64) biobank.Draft { return specimenPatch(in, id) }),
@@ -33,7 +33,11 @@ func specimenRoutes() []route {
 		bulkDeleteRoute(gone),
 		dependentsRoute(n),
 		{pattern: "GET " + n.path + "/{id}/cpr-visit-ids", summary: "Tell where a specimen belongs", answers: placeView{}, serve: specimenPlace},
-		{pattern: "GET " + n.path + "/{id}/primary-specimen-id", summary: "The specimen that a specimen comes from", answers: 0, serve: primaryOf},
+		{pattern: "GET " + n.path + "/{id}/primary-specimen-id", summary: "The specimen that a specimen comes from", answers: idView{}, serve: primaryOf},
+		{pattern: "POST " + n.path + "/search", summary: "Find specimens", answers: either{n.list(), []map[string]any{}}, serve: searchSpecimens},
+		{pattern: "POST " + n.path + "/pooled", summary: "Pool specimens into a new one", answers: n.shows, serve: poolSpecimens},
+		{pattern: "POST " + n.path + "/undelete", summary: "Bring a deleted specimen back", answers: n.shows, serve: undeleteSpecimen},
+		{pattern: "GET " + n.path + "/{id}/events", summary: "List what happened to a specimen", answers: []eventsView{}, serve: specimenEvents},
 		auditRoute(n),
 	}
 }
@@ -86,11 +90,27 @@ func (in *input) container() string {
 	return name
 }
 
+// thaws is how often the parent was thawed for its children: a number, or true for once.
+func (in *input) thaws() int64 {
+	if _, ok := in.members["incrParentFreezeThaw"].(bool); ok {
+		if in.flag("incrParentFreezeThaw") {
+			return 1
+		}
+		return 0
+	}
+	n := in.number("incrParentFreezeThaw")
+	if n < 0 {
+		in.refuse("incrParentFreezeThaw", "a number that is not negative")
+	}
+	return max(n, 0)
+}
+
 func specimenDraft(in *input) *biobank.SpecimenDraft {
 	d := &biobank.SpecimenDraft{
 		Protocol: in.protocolRef(), VisitID: in.number("visitId"), VisitName: in.text("visitName"),
 		RequirementID: in.number("reqId"), RequirementCode: in.text("reqCode"), ParentID: in.number("parentId"),
-		ParentLabel: in.text("parentLabel"), Container: in.container(), Doc: specimenDoc(in),
+		ParentLabel: in.text("parentLabel"), Container: in.container(), Doc: specimenDoc(in), CloseParent: in.flag("closeParent"),
+		ThawParent: in.thaws(), AutoCollectParents: in.flag("autoCollectParents"),
 	}
 	collected, collector := in.collection()
 	received, receiver := in.received()
@@ -108,6 +128,7 @@ func specimenPatch(in *input, id int64) *biobank.SpecimenDraft {
 		ID: id, Protocol: in.protocolRef(), VisitID: in.number("visitId"), VisitName: in.text("visitName"),
 		RequirementID: in.number("reqId"), RequirementCode: in.text("reqCode"), ParentID: in.number("parentId"),
 		ParentLabel: in.text("parentLabel"), Container: in.container(), Force: in.flag("forceDelete"),
+		AutoCollectParents: in.flag("autoCollectParents"),
 	}
 	var m merge[doc]
 	m.set(in, "label", func(d *doc) { d.Label = fresh.Label })
@@ -199,18 +220,20 @@ func changeSpecimenStatus(c *call) (any, error) {
 	return c.change(specimens(), d, reason)
 }
 
-// specimenStatus reads a change of status. Who made it and when is in the audit, whatever the body says.
+// specimenStatus reads a change of status, with how and by whom a specimen is closed.
 func specimenStatus(in *input, id int64) (biobank.Draft, string, error) {
 	status := in.text("status")
-	force := in.flag("forceUpdate") || in.flag("forceDelete")
-	reason := strings.TrimSpace(in.text("reason") + " " + in.text("comments"))
+	reason, comments := in.text("reason"), in.text("comments")
+	d := biobank.Removal(biobank.Specimen, id, status, in.flag("forceUpdate") || in.flag("forceDelete")).(*biobank.SpecimenDraft)
+	d.Disposer = in.userRef("user")
+	d.Disposal = &biobank.DisposalEvent{Time: in.millis("date"), Reason: reason, Comments: comments}
 	if err := in.err(); err != nil {
 		return nil, "", err
 	}
 	if status == "" {
 		return nil, "", fault.New("ACTIVITY_STATUS_INVALID", "Give the status: Active, Closed or Disabled.")
 	}
-	return biobank.Removal(biobank.Specimen, id, status, force), reason, nil
+	return d, strings.TrimSpace(reason + " " + comments), nil
 }
 
 func changeSpecimenStatuses(c *call) (any, error) {
@@ -223,19 +246,12 @@ func changeSpecimenStatuses(c *call) (any, error) {
 	}
 	var changes []biobank.Change
 	for _, in := range list {
-		id, label := in.number("id"), in.text("label")
-		if id == 0 && label != "" {
-			recs, err := c.api.Registry.ByName(c.Context(), c.actor, biobank.Specimen, []string{label})
-			if err != nil {
-				return nil, err
-			}
-			if len(recs) == 0 {
-				return nil, notNamed("SPECIMEN_NOT_FOUND", "Specimen", label)
-			}
-			id = recs[0].ID
-		}
-		d, reason, err := specimenStatus(in, id)
+		ref := in.specimenRef()
+		d, reason, err := specimenStatus(in, ref.id)
 		if err != nil {
+			return nil, err
+		}
+		if d.(*biobank.SpecimenDraft).ID, err = c.specimenID(ref); err != nil {
 			return nil, err
 		}
 		changes = append(changes, biobank.Change{Op: biobank.Update, ByID: true, Draft: d, ID: c.id, Reason: reason})
@@ -245,6 +261,39 @@ func changeSpecimenStatuses(c *call) (any, error) {
 		return nil, err
 	}
 	return c.show(specimens(), recs...)
+}
+
+// specimenRef names a specimen: by id, else label, else barcode.
+type specimenRef struct {
+	id             int64
+	label, barcode string
+}
+
+func (in *input) specimenRef() specimenRef {
+	return specimenRef{in.number("id"), in.text("label"), in.text("barcode")}
+}
+
+// specimenID finds a specimen that the caller may see.
+func (c *call) specimenID(ref specimenRef) (int64, error) {
+	var recs []*biobank.Record
+	var err error
+	switch {
+	case ref.id != 0:
+		return ref.id, nil
+	case ref.label != "":
+		recs, err = c.api.Registry.ByName(c.Context(), c.actor, biobank.Specimen, []string{ref.label})
+	case ref.barcode != "":
+		recs, err = c.api.Registry.ByBarcode(c.Context(), c.actor, []string{ref.barcode})
+	default:
+		return 0, fault.New("SPECIMEN_ID_REQUIRED", "Give the id, label or barcode of each specimen.")
+	}
+	if err != nil {
+		return 0, err
+	}
+	if len(recs) == 0 {
+		return 0, notNamed("SPECIMEN_NOT_FOUND", "Specimen", cmp.Or(ref.label, ref.barcode))
+	}
+	return recs[0].ID, nil
 }
 
 // specimenPlace serves where a specimen belongs.
@@ -268,5 +317,9 @@ func primaryOf(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return primaryID(rec.Key), nil
+	return idView{primaryID(rec.Key)}, nil
+}
+
+type idView struct {
+	ID int64 `json:"id"`
 }

@@ -43,7 +43,7 @@ func listSpecimens(c *call) (any, error) {
 	q := c.query()
 	ids, labels, barcodes := q.numbers("id"), q.texts("label"), q.texts("barcode")
 	cpr, visit, event, cp := q.number("cprId"), q.number("visitId"), q.number("eventId"), q.number("cpId")
-	page := q.page("startAt", 100)
+	page, minimal := q.page("startAt", 100), q.flag("minimalInfo", false)
 	if q.wrong != nil {
 		return nil, q.wrong
 	}
@@ -70,7 +70,7 @@ func listSpecimens(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.show(specimens(), recs...)
+	return c.showSpecimens(recs, minimal)
 }
 
 // primaries are the collected primary specimens of a protocol, by id.

@@ -67,7 +67,8 @@ type specimenView struct {
 	Children            []specimenView       `json:"children"`
 	PooledSpecimenID    *int64               `json:"pooledSpecimenId"`
 	PooledSpecimenLabel *string              `json:"pooledSpecimenLabel"`
-	SpecimensPool       *[]struct{}          `json:"specimensPool"`
+	SpecimensPool       *[]poolView          `json:"specimensPool"`
+	PooledSpecimens     *[]poolView          `json:"pooledSpecimens"`
 	PoolSpecimen        *bool                `json:"poolSpecimen"`
 	ReqCode             *string              `json:"reqCode"`
 	ExtensionDetail     *struct{}            `json:"extensionDetail"`
@@ -130,11 +131,13 @@ func gatherSpecimens(r *related, recs []*biobank.Record) error {
 	}
 	keys = keys[:0]
 	var users []int64
+	var docs []biobank.SpecimenDoc
 	for _, rec := range recs {
 		doc, err := biobank.Decode[biobank.SpecimenDoc](rec)
 		if err != nil {
 			return err
 		}
+		docs = append(docs, doc)
 		at, top, _ := specimenKeys(rec.Key)
 		visit, err := decodeAt[biobank.VisitDoc](r, at)
 		if err != nil {
@@ -153,10 +156,10 @@ func gatherSpecimens(r *related, recs []*biobank.Record) error {
 			users = append(users, primary.Received.UserID)
 		}
 	}
-	if err := r.fetch(keys...); err != nil {
+	if err := r.fetchWith(users, keys...); err != nil {
 		return err
 	}
-	return r.fetchUsers(users...)
+	return r.fetchPools(docs)
 }
 
 func requirementOf(key biobank.Key, doc biobank.SpecimenDoc, visit biobank.VisitDoc) biobank.Key {
@@ -211,6 +214,9 @@ func viewSpecimen(r *related, rec *biobank.Record) (any, error) {
 		ImageID: orNull(doc.ImageID), ExternalIDs: orEmpty(doc.ExternalIDs), LabelFmt: orNull(req.LabelFmt),
 		Biohazards: orEmpty(doc.Biohazards), Comments: orNull(doc.Comments), Children: []specimenView{}, ReqCode: orNull(req.Code),
 	}
+	v.DPID = orNull(doc.Held().ReservedFor)
+	v.Reserved = v.DPID != nil
+	v.pool(r, doc)
 	if err := v.events(r, r.recs[primaryKey], primary, doc.CreatedBy); err != nil {
 		return nil, err
 	}
@@ -249,11 +255,16 @@ func (v *specimenView) events(r *related, rec *biobank.Record, primary biobank.S
 
 // availability is what can be had of a specimen.
 func availability(doc biobank.SpecimenDoc) string {
+	held := doc.Held()
 	switch {
+	case held.Spent && (doc.ActivityStatus == biobank.StatusClosed || doc.AvailableQty == nil || *doc.AvailableQty == 0):
+		return "Distributed"
 	case doc.ActivityStatus == biobank.StatusClosed:
 		return "Closed"
 	case doc.Status != biobank.Collected:
 		return doc.Status
+	case held.ReservedFor != 0:
+		return "Reserved"
 	}
 	return "Available"
 }

@@ -17,9 +17,10 @@ func visits() noun {
 
 func visitRoutes() []route {
 	n := visits()
-	return []route{
+	return append(reportRoutes(), []route{
+		{pattern: "POST " + n.path + "/match", summary: "Find visits by accession number, eMPI or medical record number", answers: []visitMatch{{Cpr: registrations().shows, Visits: n.list().([]any)}}, serve: matchVisits},
 		{pattern: "GET " + n.path, summary: "List the visits of a registration, also those to come", answers: n.list(), serve: listVisits},
-		{pattern: "GET " + n.path + "/bynamespr", summary: "Find a visit by name", answers: n.list(), serve: visitsByName},
+		{pattern: "GET " + n.path + "/bynamespr", summary: "Find visits by name or path report number", answers: n.list(), serve: visitsByName},
 		{pattern: "GET " + n.path + "/list", summary: "Find visits by their names", answers: n.list(), serve: visitsByNames},
 		getRoute(n),
 		createRoute(n, func(in *input) biobank.Draft { return visitDraft(in, 0) }),
@@ -28,7 +29,7 @@ func visitRoutes() []route {
 		deleteRoute(removal{noun: n}),
 		dependentsRoute(n),
 		auditRoute(n),
-	}
+	}...)
 }
 
 // visitDraft is a whole visit. Of a stored one the number behind its name stays, and so does what the caller was shown
@@ -199,14 +200,21 @@ func (v *visitView) count(specimens []*biobank.Record) error {
 	return nil
 }
 
-// visitsByName serves GET /visits/bynamespr?visitName=. Path report numbers cannot be looked for: nothing leads from one
-// to its visits.
+// visitsByName serves GET /visits/bynamespr?visitName= or sprNumber=.
 func visitsByName(c *call) (any, error) {
 	q := c.query()
-	if q.text("visitName") == "" {
-		return nil, fault.New("COMMON_INVALID_INPUT", "Give the visitName. Visits cannot be looked for by sprNumber.")
+	name, number := q.text("visitName"), q.text("sprNumber")
+	switch {
+	case name != "":
+		return c.namedVisits([]string{name}, page{0, maxPage})
+	case number == "":
+		return nil, fault.New("COMMON_INVALID_INPUT", "Give the visitName or the sprNumber.")
 	}
-	return c.namedVisits([]string{q.text("visitName")}, page{0, maxPage})
+	recs, err := c.api.Registry.ByReportNumber(c.Context(), c.actor, number)
+	if err != nil {
+		return nil, err
+	}
+	return c.show(visits(), recs...)
 }
 
 func visitsByNames(c *call) (any, error) {
@@ -279,6 +287,7 @@ type visitView struct {
 	MissedBy                *userSummary `json:"missedBy,omitempty"`
 	Comments                *string      `json:"comments,omitempty"`
 	SurgicalPathologyNumber *string      `json:"surgicalPathologyNumber,omitempty"`
+	SprName                 *string      `json:"sprName,omitempty"`
 	SprLocked               bool         `json:"sprLocked"`
 	VisitDate               *int64       `json:"visitDate,omitempty"`
 	AnticipatedVisitDate    *int64       `json:"anticipatedVisitDate,omitempty"`
@@ -346,10 +355,7 @@ func gatherVisits(r *related, recs []*biobank.Record) error {
 		keys = append(append(keys, aroundVisit(rec.Key, doc)...), setKey(biobank.Site, doc.SiteID))
 		users = append(users, doc.MissedBy)
 	}
-	if err := r.fetch(keys...); err != nil {
-		return err
-	}
-	return r.fetchUsers(users...)
+	return r.fetchWith(users, keys...)
 }
 
 func viewVisit(r *related, rec *biobank.Record) (any, error) {
@@ -380,6 +386,9 @@ func viewVisit(r *related, rec *biobank.Record) (any, error) {
 		VisitDate: &doc.VisitDate, AnticipatedVisitDate: anticipated(around.registration.RegistrationDate, around.event),
 		Cohort: orNull(doc.Cohort), CprID: rec.Key.Registration(), PPID: around.registration.PPID,
 		CPID: rec.Key.Protocol(), CPTitle: around.protocol.Title, CPShortTitle: around.protocol.ShortTitle,
+	}
+	if doc.Report != nil {
+		v.SprName, v.SprLocked = orMasked(doc.Report.Name, phi), doc.Report.Locked
 	}
 	for _, d := range doc.ClinicalDiagnoses {
 		v.DiagnosisList = append(v.DiagnosisList, diagnosis{d, "clinical_diagnosis"})

@@ -1,9 +1,13 @@
 // Package auth tells who is calling.
 //
-// A person signs in with a password and gets a token, 32 random bytes that the caller alone keeps: the store holds its
-// SHA-256. A session ends after a while without use, after a longer while whatever its use, by signing out, and when the
-// password changes or an administrator ends the user's sessions. For the last a user's login carries an epoch that every
-// session repeats; a session of another epoch is dead. Both are read strongly at every request, so an end is at once.
+// A person signs in with a password and gets a token, 32 random bytes and the user's id, that the caller alone keeps: the
+// store holds its SHA-256. The id is there so that one strong read finds session, login and user. A session ends after a
+// while without use, after a longer while whatever its use, by signing out, and when the password changes or an
+// administrator ends the user's sessions. For the last a user's login carries an epoch that every session repeats; a
+// session of another epoch is dead. Both are read strongly at every request, so an end is at once.
+//
+// A super administrator may act as another user for an hour: by a second session, which names who acts and is good only
+// together with the actor's own.
 //
 // Passwords are stored as argon2id. After MaxFailures wrong ones in a row a login is locked for LockFor: nobody can sign
 // in with it, though those who are signed in go on, so that locking is no means to put others out. To somebody who
@@ -14,7 +18,6 @@ package auth
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -33,12 +36,6 @@ const (
 	LockFor     = 15 * time.Minute
 )
 
-// TokenBytes is the length of a token before it becomes text.
-const TokenBytes = 32
-
-// touches is how often the use of a session is written down within the idle time: the limit may strike early by that part.
-const touches = 60
-
 // Item is what a Store keeps.
 type Item struct {
 	Key string
@@ -53,6 +50,8 @@ type Item struct {
 type Store interface {
 	// Get reads strongly; it returns nil for a missing item.
 	Get(ctx context.Context, key string) (*Item, error)
+	// Look reads items and a user strongly, in one call: those that exist, and nil for a user who does not.
+	Look(ctx context.Context, keys []string, user int64) (map[string]*Item, *biobank.Record, error)
 	// Put writes the item with the next version if the stored one has item.Version, 0 for none. Otherwise it returns
 	// ErrChanged.
 	Put(ctx context.Context, item *Item) error
@@ -70,6 +69,19 @@ type Guard struct {
 	Idle, Max time.Duration
 	// Random gives tokens and salts: crypto/rand.Reader.
 	Random io.Reader
+	Rules
+}
+
+// Rules are settings of signing in (reference openspecimen-rest.md section 2.4). Their zero values ask for nothing.
+type Rules struct {
+	// Lockdown lets only super administrators sign in. Sessions that have begun go on.
+	Lockdown bool
+	// MaxSessions is how many sessions a user may have at once; with one more the oldest ends. 0 stands for any number.
+	MaxSessions int
+	// SameAddress ends a session that is used from another address than it was begun from.
+	SameAddress bool
+	// PasswordsToExamine is how many of the last passwords a new one must differ from; 0 for none.
+	PasswordsToExamine int
 }
 
 // login is the secret part of a user: the document of "login#<user id>".
@@ -78,22 +90,21 @@ type login struct {
 	Epoch       int64  `json:"epoch,omitempty"`
 	Failures    int    `json:"failures,omitempty"` // since the last success
 	LockedUntil int64  `json:"lockedUntil,omitempty"`
-}
-
-// session is the document of "token#<SHA-256 of the token>".
-type session struct {
-	User    int64 `json:"user"`
-	Epoch   int64 `json:"epoch,omitempty"`
-	Created int64 `json:"created"` // epoch ms, as Used
-	Used    int64 `json:"used"`
-	// Life is how long the session lives, used or not, in ms; 0 for one that lives by the Guard's limits.
-	Life int64 `json:"life,omitempty"`
+	// Old are the hashes of earlier passwords, the newest first, as many as are examined.
+	Old []string `json:"old,omitempty"`
+	// Open are the keys of the sessions, the oldest first, where their number is limited.
+	Open []string `json:"open,omitempty"`
+	// Reset is the SHA-256 of the token by which a new password may be set, until ResetUntil.
+	Reset      string `json:"reset,omitempty"`
+	ResetUntil int64  `json:"resetUntil,omitempty"`
 }
 
 // Candidate is somebody who wants to sign in: the name that was given, and the user whose it is, nil when it is nobody's.
 type Candidate struct {
 	Domain, Login string
 	User          *biobank.Record
+	// From is the address that the attempt comes from.
+	From string
 }
 
 // key is where the candidate's failures are counted: at the login of a user, or, for a name that is nobody's, at an item
@@ -127,9 +138,10 @@ func locked() *fault.Fault {
 }
 
 // Check verifies a password and counts the failure if it is wrong. It returns the user's epoch. Faults, in this order:
-// AUTH_USER_LOCKED after too many failures, AUTH_INVALID_CREDENTIALS for an unknown name or a wrong password, and then,
-// told only to somebody who knows the password, AUTH_USER_LOCKED, AUTH_PASSWD_EXPIRED or AUTH_INVALID_CREDENTIALS for a
-// user who is not active.
+// AUTH_USER_LOCKED after too many failures, AUTH_INVALID_CREDENTIALS for an unknown name or a wrong password, and then, in
+// the order of the reference (openspecimen-rest.md section 2.3), AUTH_NA_IP_ADDRESS, AUTH_SYSTEM_LOCKDOWN, AUTH_USER_LOCKED,
+// AUTH_PASSWD_EXPIRED, and AUTH_INVALID_CREDENTIALS for a user who is not active. The reference tells these before it
+// looks at the password; here only who knows it is told, since they tell that there is such a user.
 func (g *Guard) Check(ctx context.Context, at time.Time, c Candidate, password string) (epoch int64, err error) {
 	l, _, err := g.login(ctx, c.key())
 	if err != nil {
@@ -146,7 +158,7 @@ func (g *Guard) Check(ctx context.Context, at time.Time, c Candidate, password s
 	if !right {
 		return 0, invalidCredentials()
 	}
-	return l.Epoch, mayEnter(c.User)
+	return l.Epoch, g.mayEnter(c)
 }
 
 // settle writes down what became of an attempt that was judged by was, and returns the login as it is now.
@@ -181,13 +193,17 @@ func (g *Guard) settle(ctx context.Context, at time.Time, c Candidate, was login
 
 func (l login) lockedAt(at time.Time) bool { return at.UnixMilli() < l.LockedUntil }
 
-// mayEnter tells whether a user's state allows to sign in.
-func mayEnter(user *biobank.Record) error {
-	doc, err := biobank.Decode[biobank.UserDoc](user)
+// mayEnter tells whether a user's address and state, and the system's, allow to sign in.
+func (g *Guard) mayEnter(c Candidate) error {
+	doc, err := biobank.Decode[biobank.UserDoc](c.User)
 	if err != nil {
 		return err
 	}
 	switch {
+	case !doc.MayComeFrom(c.From):
+		return fault.New("AUTH_NA_IP_ADDRESS", "Signing in is not possible from this address.")
+	case g.Lockdown && doc.Type != biobank.UserSuper:
+		return fault.New("AUTH_SYSTEM_LOCKDOWN", "The system is locked down: only super administrators may sign in.")
 	case doc.ActivityStatus == "Locked":
 		return fault.New("AUTH_USER_LOCKED", "The account is locked. Ask an administrator.")
 	case doc.ActivityStatus == "Expired":
@@ -198,117 +214,10 @@ func mayEnter(user *biobank.Record) error {
 	return nil
 }
 
-// SignIn checks the password and begins a session. Its faults are those of Check.
-func (g *Guard) SignIn(ctx context.Context, at time.Time, c Candidate, password string) (token string, err error) {
-	return g.SignInFor(ctx, at, c, password, 0)
-}
-
-// SignInFor is SignIn for a session that lives as long as life, used or not, instead of by the Guard's limits.
-func (g *Guard) SignInFor(ctx context.Context, at time.Time, c Candidate, password string, life time.Duration) (token string, err error) {
-	epoch, err := g.Check(ctx, at, c, password)
-	if err != nil {
-		return "", err
-	}
-	raw := make([]byte, TokenBytes)
-	if _, err := io.ReadFull(g.Random, raw); err != nil {
-		return "", fmt.Errorf("draw a token: %w", err)
-	}
-	token = base64.RawURLEncoding.EncodeToString(raw)
-	s := session{User: c.User.ID, Epoch: epoch, Created: at.UnixMilli(), Used: at.UnixMilli(), Life: life.Milliseconds()}
-	item := &Item{Key: tokenKey(token)}
-	// Nobody else can have the same token: changed means that a repeated request found its own first try.
-	if err := g.put(ctx, item, s, g.ends(s)); err != nil && !errors.Is(err, ErrChanged) {
-		return "", fmt.Errorf("begin a session: %w", err)
-	}
-	return token, nil
-}
-
-// ends is when a session ends unless it is used again.
-func (g *Guard) ends(s session) time.Time {
-	if s.Life != 0 {
-		return time.UnixMilli(s.Created + s.Life)
-	}
-	idle, limit := time.UnixMilli(s.Used).Add(g.Idle), time.UnixMilli(s.Created).Add(g.Max)
-	if limit.Before(idle) {
-		return limit
-	}
-	return idle
-}
-
-// User finds whose token it is and notes the use. It returns AUTH_INVALID_TOKEN or AUTH_TOKEN_EXPIRED, of kind SignIn,
-// for a token that is not, or no longer, good. Whether the user is still active is for the caller to see, who reads the
-// user anyway.
-func (g *Guard) User(ctx context.Context, at time.Time, token string) (user int64, err error) {
-	if raw, err := base64.RawURLEncoding.Strict().DecodeString(token); err != nil || len(raw) != TokenBytes {
-		return 0, invalidToken()
-	}
-	item, err := g.Store.Get(ctx, tokenKey(token))
-	if err != nil {
-		return 0, fmt.Errorf("read a session: %w", err)
-	}
-	if item == nil {
-		return 0, invalidToken()
-	}
-	var s session
-	if err := json.Unmarshal(item.Doc, &s); err != nil {
-		return 0, fmt.Errorf("decode a session: %w", err)
-	}
-	if !at.Before(g.ends(s)) { // the store drops expired items at its leisure
-		return 0, fault.New("AUTH_TOKEN_EXPIRED", "The session has ended. Sign in again.").WithKind(fault.SignIn)
-	}
-	l, _, err := g.login(ctx, loginKey(s.User))
-	if err != nil {
-		return 0, err
-	}
-	if l.Epoch != s.Epoch {
-		return 0, invalidToken()
-	}
-	if s.Life == 0 && at.Sub(time.UnixMilli(s.Used)) >= g.Idle/touches {
-		s.Used = at.UnixMilli()
-		// Changed means that another request has noted its use, or that the session was ended: then it stays so.
-		if err := g.put(ctx, item, s, g.ends(s)); err != nil && !errors.Is(err, ErrChanged) {
-			return 0, fmt.Errorf("note the use of a session: %w", err)
-		}
-	}
-	return s.User, nil
-}
-
-// SignOut ends the session of a token; a token of none is no fault.
-func (g *Guard) SignOut(ctx context.Context, token string) error {
-	if err := g.Store.Delete(ctx, tokenKey(token)); err != nil {
-		return fmt.Errorf("end a session: %w", err)
-	}
-	return nil
-}
-
-// EndSessions ends every session of a user.
-func (g *Guard) EndSessions(ctx context.Context, user int64) error {
-	return g.change(ctx, loginKey(user), func(l *login, _ *Item) error {
-		l.Epoch++
-		return nil
-	})
-}
-
 // HasPassword tells whether a password was ever set for the user.
 func (g *Guard) HasPassword(ctx context.Context, user int64) (bool, error) {
 	l, _, err := g.login(ctx, loginKey(user))
 	return l.Hash != "", err
-}
-
-// SetPassword sets a user's password, which also takes a lock away and ends the user's sessions. It returns
-// USER_PASSWD_VIOLATES_RULES for one that is too weak.
-func (g *Guard) SetPassword(ctx context.Context, user int64, loginName, password string) error {
-	if err := CheckStrength(loginName, password); err != nil {
-		return err
-	}
-	hash, err := hashPassword(g.Random, password)
-	if err != nil {
-		return err
-	}
-	return g.change(ctx, loginKey(user), func(l *login, _ *Item) error {
-		*l = login{Hash: hash, Epoch: l.Epoch + 1}
-		return nil
-	})
 }
 
 func (g *Guard) login(ctx context.Context, key string) (login, *Item, error) {

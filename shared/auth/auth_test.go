@@ -23,6 +23,7 @@ import (
 )
 
 const (
+	home     = "192.0.2.7"
 	password = "Invented-1"
 	wrong    = "Invented-2"
 )
@@ -113,7 +114,7 @@ func TestTokenLivesUntil(t *testing.T) {
 		token := mustSignIn(t, g, noon, user)
 		late := *g
 		late.Store = endedBeforePut{g.Store, g, token}
-		if _, err := late.User(t.Context(), at(30*time.Minute), token); err != nil {
+		if _, err := late.User(t.Context(), at(30*time.Minute), token, home); err != nil {
 			t.Fatal(err)
 		}
 		wantNobody(t, g, at(31*time.Minute), token, "AUTH_INVALID_TOKEN")
@@ -298,7 +299,7 @@ func newGuard(t *testing.T) (*auth.Guard, sessionsTable) {
 	stack := localtest.Data(t)
 	table := sessionsTable{dynamodb.NewFromConfig(stack.AWSConfig()), stack.Tables["sessions"]}
 	return &auth.Guard{
-		Store: store.NewSessions(table.db, store.Tables{Sessions: table.name}), Idle: time.Hour, Max: 24 * time.Hour, Random: rand.Reader,
+		Store: store.NewSessions(table.db, store.Tables{Sessions: table.name, Records: stack.Tables["records"]}), Idle: time.Hour, Max: 24 * time.Hour, Random: rand.Reader,
 	}, table
 }
 
@@ -333,7 +334,7 @@ func mustSet(t *testing.T, g *auth.Guard, user int64) {
 
 func mustSignIn(t *testing.T, g *auth.Guard, at time.Time, user *biobank.Record) string {
 	t.Helper()
-	token, err := g.SignIn(t.Context(), at, auth.Candidate{User: user}, password)
+	token, err := g.SignIn(t.Context(), at, auth.Candidate{User: user, From: home}, password)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,16 +343,16 @@ func mustSignIn(t *testing.T, g *auth.Guard, at time.Time, user *biobank.Record)
 
 func wantUser(t *testing.T, g *auth.Guard, at time.Time, token string) {
 	t.Helper()
-	if user, err := g.User(t.Context(), at, token); user != 3 || err != nil {
-		t.Fatalf("at %v: user %d, %v, want 3", at.Sub(noon), user, err)
+	if got, err := g.User(t.Context(), at, token, home); got.ID != 3 || err != nil {
+		t.Fatalf("at %v: user %d, %v, want 3", at.Sub(noon), got.ID, err)
 	}
 }
 
 func wantNobody(t *testing.T, g *auth.Guard, at time.Time, token, code string) {
 	t.Helper()
-	user, err := g.User(t.Context(), at, token)
-	if user != 0 || codes(err) != code {
-		t.Fatalf("at %v: user %d, %v, want %s", at.Sub(noon), user, err, code)
+	got, err := g.User(t.Context(), at, token, home)
+	if got.ID != 0 || codes(err) != code {
+		t.Fatalf("at %v: user %d, %v, want %s", at.Sub(noon), got.ID, err, code)
 	}
 	if fault.All(err)[0].Kind != fault.SignIn {
 		t.Error("the fault does not ask to sign in")

@@ -59,6 +59,7 @@ type Batch struct {
 	debts     map[Key]*debt
 	family    map[Key]*debt   // while trees are collected together: what parents owe
 	whole     map[string]bool // by job, whether all its rows are finished
+	forms     map[int64]*Form // by id, nil for what is not there
 
 	wantMarks []string
 	wantRecs  []Key
@@ -95,6 +96,7 @@ func (r *Registry) newBatch(a *Actor, at time.Time) *Batch {
 		store: r.Store, actor: a, at: at.UnixMilli(), zone: time.UTC,
 		marks: map[string]Mark{}, holder: map[string]*Record{}, recs: map[Key]*Record{}, protocols: map[int64]*protocolInfo{},
 		cpNames: map[string]int64{}, cpFaults: map[string]error{}, serials: map[Key]int64{}, late: map[Key]int64{}, debts: map[Key]*debt{}, whole: map[string]bool{},
+		forms: map[int64]*Form{},
 	}
 }
 
@@ -231,7 +233,14 @@ func (b *Batch) readRecs(ctx context.Context) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	found, err := b.store.Records(ctx, keys, true)
+	ask := slices.Clone(keys)
+	if !b.bulk { // what the answer will show of what lies around them comes along
+		for _, k := range keys {
+			ask = append(ask, around(k)...)
+		}
+		ask = dedupe(ask)
+	}
+	found, err := b.store.Records(ctx, ask, true)
 	if err != nil {
 		return fmt.Errorf("read records: %w", err)
 	}
@@ -494,10 +503,10 @@ func (b *Batch) insert(c *Change, t Type, key Key, id int64, doc any, o *Outcome
 	}
 	rec := &Record{
 		Key: key, Type: t, ID: id, Version: 1, Source: c.Source,
-		CreatedBy: b.actor.ID, CreatedAt: b.at, Reason: c.Reason, Doc: body,
+		CreatedBy: b.actor.ID, CreatedAt: b.at, Reason: b.actor.reason(c.Reason), Doc: body,
 	}
 	switch t {
-	case Event, Requirement, Registration, Visit, Specimen:
+	case Event, Requirement, Registration, Visit, Specimen, FormRecordType:
 		b.add(roundIDs, Write{Kind: InsertMark, Mark: Mark{Name: IDMark(t, id), To: key, ID: id, Source: c.Source}})
 	}
 	b.add(b.recordRound, Write{Kind: InsertRecord, Record: rec})
@@ -534,7 +543,7 @@ func (b *Batch) changeAs(c *Change, source string, was *Record, doc any, o *Outc
 	}
 	entry := &Entry{
 		Type: was.Type, ID: was.ID, Version: rec.Version, Change: change, At: b.at, By: b.actor.ID,
-		Reason: c.Reason, From: b.actor.From, Before: before, After: after, Prev: was.Head,
+		Reason: b.actor.reason(c.Reason), From: b.actor.From, Before: before, After: after, Prev: was.Head,
 	}
 	rec.Head = entry.Head()
 	b.add(roundEntries, Write{Kind: InsertEntry, Entry: entry})

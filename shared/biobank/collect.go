@@ -128,6 +128,10 @@ func (b *Batch) eachOnce() error {
 // visit saves the visit and tells what its specimens hang on.
 func (d *CollectDraft) visit(ctx context.Context, b *Batch, c *Change) (*below, error) {
 	v := d.Visit
+	v.Fills = nil
+	for _, n := range d.Specimens {
+		v.Fills = append(v.Fills, n.Draft.RequirementID)
+	}
 	o := &Outcome{}
 	if v.ID == 0 {
 		reg, doc, err := v.registration(ctx, b)
@@ -229,7 +233,7 @@ func (d *CollectDraft) node(ctx context.Context, b *Batch, c *Change, n *Specime
 	}
 	if owed := b.family[o.Record.Key]; owed != nil {
 		delete(b.family, o.Record.Key)
-		owed.settle(&doc)
+		owed.settle(b, &doc)
 		o.Record.Doc, err = encoded(&doc) // the planned insert holds the same record
 	}
 	return err
@@ -314,7 +318,7 @@ func (d *CollectDraft) collect(ctx context.Context, b *Batch, c *Change, n *Spec
 			if doc.AvailableQty == nil && doc.Status == Collected {
 				doc.AvailableQty = doc.InitialQty
 			}
-			owed.settle(doc)
+			owed.settle(b, doc)
 		}
 	}
 	o := &Outcome{}

@@ -256,8 +256,8 @@ func (b *Batch) undo(ctx context.Context, opening *bool) error {
 	}
 	for _, round := range [][]rowWrite{b.writes[roundNames], b.writes[roundIDs]} {
 		for i := range round {
-			if b.failed[round[i].row] == nil {
-				continue
+			if b.failed[round[i].row] == nil || round[i].lax && round[i].Kind == InsertMark {
+				continue // such a mark counts only with what its record says
 			}
 			m := round[i].Mark
 			w := Write{Kind: DropMark, Mark: m, WasSource: m.Source, WasTo: m.To}

@@ -103,7 +103,8 @@ type RequirementDraft struct {
 type RegistrationDraft struct {
 	ID            int64
 	Protocol      ProtocolRef
-	ParticipantID int64    // names the participant of a stored registration; no other can be linked
+	ParticipantID int64    // the participant that a new registration is of, or that a stored one is given to
+	Many          bool     // one of many that are registered at once, which the protocol must allow
 	NoParticipant bool     // the participant, even an empty one, was not sent where it must be
 	Site          *string  // nil: not sent
 	PMIs          []PMIRef // nil: not sent; empty: cleared
@@ -128,6 +129,8 @@ type VisitDraft struct {
 	Force          bool
 	Doc            VisitDoc
 	Merge          func(*VisitDoc)
+	// Fills are the requirements of specimens that are saved with the visit, which need none beside.
+	Fills []int64
 }
 
 // SpecimenDraft is found by ID, else Doc.Label, else Doc.Barcode.
@@ -143,6 +146,14 @@ type SpecimenDraft struct {
 	CreatedBy       UserRef
 	Collector       UserRef
 	Receiver        UserRef
+	// Disposal says how the specimen is closed, where it is; Disposer by whom, the actor when not sent.
+	Disposal *DisposalEvent
+	Disposer UserRef
+	// What happens to the parent of a new child: it is closed; it was thawed that often for it; where it is still pending,
+	// it is collected with it, and so is its own parent.
+	CloseParent        bool
+	ThawParent         int64
+	AutoCollectParents bool
 	// Container asks for a storage location.
 	Container string
 	Force     bool

@@ -67,7 +67,45 @@ func (s *SpecimenDoc) AppendJSON(b []byte) []byte {
 		b = jsonText(b, "receivedQuality", r.Quality)
 		b = append(b, '}')
 	}
+	if d := s.Disposal; d != nil {
+		b = append(jsonName(b, "disposalEvent"), '{')
+		b = jsonInt(b, "time", d.Time)
+		b = jsonInt(b, "userId", d.UserID)
+		b = jsonText(b, "reason", d.Reason)
+		b = jsonText(b, "comments", d.Comments)
+		b = append(b, '}')
+	}
+	if len(s.Pool) > 0 {
+		b = jsonName(b, "pool")
+		sep := byte('[')
+		for _, id := range s.Pool {
+			b = strconv.AppendInt(append(b, sep), id, 10)
+			sep = ','
+		}
+		b = append(b, ']')
+	}
+	b = jsonInt(b, "poolId", s.PoolID)
 	b = jsonInt(b, "serial", s.Serial)
+	if c := s.Custody; c != nil {
+		b = append(jsonName(b, "custody"), '{')
+		b = jsonInt(b, "reservedFor", c.ReservedFor)
+		if len(c.Orders) > 0 {
+			b = jsonName(b, "orders")
+			sep := byte('[')
+			for _, id := range c.Orders {
+				b = strconv.AppendInt(append(b, sep), id, 10)
+				sep = ','
+			}
+			b = append(b, ']')
+		}
+		if c.Spent {
+			b = append(jsonName(b, "spent"), "true"...)
+		}
+		b = jsonInt(b, "siteId", c.SiteID)
+		b = jsonInt(b, "shipmentId", c.ShipmentID)
+		b = jsonText(b, "receivedQuality", c.Quality)
+		b = append(b, '}')
+	}
 	b = jsonAlways(b, "activityStatus", s.ActivityStatus)
 	return append(b, '}')
 }

@@ -16,9 +16,9 @@ func FuzzSpecimenJSON(f *testing.F) {
 			Concentration: &q, Biohazards: []string{text, label}, FreezeThawCycles: n, CreatedOn: n, CreatedBy: n, ImageID: text,
 			ExternalIDs: []ExternalID{{text, label}, {label, text}}, Comments: text,
 			Collection: &CollectionEvent{n, n, text, label, text}, Received: &ReceivedEvent{n, n, text, label},
-			Serial: n, ActivityStatus: text,
+			Disposal: &DisposalEvent{n, n, text, label}, Pool: []int64{n, 7}, PoolID: n, Serial: n, Custody: &Custody{n, []int64{n, -n}, n > 0, n, n, text}, ActivityStatus: text,
 		}
-		for _, doc := range []*SpecimenDoc{full, {Label: label, Collection: &CollectionEvent{}}} {
+		for _, doc := range []*SpecimenDoc{full, {Label: label, Collection: &CollectionEvent{}, Custody: &Custody{}}} {
 			want, err := json.Marshal(doc)
 			if err != nil {
 				t.Fatal(err)

@@ -25,7 +25,7 @@ func (r *Registry) History(ctx context.Context, a *Actor, t Type, id int64) (*Hi
 	if rec == nil {
 		return nil, missing(t, id)
 	}
-	phi, err := r.mayAudit(ctx, a, rec)
+	hidden, err := r.mayAudit(ctx, a, rec)
 	if err != nil {
 		return nil, err
 	}
@@ -42,52 +42,65 @@ func (r *Registry) History(ctx context.Context, a *Actor, t Type, id int64) (*Hi
 		return nil, err
 	}
 	h := &History{Record: rec, Verified: broken == nil, Entries: append([]*Entry{first}, chain...)}
-	if !phi {
-		for _, e := range h.Entries {
-			if e.Before, err = withoutPHI(t, e.Before); err != nil {
-				return nil, err
-			}
-			if e.After, err = withoutPHI(t, e.After); err != nil {
-				return nil, err
-			}
+	for _, e := range h.Entries {
+		if e.Before, err = without(hidden, e.Before); err != nil {
+			return nil, err
+		}
+		if e.After, err = without(hidden, e.After); err != nil {
+			return nil, err
 		}
 	}
 	return h, nil
 }
 
-// mayAudit is nil where the actor may see the object's audit, and tells whether identifying data, too.
-func (r *Registry) mayAudit(ctx context.Context, a *Actor, rec *Record) (phi bool, err error) {
+// mayAudit is nil where the actor may see the object's audit, and tells which of its members not.
+func (r *Registry) mayAudit(ctx context.Context, a *Actor, rec *Record) (hidden []string, err error) {
+	if owner, _ := rec.Key.FormOwner(); !owner.IsZero() {
+		return r.mayAuditFormRecord(ctx, a, rec, owner)
+	}
 	cp := protocolOf(rec)
 	if cp == 0 {
 		ours := a.Super()
 		switch rec.Type {
-		case DistributionProtocol:
-			if ours, err = a.sees(rec, nil); err != nil {
-				return false, err
+		case DistributionProtocol, Order:
+			givers, err := r.givers(ctx, rec)
+			if err != nil {
+				return nil, err
 			}
+			if ours, err = a.sees(rec, nil, givers); err != nil {
+				return nil, err
+			}
+		case FormType:
+			ours = a.ManagesForms()
 		case Site:
 			ours = ours || a.AdministersSite(rec.ID)
 		case User:
 			doc, err := Decode[UserDoc](rec)
 			if err != nil {
-				return false, err
+				return nil, err
 			}
 			ours = ours || a.InstituteAdmin() && doc.InstituteID == a.User.InstituteID
 		}
 		if !ours {
-			return false, denied("see the audit of this " + notFound[rec.Type].noun)
+			return nil, denied("see the audit of this " + notFound[rec.Type].noun)
 		}
-		return true, nil
+		return nil, nil
 	}
 	sites, err := r.protocolSites(ctx, cp)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	sees, err := a.sees(rec, sites)
+	sees, err := a.sees(rec, sites, nil)
 	if err == nil && !sees {
 		err = denied("see the audit of this " + notFound[rec.Type].noun)
 	}
-	return a.Can(ResParticipantPhi, OpRead, cp, sites), err
+	if !a.Can(ResParticipantPhi, OpRead, cp, sites) {
+		hidden = append(hidden, phiMembers(rec.Type)...)
+	}
+	if rec.Type == Registration && !a.Super() {
+		hidden = append(hidden, "others") // in which other protocols the person is
+	}
+	return hidden, err
 }
 
 // creation is the entry that a record carries in itself: the object as it is now, with what the changes replaced put back.
@@ -131,15 +144,18 @@ func phiMembers(t Type) []string {
 	case Registration:
 		return []string{"participant", "externalSubjectId"}
 	case Visit:
-		return []string{"comments", "surgicalPathologyNumber"}
+		return []string{"comments", "surgicalPathologyNumber", "report", "extension"}
+	case Specimen:
+		return []string{"extension"}
+	case FormRecordType:
+		return []string{"values"}
 	}
 	return nil
 }
 
-// withoutPHI masks what identifies a person in an object.
-func withoutPHI(t Type, doc json.RawMessage) (json.RawMessage, error) {
-	names := phiMembers(t)
-	if len(doc) == 0 || names == nil {
+// without masks members of an object.
+func without(names []string, doc json.RawMessage) (json.RawMessage, error) {
+	if len(doc) == 0 || len(names) == 0 {
 		return doc, nil
 	}
 	members := map[string]json.RawMessage{}

@@ -35,8 +35,37 @@ func PadID(id int64) string {
 	return zeros[:idWidth-len(s)] + string(s)
 }
 
-// SetKey is the place of a member of a small set.
-func SetKey(t Type, id int64) Key { return Key{string(t), PadID(id)} }
+// SetKey is the place of a member of a set.
+func SetKey(t Type, id int64) Key {
+	if spread(t) {
+		return Key{string(t) + "#" + strconv.FormatUint(shard(id), 10), PadID(id)}
+	}
+	return Key{string(t), PadID(id)}
+}
+
+// spread tells which sets may grow large: their members spread over Shards partitions by their ids.
+func spread(t Type) bool {
+	switch t {
+	case Order, linesType(Order):
+		return true
+	}
+	return false
+}
+
+// SetParts lists the partitions of a set.
+func SetParts(t Type) []string {
+	if !spread(t) {
+		return []string{string(t)}
+	}
+	parts := make([]string, Shards)
+	for i := range parts {
+		parts[i] = fmt.Sprintf("%s#%d", t, i)
+	}
+	return parts
+}
+
+// shard spreads ids. Fibonacci hashing: consecutive ones land on different shards.
+func shard(id int64) uint64 { return (uint64(id) * 0x9E3779B97F4A7C15) >> 61 }
 
 // ProtocolPart is the partition with a protocol's events and requirements.
 func ProtocolPart(cp int64) string { return "cp#" + strconv.FormatInt(cp, 10) }
@@ -54,9 +83,7 @@ func RegistrationKey(cp, reg int64) Key { return Key{TreePart(cp, reg), PadID(re
 
 // TreePart is the partition that holds a registration of a protocol.
 func TreePart(cp, reg int64) string {
-	// Fibonacci hashing: consecutive registrations land on different shards.
-	shard := (uint64(reg) * 0x9E3779B97F4A7C15) >> 61
-	return "cp#" + strconv.FormatInt(cp, 10) + "#" + strconv.FormatUint(shard, 10)
+	return "cp#" + strconv.FormatInt(cp, 10) + "#" + strconv.FormatUint(shard(reg), 10)
 }
 
 // TreeParts lists the partitions of a protocol's tree.
@@ -73,7 +100,7 @@ func (k Key) Child(id int64) Key { return Key{k.Part, k.Sort + "/" + PadID(id)} 
 
 // Protocol is the protocol a tree key belongs to, 0 for a key outside the trees.
 func (k Key) Protocol() int64 {
-	rest, ok := strings.CutPrefix(k.Part, "cp#")
+	rest, ok := strings.CutPrefix(strings.TrimPrefix(k.Part, formPart), "cp#")
 	if !ok {
 		return 0
 	}

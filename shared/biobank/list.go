@@ -1,6 +1,7 @@
 package biobank
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,10 @@ func (r *Registry) Readable(ctx context.Context, a *Actor, recs []*Record) ([]*R
 		}
 		docs[p.ID] = doc
 	}
+	givers, err := r.givers(ctx, recs...)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]*Record, 0, len(recs))
 	for _, rec := range recs {
 		if statusOf(rec) == StatusDisabled {
@@ -45,7 +50,7 @@ func (r *Registry) Readable(ctx context.Context, a *Actor, recs []*Record) ([]*R
 		if cp != 0 && docs[cp].ActivityStatus == StatusDisabled {
 			continue // deleted with its protocol
 		}
-		sees, err := a.sees(rec, docs[cp].Sites)
+		sees, err := a.sees(rec, docs[cp].Sites, givers)
 		if err != nil {
 			return nil, err
 		}
@@ -58,11 +63,28 @@ func (r *Registry) Readable(ctx context.Context, a *Actor, recs []*Record) ([]*R
 
 // Members lists what the actor may see of a small set, by id.
 func (r *Registry) Members(ctx context.Context, a *Actor, t Type) ([]*Record, error) {
-	all, err := r.Store.List(ctx, string(t), "", "", 0)
+	all, err := r.Set(ctx, t)
 	if err != nil {
-		return nil, fmt.Errorf("list %s records: %w", t, err)
+		return nil, err
 	}
 	return r.Readable(ctx, a, all)
+}
+
+// Set reads all of a set, deleted members included, all its partitions at once. It checks no rights.
+func (r *Registry) Set(ctx context.Context, t Type) ([]*Record, error) {
+	parts := SetParts(t)
+	found, errs := make([][]*Record, len(parts)), make([]error, len(parts))
+	var all sync.WaitGroup
+	for i, part := range parts {
+		all.Go(func() { found[i], errs[i] = r.Store.List(ctx, part, "", "", 0) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("list %s records: %w", t, err)
+	}
+	recs := slices.Concat(found...)
+	slices.SortFunc(recs, func(a, b *Record) int { return cmp.Compare(a.ID, b.ID) })
+	return recs, nil
 }
 
 // Definitions lists the events of a protocol and their requirements, each event before what lies below it, if the actor
@@ -118,22 +140,13 @@ func (r *Registry) ByBarcode(ctx context.Context, a *Actor, codes []string) ([]*
 	return r.byValue(ctx, a, uniqueBarcode, barcodeMark, codes)
 }
 
-// ByPPID reads the registration with a PPID in a protocol, nil when there is none that the actor may see.
-func (r *Registry) ByPPID(ctx context.Context, a *Actor, cp int64, ppid string) (*Record, error) {
-	recs, err := r.byValue(ctx, a, uniquePPID, func(s string) string { return ppidMark(cp, s) }, []string{ppid})
-	if err != nil || len(recs) == 0 {
-		return nil, err
+// ByPPID reads the registrations with a PPID in protocols, leaving out like ByIDs.
+func (r *Registry) ByPPID(ctx context.Context, a *Actor, cps []int64, ppid string) ([]*Record, error) {
+	names := make([]string, len(cps))
+	for i, cp := range cps {
+		names[i] = ppidMark(cp, ppid)
 	}
-	return recs[0], nil
-}
-
-// ByParticipant reads the registration in which a participant lies, nil when there is none that the actor may see.
-func (r *Registry) ByParticipant(ctx context.Context, a *Actor, id int64) (*Record, error) {
-	recs, err := r.byMarks(ctx, a, []string{IDMark(Participant, id)}, func(int, *Record) (bool, error) { return true, nil })
-	if err != nil || len(recs) == 0 {
-		return nil, err
-	}
-	return recs[0], nil
+	return r.byMarks(ctx, a, names, func(_ int, rec *Record) (bool, error) { return uniquePPID.holds(rec, ppid) })
 }
 
 // Taken tells whether a specimen label is in use, by whomever: labels are unique in the whole system.
@@ -155,6 +168,15 @@ func (r *Registry) byValue(ctx context.Context, a *Actor, u *unique, mark func(s
 
 // byMarks reads the records that marks lead to, in the order of the marks; a record whose mark is a leftover does not hold.
 func (r *Registry) byMarks(ctx context.Context, a *Actor, names []string, holds func(i int, rec *Record) (bool, error)) ([]*Record, error) {
+	recs, err := r.marked(ctx, names, holds)
+	if err != nil || len(recs) == 0 {
+		return nil, err
+	}
+	return r.Readable(ctx, a, recs)
+}
+
+// marked is byMarks without regard to rights.
+func (r *Registry) marked(ctx context.Context, names []string, holds func(i int, rec *Record) (bool, error)) ([]*Record, error) {
 	possible := make([]string, 0, len(names))
 	for _, name := range names {
 		if len(name) <= maxMark {
@@ -170,7 +192,7 @@ func (r *Registry) byMarks(ctx context.Context, a *Actor, names []string, holds 
 	}
 	var keys []Key
 	for _, m := range marks {
-		keys = append(keys, m.To)
+		keys = append(append(keys, m.To), around(m.To)...)
 	}
 	if len(keys) == 0 {
 		return nil, nil
@@ -193,7 +215,7 @@ func (r *Registry) byMarks(ctx context.Context, a *Actor, names []string, holds 
 			seen[rec.Key] = true
 		}
 	}
-	return r.Readable(ctx, a, out)
+	return out, nil
 }
 
 // Levels of the trees, for Walk.

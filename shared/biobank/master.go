@@ -30,32 +30,10 @@ func (d *MasterDraft) want(ctx context.Context, b *Batch, c *Change) error {
 	if err := d.Registration.want(ctx, b, &up); err != nil {
 		return err
 	}
-	for _, name := range d.personMarks(ctx, b) {
-		b.wantMark(name)
-	}
 	if d.Visit.Doc.Name != "" {
 		b.wantMark(visitMark(d.Visit.Doc.Name))
 	}
 	return nil
-}
-
-// personMarks are the marks by which a known person is found, in the order in which they count. Sites that are not known
-// are told by the plan.
-func (d *MasterDraft) personMarks(ctx context.Context, b *Batch) []string {
-	var out []string
-	p := &d.Registration.Doc.Participant
-	if p.EMPI != "" {
-		out = append(out, empiMark(p.EMPI))
-	}
-	if p.UID != "" {
-		out = append(out, uidMark(p.UID))
-	}
-	for _, m := range d.Registration.PMIs {
-		if id, err := b.siteID(ctx, m.Site); err == nil && id != 0 {
-			out = append(out, mrnMark(id, m.MRN))
-		}
-	}
-	return out
 }
 
 func (d *MasterDraft) read(ctx context.Context, b *Batch, c *Change) error {
@@ -66,9 +44,6 @@ func (d *MasterDraft) read(ctx context.Context, b *Batch, c *Change) error {
 	}
 	if err := d.Registration.read(ctx, b, &up); err != nil {
 		return err
-	}
-	for _, name := range d.personMarks(ctx, b) {
-		b.wantRec(b.marks[name].To)
 	}
 	if d.Visit.Doc.Name != "" {
 		b.wantRec(b.marks[visitMark(d.Visit.Doc.Name)].To)
@@ -133,20 +108,16 @@ func (d *MasterDraft) register(ctx context.Context, b *Batch, c *Change, o *Outc
 		// Not even whether a value is somebody's may be learned from the answer.
 		return Key{}, nil, fault.New("PARTICIPANT_CANNOT_UPDATE_PHI", "You do not have the right to send identifying values (names, dates of birth or death, contact, National ID, eMPI, MRN) to collection protocol %q. Leave those columns blank.", cp.doc.ShortTitle)
 	}
-	for _, name := range d.personMarks(ctx, b) {
+	for _, name := range r.sentMarks(ctx, b) {
 		if rec != nil || r.Doc.PPID != "" {
 			break
 		}
-		m, err := b.mark(ctx, name)
+		p, err := b.personByMark(ctx, name)
 		if err != nil {
 			return Key{}, nil, err
 		}
-		found, fdoc, err := b.registration(ctx, m)
-		if err != nil {
-			return Key{}, nil, err
-		}
-		if found != nil && found.Key.Protocol() == cp.id && contains(personMarks(&fdoc.Participant), name) {
-			rec, doc = found, fdoc
+		if p != nil {
+			rec, doc = p.in(cp.id)
 		}
 	}
 	if rec == nil {
@@ -234,6 +205,9 @@ func (d *MasterDraft) sameDay(ctx context.Context, b *Batch, reg Key, date int64
 	}
 	return nil, none, nil
 }
+
+// now is the time of the batch.
+func (b *Batch) now() time.Time { return time.UnixMilli(b.at).UTC() }
 
 // day is the calendar day of a time, in the zone of the batch.
 func (b *Batch) day(ms int64) string { return time.UnixMilli(ms).In(b.zone).Format(time.DateOnly) }

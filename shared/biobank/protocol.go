@@ -51,6 +51,7 @@ type ProtocolDoc struct {
 	ExtractSprText          bool           `json:"extractSprText,omitempty"`
 	KitLabels               bool           `json:"kitLabelsEnabled,omitempty"`
 	DraftDataEntry          bool           `json:"draftDataEntry,omitempty"`
+	BulkRegistration        bool           `json:"bulkPartRegEnabled,omitempty"`
 	DistributionProtocols   []string       `json:"distributionProtocols,omitempty"`
 	ActivityStatus          string         `json:"activityStatus"`
 }

@@ -26,6 +26,8 @@ const (
 	RoleType     Type = "role"
 	// DistributionProtocol says who may receive specimens, from which sites.
 	DistributionProtocol Type = "dp"
+	// Order gives specimens to those whom a distribution protocol names.
+	Order Type = "order"
 	// Container is a storage container, ContainerType what containers are made after.
 	Container     Type = "container"
 	ContainerType Type = "containertype"

@@ -2,7 +2,7 @@ package biobank
 
 import (
 	"context"
-	"strconv"
+	"errors"
 	"strings"
 	"time"
 
@@ -20,34 +20,8 @@ type RegistrationDoc struct {
 	DataEntryStatus   string         `json:"dataEntryStatus,omitempty"` // empty: COMPLETE
 	ActivityStatus    string         `json:"activityStatus"`
 	Participant       ParticipantDoc `json:"participant"`
-}
-
-// ParticipantDoc is a person. All of it but gender, vital status, race and ethnicity is protected health information.
-type ParticipantDoc struct {
-	ID               int64    `json:"id"`
-	FirstName        string   `json:"firstName,omitempty"`
-	LastName         string   `json:"lastName,omitempty"`
-	MiddleName       string   `json:"middleName,omitempty"`
-	EmailAddress     string   `json:"emailAddress,omitempty"`
-	EmailOptIn       *bool    `json:"emailOptIn,omitempty"`
-	PhoneNumber      string   `json:"phoneNumber,omitempty"`
-	TextOptIn        *bool    `json:"textOptIn,omitempty"`
-	TextOptInConsent *bool    `json:"textOptInConsent,omitempty"`
-	BirthDate        string   `json:"birthDate,omitempty"` // yyyy-MM-dd
-	DeathDate        string   `json:"deathDate,omitempty"` // yyyy-MM-dd
-	Gender           string   `json:"gender,omitempty"`
-	VitalStatus      string   `json:"vitalStatus,omitempty"`
-	Races            []string `json:"races,omitempty"`
-	Ethnicities      []string `json:"ethnicities,omitempty"`
-	UID              string   `json:"uid,omitempty"`
-	EMPI             string   `json:"empi,omitempty"`
-	PMIs             []PMI    `json:"pmis,omitempty"`
-}
-
-// PMI is a person's medical record number at a site.
-type PMI struct {
-	SiteID int64  `json:"siteId"`
-	MRN    string `json:"mrn"`
+	// Others are the person's other registrations.
+	Others []Enrolment `json:"others,omitempty"`
 }
 
 // The data entry states.
@@ -65,42 +39,7 @@ var (
 		d, err := Decode[RegistrationDoc](r)
 		return d.Barcode == v && d.ActivityStatus != StatusDisabled, err
 	}}
-	uniqueEMPI = &unique{"PARTICIPANT_DUP_EMPI", "eMPI %q belongs to another participant.", func(r *Record, v string) (bool, error) {
-		d, err := Decode[RegistrationDoc](r)
-		return d.Participant.EMPI == v && d.ActivityStatus != StatusDisabled, err
-	}}
-	uniqueUID = &unique{"PARTICIPANT_DUP_UID", "National ID %q belongs to another participant.", func(r *Record, v string) (bool, error) {
-		d, err := Decode[RegistrationDoc](r)
-		return d.Participant.UID == v && d.ActivityStatus != StatusDisabled, err
-	}}
-	uniqueMRN = &unique{"PARTICIPANT_DUP_MRN", "MRN %q belongs to another participant of that site.", func(r *Record, v string) (bool, error) {
-		d, err := Decode[RegistrationDoc](r)
-		if err != nil || d.ActivityStatus == StatusDisabled {
-			return false, err
-		}
-		for _, p := range d.Participant.PMIs {
-			if p.MRN == v {
-				return true, nil
-			}
-		}
-		return false, nil
-	}}
 )
-
-// personMarks are the marks of what identifies a person.
-func personMarks(p *ParticipantDoc) []string {
-	var out []string
-	if p.EMPI != "" {
-		out = append(out, empiMark(p.EMPI))
-	}
-	if p.UID != "" {
-		out = append(out, uidMark(p.UID))
-	}
-	for _, m := range p.PMIs {
-		out = append(out, mrnMark(m.SiteID, m.MRN))
-	}
-	return out
-}
 
 func (d *RegistrationDraft) want(ctx context.Context, b *Batch, c *Change) error {
 	if c.Op != Create && d.ID != 0 {
@@ -119,10 +58,20 @@ func (d *RegistrationDraft) want(ctx context.Context, b *Batch, c *Change) error
 	if c.Op != Create && d.Doc.PPID != "" {
 		b.wantMark(ppidMark(cp.id, d.Doc.PPID))
 	}
+	if c.Op != Update {
+		for _, name := range d.sentMarks(ctx, b) {
+			b.wantMark(name)
+		}
+	}
 	return nil
 }
 
 func (d *RegistrationDraft) read(ctx context.Context, b *Batch, c *Change) error {
+	if c.Op != Update {
+		for _, name := range d.sentMarks(ctx, b) {
+			b.wantRec(b.marks[name].To)
+		}
+	}
 	if c.Op == Create {
 		return nil
 	}
@@ -235,14 +184,14 @@ func (d *RegistrationDraft) create(ctx context.Context, b *Batch, c *Change, o *
 	if d.NoParticipant {
 		l.Add("CPR_PARTICIPANT_DETAIL_REQUIRED", "Give the participant.")
 	}
-	if d.ParticipantID != 0 {
-		l.Add("PARTICIPANT_NOT_FOUND", "Participant %d cannot be registered once more; leave the id out to register a new participant.", d.ParticipantID)
-	}
 	if cp.doc.ActivityStatus == StatusClosed {
 		l.Add("CPR_CP_CLOSED", "Collection protocol %q is closed.", cp.doc.ShortTitle)
 	}
 	if cp.doc.SpecimenCentric {
 		l.Add("CP_OP_NOT_ALLOWED_SC", "Collection protocol %q is specimen-centric; it has no participants.", cp.doc.ShortTitle)
+	}
+	if d.Many && !cp.doc.BulkRegistration {
+		l.Add("COMMON_INVALID_INPUT", "Collection protocol %q does not allow bulk registration.", cp.doc.ShortTitle)
 	}
 	if doc.RegistrationDate == "" {
 		l.Add("CPR_REG_DATE_REQUIRED", "Give the Registration Date.")
@@ -250,11 +199,18 @@ func (d *RegistrationDraft) create(ctx context.Context, b *Batch, c *Change, o *
 	if gone(doc.ActivityStatus) {
 		l.Add("CPR_CREATE_DISABLED_NA", "A registration cannot be created as Disabled.")
 	}
-	if !b.can(ResParticipantPhi, OpCreate, cp) && hasPHI(&doc.Participant, d.PMIs) {
-		l.Add("PARTICIPANT_CANNOT_UPDATE_PHI", "You do not have the right to save identifying values (names, dates of birth or death, contact, National ID, eMPI, MRN) in collection protocol %q.", cp.doc.ShortTitle)
-	}
 	if err := d.references(ctx, b, &l, cp, &doc); err != nil {
 		return nil, err
+	}
+	var p *person
+	if !b.can(ResParticipantPhi, OpCreate, cp) && hasPHI(&doc.Participant, d.PMIs) {
+		// Not even whether a value is somebody's may be learned from the answer: nobody is looked for.
+		l.Add("PARTICIPANT_CANNOT_UPDATE_PHI", "You do not have the right to save identifying values (names, dates of birth or death, contact, National ID, eMPI, MRN) in collection protocol %q.", cp.doc.ShortTitle)
+	} else if p, err = d.known(ctx, b, &l, cp, &doc.Participant); err != nil {
+		return nil, err
+	}
+	if p != nil {
+		d.link(b, &l, cp, p, &doc)
 	}
 	d.check(b, &l, cp, &doc)
 	switch {
@@ -272,8 +228,10 @@ func (d *RegistrationDraft) create(ctx context.Context, b *Batch, c *Change, o *
 	if err != nil {
 		return nil, err
 	}
-	if doc.Participant.ID, err = b.number(ctx, c, string(Participant)); err != nil {
-		return nil, err
+	if p == nil {
+		if doc.Participant.ID, err = b.number(ctx, c, string(Participant)); err != nil {
+			return nil, err
+		}
 	}
 	if doc.PPID == "" {
 		v := FormatValues{ShortTitle: cp.doc.ShortTitle, ProtocolCode: cp.doc.Code}
@@ -286,18 +244,20 @@ func (d *RegistrationDraft) create(ctx context.Context, b *Batch, c *Change, o *
 		}
 	}
 	key := RegistrationKey(cp.id, id)
-	d.claims(b, c, cp, &RegistrationDoc{}, &doc, key, id)
-	b.add(roundIDs, Write{Kind: InsertMark, Mark: Mark{Name: IDMark(Participant, doc.Participant.ID), To: key, ID: doc.Participant.ID, Source: c.Source}})
+	if p == nil {
+		d.claims(b, c, cp, &RegistrationDoc{}, &doc, key, id)
+		if err := b.enlisted(ctx, c, key, &RegistrationDoc{}, &doc); err != nil {
+			return nil, err
+		}
+		b.add(roundIDs, Write{Kind: InsertMark, Mark: Mark{Name: IDMark(Participant, doc.Participant.ID), To: key, ID: doc.Participant.ID, Source: c.Source}})
+	} else if err := d.linked(ctx, b, c, cp, p, &doc, key, id); err != nil {
+		return nil, err
+	}
 	if err := b.insert(c, Registration, key, id, &doc, o); err != nil {
 		return nil, err
 	}
 	o.PPID = doc.PPID
 	return &doc, nil
-}
-
-// hasPHI tells whether identifying values were sent.
-func hasPHI(p *ParticipantDoc, pmis []PMIRef) bool {
-	return p.FirstName+p.LastName+p.MiddleName+p.EmailAddress+p.PhoneNumber+p.BirthDate+p.DeathDate+p.UID+p.EMPI != "" || len(pmis) > 0
 }
 
 // references resolves the sites that the draft names.
@@ -395,34 +355,17 @@ func (d *RegistrationDraft) claims(b *Batch, c *Change, cp *protocolInfo, was, i
 	if is.Barcode != "" && is.Barcode != was.Barcode {
 		b.claim(c, uniqueCprBarcode, is.Barcode, cprBarcodeMark(is.Barcode), key, id, "")
 	}
-	w, p := &was.Participant, &is.Participant
-	if p.EMPI != "" && p.EMPI != w.EMPI {
-		b.claim(c, uniqueEMPI, p.EMPI, empiMark(p.EMPI), key, id, "")
+	if was.Participant.ID == is.Participant.ID || was.Participant.ID == 0 {
+		b.claimPerson(c, &was.Participant, &is.Participant, key, id)
 	}
-	if p.UID != "" && p.UID != w.UID {
-		b.claim(c, uniqueUID, p.UID, uidMark(p.UID), key, id, "")
-	}
-	had := personMarks(w)
-	for _, m := range p.PMIs {
-		if name := mrnMark(m.SiteID, m.MRN); !contains(had, name) {
-			b.claim(c, uniqueMRN, m.MRN, name, key, id, "")
-		}
-	}
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 func (d *RegistrationDraft) update(ctx context.Context, b *Batch, c *Change, o *Outcome, rec *Record, was RegistrationDoc) error {
 	o.PPID = b.nameBefore(was.PPID, was.ActivityStatus)
-	if is, err := b.done(ctx, rec, c); is || err != nil {
-		return done(o, rec, err)
+	if is, err := b.done(ctx, rec, c); err != nil {
+		return err
+	} else if is {
+		return errors.Join(b.unlist(ctx, c, rec, &was), done(o, rec, nil))
 	}
 	_, err := d.patch(ctx, b, c, o, rec, was)
 	return err
@@ -442,9 +385,8 @@ func (d *RegistrationDraft) patch(ctx context.Context, b *Batch, c *Change, o *O
 	if d.Merge != nil {
 		d.Merge(&is)
 	} else {
-		person := is.Participant.ID
 		is = d.Doc
-		is.Participant.ID = person
+		is.Participant.ID, is.Others = was.Participant.ID, was.Others
 	}
 	if is.PPID == "" {
 		is.PPID = was.PPID
@@ -458,11 +400,12 @@ func (d *RegistrationDraft) patch(ctx context.Context, b *Batch, c *Change, o *O
 		return nil, denied("change participants of collection protocol " + cp.doc.ShortTitle)
 	}
 	var l fault.List
-	if d.ParticipantID != 0 && d.ParticipantID != was.Participant.ID {
-		l.Add("CPR_CANNOT_MERGE_PARTICIPANT", "The registration is of another participant than %d, and participants cannot be merged.", d.ParticipantID)
-	}
 	if err := d.references(ctx, b, &l, cp, &is); err != nil {
 		return nil, err
+	}
+	merges := d.ParticipantID != 0 && d.ParticipantID != was.Participant.ID && op == OpUpdate
+	if merges {
+		is.Participant = was.Participant // who it is of now tells the other participant
 	}
 	if is.RegistrationDate == "" {
 		l.Add("CPR_REG_DATE_REQUIRED", "Give the Registration Date.")
@@ -483,32 +426,31 @@ func (d *RegistrationDraft) patch(ctx context.Context, b *Batch, c *Change, o *O
 	if is.ActivityStatus == StatusDisabled {
 		return &is, b.remove(ctx, c, o, rec, d.Force)
 	}
+	if merges {
+		err = d.merge(ctx, b, c, cp, rec, &was, &is)
+	} else if !same(&is.Participant, &was.Participant) {
+		err = b.changePerson(ctx, c, rec, &was, &is)
+	}
+	if err != nil {
+		return nil, err
+	}
 	d.claims(b, c, cp, &was, &is, rec.Key, rec.ID)
+	if err := b.enlisted(ctx, c, rec.Key, &was, &is); err != nil {
+		return nil, err
+	}
 	if err := b.change(c, rec, &is, o); err != nil {
 		return nil, err
 	}
 	o.PPID = is.PPID
-	free := personMarks(&was.Participant)
-	free = append(free, ppidMark(cp.id, was.PPID))
-	if was.Barcode != "" {
-		free = append(free, cprBarcodeMark(was.Barcode))
+	if is.PPID != was.PPID {
+		if err := b.release(ctx, ppidMark(cp.id, was.PPID), rec.Key); err != nil {
+			return nil, err
+		}
 	}
-	keep := append(personMarks(&is.Participant), ppidMark(cp.id, is.PPID), cprBarcodeMark(is.Barcode))
-	for _, name := range free {
-		if !contains(keep, name) {
-			if err := b.release(ctx, name, rec.Key); err != nil {
-				return nil, err
-			}
+	if was.Barcode != "" && is.Barcode != was.Barcode {
+		if err := b.release(ctx, cprBarcodeMark(was.Barcode), rec.Key); err != nil {
+			return nil, err
 		}
 	}
 	return &is, nil
-}
-
-// phiOf joins the identifying values, for comparison.
-func phiOf(p *ParticipantDoc) string {
-	parts := []string{p.FirstName, p.LastName, p.MiddleName, p.EmailAddress, p.PhoneNumber, p.BirthDate, p.DeathDate, p.UID, p.EMPI}
-	for _, m := range p.PMIs {
-		parts = append(parts, strconv.FormatInt(m.SiteID, 10), m.MRN)
-	}
-	return strings.Join(parts, "\x00")
 }

@@ -18,9 +18,12 @@
 package biobank
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"aliquot/shared/fault"
@@ -99,6 +102,9 @@ var notFound = map[Type]struct{ code, noun string }{
 	Requirement: {"SR_NOT_FOUND", "Specimen requirement"}, Registration: {"CPR_M_NOT_FOUND", "Registration"},
 	Visit: {"VISIT_NOT_FOUND", "Visit"}, Specimen: {"SPECIMEN_NOT_FOUND", "Specimen"},
 	RoleType: {"RBAC_ROLE_NOT_FOUND", "Role"}, DistributionProtocol: {"DP_NOT_FOUND", "Distribution protocol"},
+	Order:    {"DIST_ORDER_NOT_FOUND", "Order"},
+	FormType: {"FORMS_NOT_FOUND", "Form"}, Participant: {"PARTICIPANT_NOT_FOUND", "Participant"},
+	ContextType: {"FORMS_INVALID_FORM_CTXT", "Form association"}, FormRecordType: {"FORMS_REC_NOT_FOUND", "Form record"},
 }
 
 func missing(t Type, what any) *fault.Fault {
@@ -125,7 +131,7 @@ func (r *Registry) Get(ctx context.Context, a *Actor, t Type, id int64) (*Record
 func (r *Registry) byID(ctx context.Context, t Type, id int64) (*Record, error) {
 	key := SetKey(t, id)
 	switch t {
-	case Event, Requirement, Registration, Visit, Specimen:
+	case Event, Requirement, Registration, Visit, Specimen, FormRecordType:
 		name := IDMark(t, id)
 		marks, err := r.Store.Marks(ctx, []string{name}, true)
 		if err != nil {
@@ -137,11 +143,27 @@ func (r *Registry) byID(ctx context.Context, t Type, id int64) (*Record, error) 
 		}
 		key = m.To
 	}
-	recs, err := r.Store.Records(ctx, []Key{key}, true)
+	// With what lies around it, by which its reader's right is told and its view is made.
+	recs, err := r.Store.Records(ctx, append(around(key), key), true)
 	if err != nil {
 		return nil, fmt.Errorf("read %s %d: %w", t, id, err)
 	}
 	return recs[key], nil
+}
+
+// around are the keys of what lies around a record of a protocol: the protocol, and what is above it in its tree.
+func around(key Key) []Key {
+	cp := key.Protocol()
+	if cp == 0 {
+		return nil
+	}
+	keys := []Key{SetKey(Protocol, cp)}
+	for range strings.Count(key.Sort, "/") {
+		if key = key.Above(1); key.Sort != "event" { // which is no record
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // mayRead is nil where the actor may see a record; what belongs to a deleted protocol was deleted with it.
@@ -160,18 +182,23 @@ func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
 			return missing(rec.Type, rec.ID)
 		}
 	}
-	sees, err := a.sees(rec, doc.Sites)
+	givers, err := r.givers(ctx, rec)
+	if err != nil {
+		return err
+	}
+	sees, err := a.sees(rec, doc.Sites, givers)
 	if err == nil && !sees {
 		err = denied("see this " + notFound[rec.Type].noun)
 	}
 	return err
 }
 
-// sees tells whether the actor may see a record that lies in a protocol with these sites.
-func (a *Actor) sees(rec *Record, sites []ProtocolSite) (bool, error) {
+// sees tells whether the actor may see a record that lies in a protocol with these sites. Of an order the distribution
+// protocol is among those that decide.
+func (a *Actor) sees(rec *Record, sites []ProtocolSite, deciding givers) (bool, error) {
 	res := Resource("")
 	switch rec.Type {
-	case Institute, Site, User, RoleType:
+	case Institute, Site, User, RoleType, FormType, ContextType:
 		return true, nil
 	case Protocol, Event, Requirement, Workflows:
 		res = ResProtocol
@@ -184,6 +211,10 @@ func (a *Actor) sees(rec *Record, sites []ProtocolSite) (bool, error) {
 	case DistributionProtocol:
 		doc, err := Decode[DistributionDoc](rec)
 		return a.distributes(ResDistribution, OpRead, &doc), err
+	case Order:
+		doc, err := Decode[OrderDoc](rec)
+		dp := deciding[doc.DistributionID]
+		return a.distributes(ResOrder, OpRead, &dp), err
 	}
 	cp := protocolOf(rec)
 	if a.Can(res, OpRead, cp, sites) || res == ResParticipantDeid && a.Can(ResParticipantPhi, OpRead, cp, sites) {
@@ -223,12 +254,40 @@ func (r *Registry) Fetch(ctx context.Context, keys ...Key) (map[Key]*Record, err
 	return r.Store.Records(ctx, keys, true)
 }
 
+// UserOf finds the user that a reference names: by id, else e-mail address, else login name. Unknown and deleted ones give
+// USER_NOT_FOUND.
+func (r *Registry) UserOf(ctx context.Context, ref UserRef) (*Record, error) {
+	var rec *Record
+	var err error
+	switch {
+	case ref.ID != 0:
+		rec, err = r.byID(ctx, User, ref.ID)
+	case ref.Email != "":
+		rec, err = r.userNamed(ctx, emailMark(ref.Email), func(doc UserDoc) string { return emailMark(doc.EmailAddress) })
+	case ref.Login != "":
+		rec, err = r.UserByLogin(ctx, cmp.Or(ref.Domain, Domain), ref.Login)
+	default:
+		return nil, fault.New("USER_NOT_FOUND", "Give the user: id, emailAddress or loginName.")
+	}
+	if err == nil && (rec == nil || statusOf(rec) == StatusDisabled) {
+		err = missing(User, cmp.Or(ref.Email, ref.Login, strconv.FormatInt(ref.ID, 10)))
+	}
+	return rec, err
+}
+
 // UserByLogin finds a user by domain and login name, without regard to case; nil when there is none.
 func (r *Registry) UserByLogin(ctx context.Context, domain, login string) (*Record, error) {
-	name := loginMark(domain, login)
+	return r.userNamed(ctx, loginMark(domain, login), func(doc UserDoc) string { return loginMark(doc.DomainName, doc.LoginName) })
+}
+
+// userNamed finds the user whom a mark leads to, nil where there is none or the mark is a leftover.
+func (r *Registry) userNamed(ctx context.Context, name string, markOf func(UserDoc) string) (*Record, error) {
+	if len(name) > maxMark {
+		return nil, nil
+	}
 	marks, err := r.Store.Marks(ctx, []string{name}, true)
 	if err != nil {
-		return nil, fmt.Errorf("look up login: %w", err)
+		return nil, fmt.Errorf("look up a user: %w", err)
 	}
 	m, ok := marks[name]
 	if !ok {
@@ -242,8 +301,8 @@ func (r *Registry) UserByLogin(ctx context.Context, domain, login string) (*Reco
 	if err != nil {
 		return nil, err
 	}
-	if loginMark(doc.DomainName, doc.LoginName) != name {
-		return nil, nil // a leftover mark: the user has another login now
+	if markOf(doc) != name {
+		return nil, nil // a leftover: the user has another name now
 	}
 	return rec, nil
 }

@@ -33,6 +33,8 @@ func Removal(t Type, id int64, status string, force bool) Draft {
 		return &RequirementDraft{ID: id, Merge: func(d *RequirementDoc) { d.ActivityStatus = status }}
 	case DistributionProtocol:
 		return &DistributionDraft{ID: id, Merge: func(d *DistributionDoc) { d.ActivityStatus = status }}
+	case Order:
+		return &OrderDraft{ID: id, Merge: func(d *OrderDoc) { d.ActivityStatus = status }}
 	case Registration:
 		return &RegistrationDraft{ID: id, Force: force, Merge: func(d *RegistrationDoc) { d.ActivityStatus = status }}
 	case Visit:
@@ -208,6 +210,10 @@ func (r *Registry) dependents(ctx context.Context, rec *Record) ([]Dependent, er
 			}
 			return "visit", err
 		})
+	case DistributionProtocol:
+		err = each(ctx, r, Order, func(d *OrderDoc) {
+			count.add("distribution_order", d.DistributionID == rec.ID && d.ActivityStatus != StatusDisabled)
+		})
 	case Requirement:
 		err = r.madeFrom(ctx, rec, count)
 	case Registration, Visit, Specimen:
@@ -322,7 +328,7 @@ func (t tally) list() []Dependent {
 
 // each decodes the members of a small set.
 func each[T any](ctx context.Context, r *Registry, t Type, f func(*T)) error {
-	all, err := r.Store.List(ctx, string(t), "", "", 0)
+	all, err := r.Set(ctx, t)
 	if err != nil {
 		return err
 	}

@@ -459,6 +459,55 @@ func replayJobs() []job {
 				wave(biobank.Create, &row, aliquot),
 			}
 		}},
+		{"people in two protocols", true, func() [][]biobank.Change {
+			var row int64 = 1
+			in := func(p biobank.ProtocolRef, ppid, empi string, more func(*biobank.ParticipantDoc)) *biobank.RegistrationDraft {
+				d := &biobank.RegistrationDraft{Protocol: p, Doc: biobank.RegistrationDoc{PPID: ppid, RegistrationDate: "2026-01-02"}}
+				d.Doc.Participant.EMPI = empi
+				if more != nil {
+					more(&d.Doc.Participant)
+				}
+				return d
+			}
+			named := func(p *biobank.ParticipantDoc) { p.LastName, p.BirthDate = "Invented", "1970-01-01" }
+			change := func(p biobank.ProtocolRef, ppid string, merge func(*biobank.RegistrationDoc)) *biobank.RegistrationDraft {
+				return &biobank.RegistrationDraft{Protocol: p, Doc: biobank.RegistrationDoc{PPID: ppid}, Merge: merge, Force: true}
+			}
+			disable := func(d *biobank.RegistrationDoc) { d.ActivityStatus = biobank.StatusDisabled }
+			known := func(i int, p biobank.ParticipantDoc) *biobank.RegistrationDraft {
+				return change(blood(), fmt.Sprintf("P-%d", i), func(d *biobank.RegistrationDoc) {
+					p.ID = d.Participant.ID
+					d.Participant = p
+				})
+			}
+			waves := [][]biobank.Change{
+				wave(biobank.Update, &row,
+					known(0, biobank.ParticipantDoc{EMPI: "E-0", LastName: "Invented", BirthDate: "1970-01-01"}),
+					known(1, biobank.ParticipantDoc{EMPI: "E-1"}),
+					known(2, biobank.ParticipantDoc{EMPI: "E-2", LastName: "Invented", BirthDate: "1970-01-01"}),
+					known(3, biobank.ParticipantDoc{EMPI: "E-3"}),
+					known(4, biobank.ParticipantDoc{EMPI: "E-4", LastName: "Alone", BirthDate: "1970-01-01"})),
+				wave(biobank.Create, &row, // from row 6
+					in(made(), "", "E-0", nil),
+					in(made(), "", "E-1", func(p *biobank.ParticipantDoc) { p.UID, p.LastName, p.BirthDate = "U-1", "Late", "1980-02-02" }),
+					in(made(), "", "E-2", named),
+					in(made(), "", "E-3", nil)),
+				wave(biobank.Create, &row, in(made(), "", "E-3", nil), in(blood(), "N-3", "E-3", nil), in(blood(), "P-5", "E-9", nil)),
+				wave(biobank.Update, &row,
+					change(blood(), "P-0", func(d *biobank.RegistrationDoc) {
+						d.RegistrationDate, d.Participant.EMPI, d.Participant.LastName = "2026-01-05", "E-10", "Changed"
+					}),
+					change(made(), "M-0507", func(d *biobank.RegistrationDoc) { d.Participant.BirthDate = "1980-03-03" })),
+				wave(biobank.Update, &row,
+					change(made(), "M-0506", func(d *biobank.RegistrationDoc) { d.Participant.FirstName = "Ann" }),
+					change(blood(), "P-2", disable)),
+				wave(biobank.Update, &row,
+					change(blood(), "P-4", disable),
+					change(made(), "M-0508", func(d *biobank.RegistrationDoc) { d.Participant.EMPI = "E-12" })),
+				wave(biobank.Create, &row, in(blood(), "N-2", "E-12", nil)),
+			}
+			return waves
+		}},
 		{"changing one specimen often", false, func() [][]biobank.Change {
 			var row int64 = 1
 			var waves [][]biobank.Change

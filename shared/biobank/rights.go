@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"aliquot/shared/fault"
 )
@@ -18,6 +19,7 @@ const (
 	ResParticipantDeid Resource = "ParticipantDeid"
 	ResConsent         Resource = "Consent"
 	ResVisit           Resource = "Visit"
+	ResReport          Resource = "SurgicalPathologyReport"
 	ResSpecimen        Resource = "Specimen"
 	ResPrimarySpecimen Resource = "PrimarySpecimen"
 	ResContainer       Resource = "StorageContainer"
@@ -37,6 +39,8 @@ const (
 	OpUpdate       Operation = "Update"
 	OpDelete       Operation = "Delete"
 	OpExportImport Operation = "Export Import"
+	OpLock         Operation = "Lock"
+	OpUnlock       Operation = "Unlock"
 )
 
 // Role is a named set of rights.
@@ -48,6 +52,7 @@ type Role struct {
 var (
 	opsRead = []Operation{OpRead}
 	opsAll  = []Operation{OpCreate, OpRead, OpUpdate, OpDelete, OpExportImport}
+	opsLock = []Operation{OpCreate, OpRead, OpUpdate, OpDelete, OpLock, OpUnlock}
 	opsEdit = []Operation{OpCreate, OpRead, OpUpdate, OpExportImport}
 )
 
@@ -63,13 +68,13 @@ func StockRole(name string) (Role, bool) {
 	case "Coordinator":
 		return Role{name, map[Resource][]Operation{
 			ResParticipantPhi: opsAll, ResParticipantDeid: opsAll, ResProtocol: opsRead, ResConsent: opsAll,
-			ResVisit: opsAll, ResSpecimen: opsAll, ResContainer: opsRead,
+			ResVisit: opsAll, ResReport: opsLock, ResSpecimen: opsAll, ResContainer: opsRead,
 			ResDistribution: opsRead, ResOrder: opsAll, ResShipping: opsAll,
 		}}, true
 	case "Principal Investigator":
 		return Role{name, map[Resource][]Operation{
 			ResParticipantPhi: opsAll, ResParticipantDeid: opsAll, ResProtocol: opsEdit, ResConsent: opsAll,
-			ResVisit: opsAll, ResSpecimen: opsAll, ResContainer: opsRead, ResUser: opsRead,
+			ResVisit: opsAll, ResReport: opsLock, ResSpecimen: opsAll, ResContainer: opsRead, ResUser: opsRead,
 			ResDistribution: opsEdit, ResOrder: opsAll, ResShipping: opsAll,
 		}}, true
 	case "Researcher":
@@ -85,8 +90,9 @@ func StockRole(name string) (Role, bool) {
 type Actor struct {
 	ID   int64
 	User UserDoc
-	// From is the caller's address, for the audit.
+	// From is the caller's address, for the audit; By is who acts as the actor, 0 for nobody else.
 	From  string
+	By    int64
 	roles map[string]Role
 	// sites maps each site to its institute, for the sites of the actor's institute only.
 	sites map[int64]bool
@@ -98,7 +104,11 @@ func (r *Registry) Actor(ctx context.Context, userID int64) (*Actor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read user %d: %w", userID, err)
 	}
-	rec := recs[SetKey(User, userID)]
+	return r.ActorOf(ctx, userID, recs[SetKey(User, userID)])
+}
+
+// ActorOf is Actor for a user whose record was read; nil for one who does not exist.
+func (r *Registry) ActorOf(ctx context.Context, userID int64, rec *Record) (*Actor, error) {
 	if rec == nil {
 		return nil, fault.New("USER_NOT_FOUND", "User %d does not exist.", userID)
 	}
@@ -131,6 +141,14 @@ func (r *Registry) Actor(ctx context.Context, userID int64) (*Actor, error) {
 		}
 	}
 	return a, nil
+}
+
+// reason is why the actor changes something, with who acts as the actor.
+func (a *Actor) reason(given string) string {
+	if a.By == 0 {
+		return given
+	}
+	return strings.TrimSuffix(fmt.Sprintf("By user %d as user %d: %s", a.By, a.ID, given), ": ")
 }
 
 // Super tells whether the actor may do everything.

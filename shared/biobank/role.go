@@ -37,7 +37,7 @@ func StockRoleNames() []string { return slices.Clone(stockRoles[:]) }
 // Resources and Operations are the vocabulary of rights.
 func Resources() []Resource {
 	return []Resource{
-		ResProtocol, ResParticipantPhi, ResParticipantDeid, ResConsent, ResVisit, "SurgicalPathologyReport", ResSpecimen,
+		ResProtocol, ResParticipantPhi, ResParticipantDeid, ResConsent, ResVisit, ResReport, ResSpecimen,
 		ResPrimarySpecimen, ResContainer, ResDistribution, ResOrder, ResShipping, ResUser, "Query",
 		"ScheduledJob", "PrintRule",
 	}
@@ -45,7 +45,7 @@ func Resources() []Resource {
 
 // Operations lists the operations of rights.
 func Operations() []Operation {
-	return []Operation{OpCreate, OpRead, OpUpdate, OpDelete, "Lock", "Unlock", OpExportImport}
+	return []Operation{OpCreate, OpRead, OpUpdate, OpDelete, OpLock, OpUnlock, OpExportImport}
 }
 
 func roleMark(name string) string { return "role.name#" + Fold(name) }

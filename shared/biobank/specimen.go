@@ -33,9 +33,14 @@ type SpecimenDoc struct {
 	Comments         string           `json:"comments,omitempty"`
 	Collection       *CollectionEvent `json:"collectionEvent,omitempty"`
 	Received         *ReceivedEvent   `json:"receivedEvent,omitempty"`
+	Disposal         *DisposalEvent   `json:"disposalEvent,omitempty"`
+	// Pool are the specimens that a pool was made of, PoolID the pool that a specimen was put into last.
+	Pool   []int64 `json:"pool,omitempty"`
+	PoolID int64   `json:"poolId,omitempty"`
 	// Serial is the number that %PSPEC_UID% gave the specimen among its parent's children.
-	Serial         int64  `json:"serial,omitempty"`
-	ActivityStatus string `json:"activityStatus"`
+	Serial         int64    `json:"serial,omitempty"`
+	Custody        *Custody `json:"custody,omitempty"`
+	ActivityStatus string   `json:"activityStatus"`
 }
 
 // ExternalID is a name for the specimen in another system.
@@ -59,6 +64,14 @@ type ReceivedEvent struct {
 	UserID   int64  `json:"userId,omitempty"`
 	Comments string `json:"comments,omitempty"`
 	Quality  string `json:"receivedQuality,omitempty"`
+}
+
+// DisposalEvent tells how a specimen was closed, the last time it was.
+type DisposalEvent struct {
+	Time     int64  `json:"time,omitempty"` // epoch ms
+	UserID   int64  `json:"userId,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	Comments string `json:"comments,omitempty"`
 }
 
 // The lineages.
@@ -201,6 +214,9 @@ func (d *SpecimenDraft) find(ctx context.Context, b *Batch, c *Change) (*Record,
 }
 
 func (d *SpecimenDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
+	if chain, err := d.pendingParents(ctx, b, c); chain != nil || err != nil {
+		return d.collectParents(ctx, b, c, o, chain, err)
+	}
 	if c.Op != Create {
 		rec, doc, err := d.find(ctx, b, c)
 		if err != nil {

@@ -117,6 +117,7 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 		l.Add("CPR_CP_CLOSED", "Collection protocol %q is closed.", cp.doc.ShortTitle)
 	}
 	req := d.requirement(&l, cp, &doc)
+	fromRequired(&l, req, at)
 	d.inherit(&l, &doc, at, req)
 	if gone(doc.ActivityStatus) {
 		l.Add("SPECIMEN_CREATE_DISABLED_NA", "A specimen cannot be created as Disabled.")
@@ -143,7 +144,7 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 	}
 	o.Label = doc.Label
 	if at.parent != nil && doc.Status == Collected {
-		return b.taken(ctx, c, cp, at.parent, &doc)
+		return d.taken(b, c, cp, at.parent, &doc)
 	}
 	return nil
 }
@@ -166,6 +167,13 @@ func (d *SpecimenDraft) requirement(l *fault.List, cp *protocolInfo, doc *Specim
 	}
 	doc.RequirementID = req.id
 	return req
+}
+
+// fromRequired checks that a specimen of a requirement below another one is made from a specimen of that.
+func fromRequired(l *fault.List, req *requirementInfo, at *below) {
+	if req != nil && at.parent != nil && req.doc.ParentID != 0 && req.doc.ParentID != at.parentDoc.RequirementID {
+		l.Add("SPECIMEN_REQ_PARENT_MISMATCH", "The requirement is for something made from requirement %d; the parent specimen was not collected for that.", req.doc.ParentID)
+	}
 }
 
 // inherit fills what was not sent from the requirement and the parent (reference openspecimen-rest.md 15.2).

@@ -121,6 +121,7 @@ func (d *SpecimenDraft) mayHave(l *fault.List, c *Change, status string, at *bel
 	if p.ActivityStatus == StatusClosed && !settledBy(at.parent, c.Source) {
 		l.Add("SPECIMEN_PROC_NOT_ALLOWED", "Parent specimen %q is closed; nothing can be made from it.", p.Label)
 	}
+	reserved(l, p)
 	if p.Status != Collected && (status == Collected || p.Status != status) {
 		l.Add(parentRule(status), "A specimen with Collection Status %s cannot have a parent that is %s.", status, p.Status)
 	}

@@ -1,6 +1,7 @@
 package biobank
 
 import (
+	"bytes"
 	"context"
 
 	"aliquot/shared/fault"
@@ -31,6 +32,7 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 	} else {
 		is = d.Doc
 	}
+	is.Custody = was.Custody
 	op := OpUpdate
 	if gone(is.ActivityStatus) {
 		op = OpDelete
@@ -89,9 +91,13 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 	if is.Label != was.Label && cp.labels[is.Lineage] != nil && !cp.doc.ManualSpecimenLabel && was.Label != "" {
 		l.Add("SPECIMEN_MANUAL_LABEL_NOT_ALLOWED", "Labels of collection protocol %q are generated and cannot be changed.", cp.doc.ShortTitle)
 	}
-	if is.ActivityStatus == StatusClosed && was.ActivityStatus != StatusClosed && cp.doc.SetQtyToZero {
-		zero := Quantity(0)
-		is.AvailableQty = &zero
+	if is.ActivityStatus == StatusClosed && was.ActivityStatus != StatusClosed {
+		if err := d.dispose(ctx, b, &l, cp, &is); err != nil {
+			return err
+		}
+	}
+	if !bytes.Equal(is.AppendJSON(nil), was.AppendJSON(nil)) {
+		reserved(&l, &was)
 	}
 	if len(l) > 0 {
 		return l
@@ -109,6 +115,15 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 			return err
 		}
 	}
+	if is.Status == Collected && was.Status != Collected && rec.Key.ParentSpecimen() != 0 && !b.bulk {
+		parent, err := b.rec(ctx, rec.Key.Above(1))
+		if err != nil {
+			return err
+		}
+		if err := d.taken(b, c, cp, parent, &is); err != nil {
+			return err
+		}
+	}
 	for _, gone := range [][3]string{
 		{was.Label, is.Label, labelMark(was.Label)},
 		{was.Barcode, is.Barcode, barcodeMark(was.Barcode)},
@@ -119,6 +134,37 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// dispose notes how a specimen is closed, and empties it where the protocol says so (15.5).
+func (d *SpecimenDraft) dispose(ctx context.Context, b *Batch, l *fault.List, cp *protocolInfo, is *SpecimenDoc) error {
+	e := DisposalEvent{}
+	if d.Disposal != nil {
+		e = *d.Disposal
+	}
+	if e.Time == 0 {
+		e.Time = b.at
+	}
+	id, err := b.userID(ctx, d.Disposer, "USER_NOT_FOUND")
+	if fault.All(err) != nil {
+		l.Append(err)
+	} else if err != nil {
+		return err
+	}
+	if e.UserID = id; id == 0 {
+		e.UserID = b.actor.ID
+	}
+	if e.Time > b.at+day {
+		l.Add("COMMON_DATE_GT_TODAY", "The date of the disposal lies in the future.")
+	}
+	tooLong(l, "The reason of the disposal", e.Reason, 255)
+	tooLong(l, "The comments of the disposal", e.Comments, 4000)
+	is.Disposal = &e
+	if cp.doc.SetQtyToZero {
+		zero := Quantity(0)
+		is.AvailableQty = &zero
 	}
 	return nil
 }

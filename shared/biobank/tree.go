@@ -14,18 +14,19 @@ import (
 type debt struct {
 	parent   Key
 	quantity Quantity
+	thaws    int64
 	close    bool
 }
 
-// taken notes that a child was made from a parent: an aliquot lowers the parent's available quantity, and the protocol
-// may have the parent closed afterwards. A person's change settles it in the same transaction; a job's once per chunk,
-// by Settle.
-func (b *Batch) taken(ctx context.Context, c *Change, cp *protocolInfo, parent *Record, child *SpecimenDoc) error {
-	d := debt{parent: parent.Key, close: cp.doc.CloseParentSpecimens}
+// taken notes that a child was made from a parent: an aliquot lowers the parent's available quantity, and the protocol or
+// the draft may have the parent closed afterwards. A person's change settles it in the same transaction; a job's once per
+// chunk, by Settle.
+func (s *SpecimenDraft) taken(b *Batch, c *Change, cp *protocolInfo, parent *Record, child *SpecimenDoc) error {
+	d := debt{parent: parent.Key, close: cp.doc.CloseParentSpecimens || s.CloseParent, thaws: s.ThawParent}
 	if child.Lineage == LineageAliquot && child.InitialQty != nil {
 		d.quantity = *child.InitialQty
 	}
-	if d.quantity == 0 && !d.close {
+	if d.quantity == 0 && !d.close && d.thaws == 0 {
 		return nil
 	}
 	if b.family != nil {
@@ -46,18 +47,20 @@ func (b *Batch) pay(c *Change, source string, parent *Record, d *debt) error {
 	if err != nil {
 		return err
 	}
-	d.settle(&doc)
+	d.settle(b, &doc)
 	return b.changeAs(c, source, parent, &doc, &Outcome{})
 }
 
 // settle takes what the children took off the parent's available quantity, and closes it where that was asked for.
-func (d *debt) settle(doc *SpecimenDoc) {
+func (d *debt) settle(b *Batch, doc *SpecimenDoc) {
+	doc.FreezeThawCycles += d.thaws
 	if doc.AvailableQty != nil {
 		left := max(0, *doc.AvailableQty-d.quantity)
 		doc.AvailableQty = &left
 	}
-	if d.close {
+	if d.close && doc.ActivityStatus == StatusActive {
 		doc.ActivityStatus = StatusClosed
+		doc.Disposal = &DisposalEvent{Time: b.at, UserID: b.actor.ID}
 	}
 }
 
@@ -65,6 +68,7 @@ func (d *debt) settle(doc *SpecimenDoc) {
 func (b *Batch) owing(d debt) {
 	if sum := b.family[d.parent]; sum != nil {
 		sum.quantity += d.quantity
+		sum.thaws = max(sum.thaws, d.thaws) // they are made of one thawing
 		sum.close = sum.close || d.close
 		return
 	}
@@ -374,6 +378,12 @@ func (b *Batch) disable(ctx context.Context, c *Change, rec *Record, suffix stri
 		if err != nil {
 			return err
 		}
+		if err := b.renumber(ctx, c, v.SurgicalPathologyNumber, "", rec.Key, rec.ID); err != nil {
+			return err
+		}
+		if v.SurgicalPathologyNumber != "" {
+			v.SurgicalPathologyNumber += suffix
+		}
 		if b.bulk {
 			if err := b.doubt(ctx, rec, &v); err != nil {
 				return err
@@ -392,7 +402,12 @@ func (b *Batch) disable(ctx context.Context, c *Change, rec *Record, suffix stri
 		if g.ExternalSubjectID != "" {
 			g.ExternalSubjectID += suffix
 		}
-		free = append(free, personMarks(&g.Participant)...)
+		if err := b.leave(ctx, c, rec, &g); err != nil {
+			return err
+		}
+		if err := b.enlist(ctx, c, rec.Key, []entry{dayEntry(rec.Key, g.RegistrationDate)}, nil); err != nil {
+			return err
+		}
 		g.ActivityStatus = StatusDisabled
 		doc = &g
 	default:

@@ -3,6 +3,7 @@ package biobank
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,8 @@ type UserDoc struct {
 	ManageForms    bool    `json:"manageForms,omitempty"`
 	DND            bool    `json:"dnd,omitempty"`
 	DropFolder     *bool   `json:"dropFolder,omitempty"` // see Drops
+	APIUser        bool    `json:"apiUser,omitempty"`
+	IPRange        string  `json:"ipRange,omitempty"` // see MayComeFrom
 	Roles          []Grant `json:"roles,omitempty"`
 	ActivityStatus string  `json:"activityStatus"`
 }
@@ -48,6 +51,31 @@ func (u *UserDoc) Drops() bool {
 		return *u.DropFolder
 	}
 	return u.Type != UserSuper
+}
+
+// MayComeFrom tells whether the user may sign in from an address: anybody from anywhere, but who has a range from there
+// alone.
+func (u *UserDoc) MayComeFrom(address string) bool {
+	if u.IPRange == "" {
+		return true
+	}
+	all, err := ipRange(u.IPRange)
+	if err != nil {
+		return false
+	}
+	if at, err := netip.ParseAddrPort(address); err == nil {
+		address = at.Addr().String()
+	}
+	from, err := netip.ParseAddr(address)
+	return err == nil && all.Contains(from.Unmap())
+}
+
+// ipRange reads a range of addresses, as in 10.1.0.0/16, or a single one.
+func ipRange(text string) (netip.Prefix, error) {
+	if one, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(one, one.BitLen()), nil
+	}
+	return netip.ParsePrefix(text)
 }
 
 // The user types.
@@ -288,6 +316,14 @@ func (d *UserDraft) check(l *fault.List, is *UserDoc) {
 	if is.TimeZone != "" {
 		if _, err := time.LoadLocation(is.TimeZone); err != nil {
 			l.Add("COMMON_INVALID_TZ", "Time zone %q is not known.", is.TimeZone)
+		}
+	}
+	if is.APIUser && is.IPRange == "" {
+		l.Add("USER_IP_REQ", "Give the ipRange that the API user calls from.")
+	}
+	if is.IPRange != "" {
+		if _, err := ipRange(is.IPRange); err != nil {
+			l.Add("USER_INVALID_IP", "ipRange %q is not valid. It is an address or a range such as 10.1.0.0/16.", is.IPRange)
 		}
 	}
 	switch is.ActivityStatus {

@@ -22,6 +22,8 @@ type VisitDoc struct {
 	MissedBy                int64    `json:"missedBy,omitempty"`
 	MissedReason            string   `json:"missedReason,omitempty"`
 	Comments                string   `json:"comments,omitempty"`
+	// Report is the path report, nil for none.
+	Report *ReportFile `json:"report,omitempty"`
 	// Serial is the number that %PPI_UID% gave the visit among its participant's.
 	Serial         int64  `json:"serial,omitempty"`
 	ActivityStatus string `json:"activityStatus"`
@@ -205,8 +207,10 @@ func (d *VisitDraft) create(ctx context.Context, b *Batch, c *Change, o *Outcome
 	if event != nil && event.doc.ActivityStatus == StatusClosed {
 		l.Add("CPE_CLOSED", "Event %q is closed.", event.doc.Label)
 	}
-	if doc.SiteID == 0 && d.Site == nil && event != nil {
-		doc.SiteID = event.doc.DefaultSiteID
+	if doc.SiteID == 0 && d.Site == nil {
+		if doc.SiteID, err = b.usualSite(ctx, c, reg, Key{}, event); err != nil {
+			return Key{}, nil, err
+		}
 	}
 	d.check(b, &l, &doc)
 	switch {
@@ -241,6 +245,12 @@ func (d *VisitDraft) create(ctx context.Context, b *Batch, c *Change, o *Outcome
 	}
 	key := reg.Child(id)
 	b.claim(c, uniqueVisitName, doc.Name, visitMark(doc.Name), key, id, doc.info())
+	if err := b.renumber(ctx, c, "", doc.SurgicalPathologyNumber, key, id); err != nil {
+		return Key{}, nil, err
+	}
+	if err := d.missed(ctx, b, c, event, key, &doc, nil); err != nil {
+		return Key{}, nil, err
+	}
 	if err := b.insert(c, Visit, key, id, &doc, o); err != nil {
 		return Key{}, nil, err
 	}
@@ -352,6 +362,7 @@ func (d *VisitDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome,
 	} else {
 		is = d.Doc
 	}
+	is.Report = was.Report // it has calls of its own
 	op := OpUpdate
 	if gone(is.ActivityStatus) {
 		op = OpDelete
@@ -385,8 +396,10 @@ func (d *VisitDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome,
 	if err != nil {
 		return nil, err
 	}
-	if is.SiteID == 0 && d.Site == nil && event != nil {
-		is.SiteID = event.doc.DefaultSiteID
+	if is.SiteID == 0 && d.Site == nil {
+		if is.SiteID, err = b.usualSite(ctx, c, rec.Key.Above(1), rec.Key, event); err != nil {
+			return nil, err
+		}
 	}
 	if is.Name == "" {
 		is.Name = was.Name
@@ -433,15 +446,12 @@ func (d *VisitDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome,
 			return nil, err
 		}
 	}
+	if err := b.renumber(ctx, c, was.SurgicalPathologyNumber, is.SurgicalPathologyNumber, rec.Key, rec.ID); err != nil {
+		return nil, err
+	}
 	if err := b.change(c, rec, &is, o); err != nil {
 		return nil, err
 	}
 	o.VisitName = is.Name
-	if is.Status != was.Status && is.Status != VisitComplete {
-		// The specimens of a missed visit were missed with it.
-		if err := b.cascade(ctx, c, rec, is.Status); err != nil {
-			return nil, err
-		}
-	}
-	return &is, nil
+	return &is, d.follow(ctx, b, c, cp, rec, &was, &is)
 }

@@ -2,77 +2,104 @@ package odm
 
 import (
 	"bytes"
-	"encoding/xml"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
-	"time"
 )
 
-// benchmarkStudy has subjects of ten groups of ten items.
-func benchmarkStudy(subjects int) (doc []byte, items int) {
-	doc = append(doc, `<?xml version="1.0" encoding="UTF-8"?>
-<ODM xmlns="http://www.cdisc.org/ns/odm/v1.3" xmlns:OpenClinica="http://www.openclinica.org/ns/odm_ext_v130/v3.1">
-  <ClinicalData StudyOID="S_HARBOR" MetaDataVersionOID="null">
-`...)
-	for s := range subjects {
-		doc = fmt.Appendf(doc, "    <SubjectData SubjectKey=\"SS_H%05d\" OpenClinica:StudySubjectID=\"H-%05d\">\n", s, s)
-		doc = append(doc, `      <StudyEventData StudyEventOID="SE_NIGHT" OpenClinica:StartDate="2027-01-03">
-        <FormData FormOID="F_SLEEP" OpenClinica:FormLayoutOID="1">
-`...)
-		for g := range 10 {
-			doc = fmt.Appendf(doc, "          <ItemGroupData ItemGroupOID=\"IG_SLEEP\" ItemGroupRepeatKey=\"%d\">\n", g+1)
-			for i := range 10 {
-				doc = fmt.Appendf(doc, "            <ItemData ItemOID=\"I_SLEEP_HOURS_%d\" Value=\"%d.5\"/>\n", i, s*i)
-				items++
-			}
-			doc = append(doc, "          </ItemGroupData>\n"...)
+// manyItems is a document of ten-item groups, as parts and as XML. infra/bench compares with encoding/xml.
+func manyItems(tb testing.TB, groups int) ([]Part, []byte) {
+	tb.Helper()
+	parts := []Part{&ODM{}, &ClinicalData{StudyOID: "S"}, &SubjectData{SubjectKey: "SS"}, &StudyEventData{StudyEventOID: "SE"}, &FormData{FormOID: "F"}}
+	for k := range groups {
+		group := &ItemGroupData{ItemGroupOID: "IG_SLEEP", ItemGroupRepeatKey: fmt.Sprint(k + 1)}
+		for i := range 10 {
+			group.ItemData = append(group.ItemData, ItemData{ItemOID: fmt.Sprintf("I_SLEEP_HOURS_%d", i), Value: fmt.Sprintf("%d.5", k)})
 		}
-		doc = append(doc, "        </FormData>\n      </StudyEventData>\n    </SubjectData>\n"...)
+		parts = append(parts, group)
 	}
-	return append(doc, "  </ClinicalData>\n</ODM>\n"...), items
+	parts = append(parts, EndFormData, EndStudyEventData, EndSubjectData, EndClinicalData)
+	var doc bytes.Buffer
+	if err := write(NewXMLWriter(&doc), parts); err != nil {
+		tb.Fatal(err)
+	}
+	return parts, doc.Bytes()
 }
 
-func benchRead(b *testing.B, read func(src io.Reader) (int, error)) time.Duration {
-	doc, items := benchmarkStudy(1000)
-	b.SetBytes(int64(len(doc)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if n, err := read(bytes.NewReader(doc)); err != io.EOF || n != items {
-			b.Fatal(n, err)
+func write(w *Writer, parts []Part) error {
+	for _, p := range parts {
+		if err := w.Write(p); err != nil {
+			return err
 		}
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(items), "ns/item")
-	return b.Elapsed()
+	return w.Close()
+}
+
+func read(src io.Reader) error {
+	r := NewReader(src)
+	for {
+		if _, err := r.Next(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// A further item costs no allocation, neither read nor written.
+func TestAllocations(t *testing.T) {
+	allocs := func(groups int, work func(parts []Part, doc []byte) error) float64 {
+		parts, doc := manyItems(t, groups)
+		return testing.AllocsPerRun(5, func() {
+			if err := work(parts, doc); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	for name, work := range map[string]func([]Part, []byte) error{
+		"read":       func(_ []Part, doc []byte) error { return read(bytes.NewReader(doc)) },
+		"write XML":  func(parts []Part, _ []byte) error { return write(NewXMLWriter(io.Discard), parts) },
+		"write JSON": func(parts []Part, _ []byte) error { return write(NewJSONWriter(io.Discard, JSON{}), parts) },
+	} {
+		const few, many = 100, 1100
+		perItem := (allocs(many, work) - allocs(few, work)) / ((many - few) * 10)
+		if perItem > 0.02 {
+			t.Errorf("%s: %.3f allocations for an item", name, perItem)
+		}
+	}
 }
 
 func BenchmarkRead(b *testing.B) {
-	b.Run("ours", func(b *testing.B) {
-		benchRead(b, func(src io.Reader) (n int, err error) {
-			r := NewReader(src)
-			for {
-				p, err := r.Next()
-				if err != nil {
-					return n, err
-				}
-				if g, is := p.(*ItemGroupData); is {
-					n += len(g.ItemData)
-				}
-			}
-		})
-	})
-	b.Run("encoding-xml", func(b *testing.B) {
-		benchRead(b, func(src io.Reader) (n int, err error) {
-			d := xml.NewDecoder(src)
-			for {
-				t, err := d.Token()
-				if err != nil {
-					return n, err
-				}
-				if s, is := t.(xml.StartElement); is && s.Name.Local == "ItemData" {
-					n++
-				}
-			}
-		})
-	})
+	_, doc := manyItems(b, 10_000)
+	b.SetBytes(int64(len(doc)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := read(bytes.NewReader(doc)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkWrite(b *testing.B) {
+	parts, doc := manyItems(b, 10_000)
+	b.SetBytes(int64(len(doc)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := write(NewXMLWriter(io.Discard), parts); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// An audit trail costs one allocation for each item that has one.
+func TestAllocationsOfAudits(t *testing.T) {
+	doc := within(strings.Repeat(`<ItemData ItemOID="I" Value="1"><OpenClinica:AuditLogs EntityID="I"><OpenClinica:AuditLog ID="AL_1" NewValue="1"/></OpenClinica:AuditLogs></ItemData>`, 1000))
+	if perItem := testing.AllocsPerRun(5, func() {
+		if err := read(strings.NewReader(doc)); err != nil {
+			t.Fatal(err)
+		}
+	}) / 1000; perItem > 2.2 {
+		t.Errorf("%.1f allocations for an item", perItem)
+	}
 }

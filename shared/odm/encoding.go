@@ -12,40 +12,58 @@ import (
 // declared finds the encoding in an XML declaration.
 var declared = regexp.MustCompile(`^<\?xml\s[^>]*?\sencoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]*)["']`)
 
-// utf8Text gives a document in UTF-8, without a byte order mark. Documents say in their first line how they are
-// encoded (section 2.2): UTF-8, ASCII, ISO-8859-1 and windows-1252 are read, others are a *Fault, UTF-16 among them.
-// That UTF-8 is what it says is for the scanner to check.
-func utf8Text(src io.Reader) (io.Reader, error) {
-	refuse := func(reason string) (io.Reader, error) {
-		return nil, &Fault{Kind: Encoding, Line: 1, Reason: reason}
+// An encoding is how a document is encoded, as far as it is read.
+type encoding string
+
+const (
+	isUTF8        encoding = "" // ASCII included
+	isLatin1      encoding = "iso-8859-1"
+	isWindows1252 encoding = "windows-1252"
+)
+
+// detect says how a document is encoded that begins with head, and how long its byte order mark is. Documents say it in
+// their first line (section 2.2); a mark has the last word. UTF-8, ASCII, ISO-8859-1 and windows-1252 are read, others are
+// a *Fault, UTF-16 among them. That UTF-8 is what it says is for the scanner to check.
+func detect(head []byte) (e encoding, mark int, err error) {
+	refuse := func(reason string) (encoding, int, error) {
+		return "", 0, &Fault{Kind: Encoding, Line: 1, Reason: reason}
 	}
-	r := bufio.NewReaderSize(src, firstRead)
-	head, err := r.Peek(1024)
-	if err != nil && err != io.EOF {
-		return nil, err
-	}
-	// Without a mark a null among the first bytes, which ask for two of XML's ASCII characters, tells 16 or 32 bits.
+	// Without a mark a null among the first bytes, which have to be characters of ASCII, tells 16 or 32 bits.
 	if bytes.HasPrefix(head, []byte{0xFE, 0xFF}) || bytes.HasPrefix(head, []byte{0xFF, 0xFE}) ||
 		bytes.IndexByte(head[:min(len(head), 4)], 0) >= 0 {
 		return refuse("the document is in UTF-16 or UTF-32; save it as UTF-8")
 	}
-	if mark := []byte("\ufeff"); bytes.HasPrefix(head, mark) {
-		head = head[len(mark):]
-		_, _ = r.Discard(len(mark)) // it has been peeked at
+	if mark := "\ufeff"; bytes.HasPrefix(head, []byte(mark)) {
+		return isUTF8, len(mark), nil
 	}
 	found := declared.FindSubmatch(head)
 	if found == nil {
-		return r, nil
+		return isUTF8, 0, nil
 	}
 	switch strings.ToLower(string(found[1])) {
 	case "utf-8", "utf8", "us-ascii", "ascii":
-		return r, nil
+		return isUTF8, 0, nil
 	case "iso-8859-1", "iso8859-1", "latin1":
-		return &singleByte{src: r}, nil
+		return isLatin1, 0, nil
 	case "windows-1252", "cp1252":
-		return &singleByte{src: r, high: &windows1252}, nil
+		return isWindows1252, 0, nil
 	}
 	return refuse("the document is in an encoding that is not read; save it as UTF-8")
+}
+
+// open begins a scanner on a document, or on what is left of one at an offset.
+func (e encoding) open(src io.Reader, offset int64) *scanner {
+	s := newScanner(src)
+	s.offset = offset
+	if e != isUTF8 {
+		s.narrow = true
+		high := &windows1252
+		if e == isLatin1 {
+			high = nil
+		}
+		s.src = &singleByte{src: bufio.NewReaderSize(src, firstRead), high: high, read: offset}
+	}
+	return s
 }
 
 // windows1252 is what that encoding has from 0x80 to 0x9F, where ISO-8859-1 has control characters; 0 is undefined.

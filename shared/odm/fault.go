@@ -9,7 +9,7 @@ const (
 	MaxAttributes = 128      // of one element
 	MaxNamespaces = 64       // declarations in scope at one place
 	MaxGroup      = 8 << 20  // bytes of memory of an ItemGroupData or of any other part of clinical data
-	MaxStudy      = 32 << 20 // bytes of memory of a Study or an AdminData
+	MaxStudy      = 16 << 20 // bytes of memory of a Study or an AdminData: 10,000 items and more
 )
 
 // Kind says what is wrong with a document.
@@ -29,7 +29,7 @@ const (
 type Fault struct {
 	Kind   Kind
 	Line   int64 // 1-based
-	Byte   int64 // offset, counted in UTF-8
+	Byte   int64 // offset
 	Reason string
 }
 

@@ -19,19 +19,20 @@ type JSON struct {
 	NamespaceKeys bool
 }
 
-// maxHeld is how much of a document in JSON may be held back.
+// maxHeld is how many bytes of a document in JSON may be held back. What would need more is an error of Write.
 const maxHeld = 64 << 20
 
 // NewJSONWriter writes the document to dst as JSON: the mapping of section 7.1, rules 1 to 13, and the pass over dates,
 // indented by two blanks. Of rule 14 the text is kept as text, and rule 15 is there on demand.
 func NewJSONWriter(dst io.Writer, j JSON) *Writer {
-	return &Writer{f: fields{out: &jsonEncoder{JSON: j, dst: dst}}}
+	return &Writer{f: fields{out: &jsonEncoder{JSON: j, dst: dst, hold: maxHeld}}}
 }
 
 // jsonEncoder turns elements into JSON.
 type jsonEncoder struct {
 	JSON
 	dst  io.Writer
+	hold int // how much may be held back
 	buf  []byte
 	err  error
 	open []jsonFrame
@@ -81,10 +82,11 @@ func (e *jsonEncoder) child(f *jsonFrame, s Space, name string) int {
 	e.object(f)
 	last := &f.last
 	if last.count > 0 && last.space == s && last.name == name {
-		if !last.array {
-			if last.known {
-				e.fail("there are more ClinicalData than were told")
-			}
+		switch {
+		case last.array:
+		case last.known: // what came before may have been written
+			e.fail("there are more ClinicalData than were told")
+		default:
 			e.wrap(f)
 		}
 		last.count++
@@ -277,7 +279,7 @@ func (e *jsonEncoder) write() {
 			break
 		}
 	}
-	if len(e.buf)-certain > maxHeld {
+	if len(e.buf)-certain > e.hold {
 		e.fail("the first element of its name is larger than 64 MB")
 	}
 	if e.err != nil || certain < flushSize/2 {

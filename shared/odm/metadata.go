@@ -15,7 +15,7 @@ func (s *Study) fields(f *fields) {
 	list(f, SpaceODM, "MetaDataVersion", &s.MetaDataVersion)
 }
 
-// GlobalVariables are the names of a study.
+// GlobalVariables are the names of a study. CDISC's schema wants all three.
 type GlobalVariables struct {
 	StudyName        string
 	StudyDescription string

@@ -1,6 +1,7 @@
 package odm
 
 import (
+	"bufio"
 	"io"
 	"strings"
 )
@@ -19,11 +20,12 @@ const (
 
 // Reader reads a document part by part. It is not for use by several goroutines at once.
 type Reader struct {
-	s     *scanner
-	f     fields
-	err   error
-	level level
-	at    int64
+	s        *scanner
+	encoding encoding
+	f        fields
+	err      error
+	level    level
+	at       int64
 
 	left  int             // bytes of memory that the part may still take
 	arena strings.Builder // where strings lie, so that they cost no allocation each
@@ -41,12 +43,21 @@ type Reader struct {
 func NewReader(src io.Reader) *Reader {
 	r := &Reader{}
 	r.f.r = r
-	text, err := utf8Text(src)
+	buffered := bufio.NewReaderSize(src, firstRead)
+	head, err := buffered.Peek(1024)
+	if err != nil && err != io.EOF {
+		r.err = err
+		return r
+	}
+	encoding, mark, err := detect(head)
 	if err != nil {
 		r.err = err
 		return r
 	}
-	r.s = newScanner(text)
+	_, _ = buffered.Discard(mark) // it is there: head begins with it
+	r.encoding = encoding
+	r.s = encoding.open(buffered, int64(mark))
+	r.s.first = int64(mark)
 	return r
 }
 
@@ -66,8 +77,8 @@ func (r *Reader) Next() (Part, error) {
 	return p, nil
 }
 
-// Offset is where the part that Next gave last begins in the document, counted in bytes of UTF-8. It is the same each
-// time the document is read, so it names an element that has no other name.
+// Offset is the byte of the document where the part that Next gave last begins. It is the same each time the document is
+// read, so it names an element that has no other name. Of an element in one tag the end begins after the tag.
 func (r *Reader) Offset() int64 { return r.at }
 
 // part reads up to the next part that is known; nil is for an error in r.err.
@@ -280,6 +291,6 @@ func (r *Reader) string(b []byte) string {
 // spend takes n bytes from what the part may have.
 func (r *Reader) spend(n int) {
 	if r.left -= n; r.left < 0 && r.err == nil {
-		r.err = r.s.fault(TooLarge, "a Study takes more than 32 MB or an ItemGroupData more than 8 MB")
+		r.err = r.s.fault(TooLarge, "a Study takes more than 16 MB or an ItemGroupData more than 8 MB")
 	}
 }

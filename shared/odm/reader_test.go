@@ -187,3 +187,11 @@ func TestFaultSaysWhere(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A byte order mark has the last word on how a document is encoded.
+func TestByteOrderMarkAgainstDeclaration(t *testing.T) {
+	doc := "\ufeff" + `<?xml version="1.0" encoding="ISO-8859-1"?>` + within(`<ItemData ItemOID="I" Value="Müller"/>`)
+	if got := items(t, doc)[0].Value; got != "Müller" {
+		t.Errorf("got %q", got)
+	}
+}

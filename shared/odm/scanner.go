@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"unicode/utf8"
 )
 
 // token is what a scanner has found.
@@ -44,10 +45,15 @@ type frame struct {
 type scanner struct {
 	src      io.Reader
 	buf      []byte
-	pos, end int   // buf[pos:end] is read and not yet used
-	offset   int64 // of buf[0]
-	lines    int64 // line breaks before buf[0]
+	pos, end int // buf[pos:end] is read and not yet used
 	srcErr   error
+
+	// Places are those of the source: with narrow, a character of the text is one byte there.
+	narrow bool
+	seen   int   // buf[:seen] is in offset
+	offset int64 // of buf[seen] in the source
+	lines  int64 // line breaks before buf[0]
+	first  int64 // offset where the text begins, after a byte order mark
 
 	space Space
 	name  []byte
@@ -70,16 +76,33 @@ func newScanner(src io.Reader) *scanner {
 	return &scanner{src: src, buf: make([]byte, firstRead)}
 }
 
+// here is the offset of pos in the source.
+func (s *scanner) here() int64 {
+	if s.narrow {
+		s.offset += int64(utf8.RuneCount(s.buf[s.seen:s.pos]))
+	} else {
+		s.offset += int64(s.pos - s.seen)
+	}
+	s.seen = s.pos
+	return s.offset
+}
+
+// line is the number of the line of pos, from 1.
+func (s *scanner) line() int64 {
+	return s.lines + int64(bytes.Count(s.buf[:s.pos], []byte{'\n'})) + 1
+}
+
 // next gives the next token.
 func (s *scanner) next() (token, error) {
 	s.scratch = s.scratch[:0]
+	s.start = s.here()
 	if s.closing {
 		s.closing = false
 		s.pop()
 		return tokenEnd, nil
 	}
 	for {
-		s.start = s.offset + int64(s.pos)
+		s.start = s.here()
 		c, err := s.at(0)
 		switch {
 		case err == io.EOF && s.rooted && len(s.open) == 0:
@@ -123,10 +146,10 @@ func (s *scanner) fill() error {
 		return s.tooLong()
 	}
 	if s.pos > 0 {
-		s.lines += int64(bytes.Count(s.buf[:s.pos], []byte{'\n'}))
-		s.offset += int64(s.pos)
+		s.here()
+		s.lines = s.line() - 1
 		s.end = copy(s.buf, s.buf[s.pos:s.end])
-		s.pos = 0
+		s.pos, s.seen = 0, 0
 	}
 	if s.end == len(s.buf) {
 		s.buf = append(s.buf, make([]byte, len(s.buf))...)
@@ -156,16 +179,16 @@ func (s *scanner) at(n int) (byte, error) {
 	return s.buf[s.pos+n], nil
 }
 
+// begins tells whether what comes begins with prefix; what is cut off does not.
+func (s *scanner) begins(prefix string) bool {
+	_, err := s.at(len(prefix) - 1)
+	return err == nil && string(s.buf[s.pos:s.pos+len(prefix)]) == prefix
+}
+
 // find says how far after pos the first c is that is at least from after it.
 func (s *scanner) find(from int, c string) (int, error) {
 	for {
-		window := s.buf[s.pos+from : s.end]
-		var i int
-		if len(c) == 1 {
-			i = bytes.IndexByte(window, c[0])
-		} else {
-			i = bytes.Index(window, []byte(c))
-		}
+		i := bytes.Index(s.buf[s.pos+from:s.end], []byte(c))
 		if from+i > MaxToken {
 			return 0, s.tooLong()
 		}
@@ -222,21 +245,14 @@ func (s *scanner) pop() {
 	s.bindings = s.bindings[:top.bindings]
 }
 
-// instruction skips a processing instruction. The encoding that the first may declare is the business of utf8Text.
+// instruction skips a processing instruction. The encoding that the first may declare is the business of detect.
 func (s *scanner) instruction() error {
 	n, err := s.find(2, "?>")
 	if err != nil {
 		return s.early(err)
 	}
 	body := s.buf[s.pos+2 : s.pos+n]
-	target := body
-	if i := bytes.IndexAny(body, " \t\r\n"); i >= 0 {
-		target = body[:i]
-	}
-	if !isName(target) {
-		return s.fault(Malformed, "a processing instruction has no valid name")
-	}
-	if bytes.EqualFold(target, []byte("xml")) && s.start > 0 {
+	if bytes.HasPrefix(body, []byte("xml ")) && s.start > s.first {
 		return s.fault(Malformed, "the XML declaration is not at the start")
 	}
 	if _, err := s.decode(body, &rawClass); err != nil {
@@ -249,18 +265,14 @@ func (s *scanner) instruction() error {
 // declaration reads what begins with <!: it skips a comment, gives the text of a CDATA section, and refuses a DOCTYPE.
 func (s *scanner) declaration() (isText bool, err error) {
 	const comment, cdata = "<!--", "<![CDATA["
-	if _, err := s.at(3); err != nil {
-		return false, s.early(err)
-	}
-	if bytes.HasPrefix(s.buf[s.pos:s.end], []byte(comment)) {
+	if s.begins(comment) {
 		n, err := s.find(len(comment), "--")
 		if err != nil {
 			return false, s.early(err)
 		}
-		if c, err := s.at(n + 2); err != nil || c != '>' {
-			if err != nil {
-				return false, s.early(err)
-			}
+		if c, err := s.at(n + 2); err != nil {
+			return false, s.early(err)
+		} else if c != '>' {
 			return false, s.fault(Malformed, "a comment holds two hyphens")
 		}
 		if _, err := s.decode(s.buf[s.pos+len(comment):s.pos+n], &rawClass); err != nil {
@@ -269,10 +281,10 @@ func (s *scanner) declaration() (isText bool, err error) {
 		s.pos += n + len("-->")
 		return false, nil
 	}
-	if _, err := s.at(len(cdata) - 1); err != nil && (err != io.EOF || strings.HasPrefix(cdata, string(s.buf[s.pos:s.end]))) {
-		return false, s.early(err)
-	}
-	if !bytes.HasPrefix(s.buf[s.pos:s.end], []byte(cdata)) {
+	if !s.begins(cdata) {
+		if s.srcErr != nil && (strings.HasPrefix(comment, string(s.buf[s.pos:s.end])) || strings.HasPrefix(cdata, string(s.buf[s.pos:s.end]))) {
+			return false, s.early(s.srcErr)
+		}
 		return false, s.fault(Unsafe, "a DOCTYPE or other declaration is not accepted")
 	}
 	if len(s.open) == 0 {
@@ -303,6 +315,5 @@ func (s *scanner) tooLong() *Fault {
 }
 
 func (s *scanner) fault(kind Kind, reason string) *Fault {
-	line := s.lines + int64(bytes.Count(s.buf[:s.pos], []byte{'\n'})) + 1
-	return &Fault{Kind: kind, Line: line, Byte: s.offset + int64(s.pos), Reason: reason}
+	return &Fault{Kind: kind, Line: s.line(), Byte: s.here(), Reason: reason}
 }

@@ -55,9 +55,13 @@ func spaceOf(uri string) Space {
 }
 
 // undeclared says which namespace a prefix stands for that the document uses and does not declare: real clients send
-// OpenClinica's so (section 3.1). Any other has none.
+// OpenClinica's so (section 3.1). xml need not be declared, and an element without prefix need not be in a namespace.
 func undeclared(prefix string) (Space, bool) {
 	switch prefix {
+	case "":
+		return SpaceODM, true
+	case "xml":
+		return SpaceXML, true
 	case "OpenClinica":
 		return SpaceOC, true
 	case "OpenClinicaRules":

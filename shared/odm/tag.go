@@ -61,12 +61,8 @@ func (s *scanner) tagEnd() (int, error) {
 					n += i + 1
 					continue
 				}
-				quote := `"`
-				if c == '\'' {
-					quote = "'"
-				}
 				var err error
-				if n, err = s.find(len(window), quote); err != nil {
+				if n, err = s.find(len(window), string(rune(c))); err != nil {
 					return 0, s.early(err)
 				}
 				window = s.buf[s.pos:s.end]
@@ -81,25 +77,16 @@ func (s *scanner) tagEnd() (int, error) {
 // attribute reads the attribute at tag[i:], after white space, and says where it ends: -1 when there is none.
 func (s *scanner) attribute(tag []byte, i int) (int, error) {
 	start := i
-	for i < len(tag) && isSpace(tag[i]) {
-		i++
-	}
-	if i == len(tag) {
+	if i = skipSpace(tag, i); i == len(tag) {
 		return -1, nil
 	}
 	end := nameEnd(tag, i)
 	name := tag[i:end]
-	i = end
-	for i < len(tag) && isSpace(tag[i]) {
-		i++
-	}
+	i = skipSpace(tag, end)
 	if start == end || len(name) == 0 || i == len(tag) || tag[i] != '=' || !isSpace(tag[start]) {
 		return 0, s.fault(Malformed, "a tag holds something that is no attribute")
 	}
-	for i++; i < len(tag) && isSpace(tag[i]); {
-		i++
-	}
-	if i == len(tag) || tag[i] != '"' && tag[i] != '\'' {
+	if i = skipSpace(tag, i+1); i == len(tag) || tag[i] != '"' && tag[i] != '\'' {
 		return 0, s.fault(Malformed, "the value of an attribute is not in quotes")
 	}
 	n := bytes.IndexByte(tag[i+1:], tag[i])
@@ -165,43 +152,41 @@ func (s *scanner) resolve(name []byte) (err error) {
 
 // split takes the prefix from a name. An attribute without one has no namespace, whatever the default is.
 func (s *scanner) split(name []byte, element bool) (local []byte, space Space, uri string, err error) {
-	colon := bytes.IndexByte(name, ':')
-	if colon < 0 {
-		if !isLocal(name) {
-			return nil, 0, "", s.fault(Malformed, "a name is not valid")
+	var prefix []byte
+	if colon := bytes.IndexByte(name, ':'); colon >= 0 {
+		if prefix, name = name[:colon], name[colon+1:]; !isLocal(prefix) {
+			name = nil
 		}
-		if !element {
-			return name, SpaceODM, "", nil
-		}
-		for i := len(s.bindings) - 1; i >= 0; i-- {
-			if b := &s.bindings[i]; b.prefix == "" {
-				return name, b.space, b.uri, nil
-			}
-		}
-		return name, SpaceODM, "", nil
 	}
-	prefix, local := name[:colon], name[colon+1:]
-	if !isLocal(prefix) || !isLocal(local) {
+	if !isLocal(name) {
 		return nil, 0, "", s.fault(Malformed, "a name is not valid")
+	}
+	if prefix == nil && !element {
+		return name, SpaceODM, "", nil
 	}
 	for i := len(s.bindings) - 1; i >= 0; i-- {
 		if b := &s.bindings[i]; b.prefix == string(prefix) {
 			if b.space == spaceOther {
 				uri = b.uri
 			}
-			return local, b.space, uri, nil
+			return name, b.space, uri, nil
 		}
 	}
-	if string(prefix) == "xml" {
-		return local, SpaceXML, "", nil
+	space, known := undeclared(string(prefix))
+	if !known {
+		return nil, 0, "", s.fault(NotODM, "a prefix has no namespace")
 	}
-	if space, ok := undeclared(string(prefix)); ok {
-		return local, space, "", nil
-	}
-	return nil, 0, "", s.fault(NotODM, "a prefix has no namespace")
+	return name, space, "", nil
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
+
+func skipSpace(tag []byte, i int) int {
+	for i < len(tag) && isSpace(tag[i]) {
+		i++
+	}
+	return i
+}
 
 // nameEnd says where the name at tag[i:] ends.
 func nameEnd(tag []byte, i int) int {
@@ -240,8 +225,4 @@ func isLocal(name []byte) bool {
 		ascii = ascii && c < utf8.RuneSelf
 	}
 	return ascii || utf8.Valid(name)
-}
-
-func isName(name []byte) bool {
-	return isLocal(bytes.Replace(name, []byte(":"), []byte("_"), 1))
 }

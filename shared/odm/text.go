@@ -88,10 +88,7 @@ func (s *scanner) decode(raw []byte, class *[256]uint8) ([]byte, error) {
 			}
 			s.scratch = append(s.scratch, ']')
 		default:
-			if raw[i] == '<' {
-				return nil, s.fault(Malformed, "the value of an attribute holds a <")
-			}
-			return nil, s.fault(Malformed, "there is a control character")
+			return nil, s.fault(Malformed, "there is a control character, or a < in a value")
 		}
 		i += n
 	}

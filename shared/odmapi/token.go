@@ -23,10 +23,7 @@ func tokenRoutes() []route {
 // token signs in and answers with the bare token. Who calls more than twice a minute from one address is told to wait. The
 // reference does not tell how a wrong password is answered: 401, with the codes of the REST API.
 func token(c *call) (any, error) {
-	address, _, err := net.SplitHostPort(c.RemoteAddr)
-	if err != nil {
-		address = c.RemoteAddr // the gateway gives no port
-	}
+	address := c.from()
 	if most := c.api.TokenCalls; most > 0 {
 		ok, err := c.api.Guard.Allow(c.Context(), c.at, "token "+address, most)
 		if err != nil {
@@ -49,7 +46,7 @@ func token(c *call) (any, error) {
 			return nil, err
 		}
 	}
-	who := auth.Candidate{Domain: biobank.Domain, Login: in.Username, User: user}
+	who := auth.Candidate{Domain: biobank.Domain, Login: in.Username, User: user, From: address}
 	token, err := c.api.Guard.SignInFor(c.Context(), c.at, who, in.Password, tokenLife)
 	return text(token), asSignIn(err)
 }
@@ -60,19 +57,27 @@ func (c *call) identify() error {
 	if token = strings.TrimSpace(token); token == "" || !strings.EqualFold(scheme, "Bearer") {
 		return fault.New("AUTH_INVALID_TOKEN", "Nobody is signed in. Send a token as Authorization: Bearer.").WithKind(fault.SignIn)
 	}
-	id, err := c.api.Guard.User(c.Context(), c.at, token)
+	who, err := c.api.Guard.User(c.Context(), c.at, token, c.from())
 	if err != nil {
 		return err
 	}
-	user, err := c.api.Users.Actor(c.Context(), id)
+	user, err := c.api.Users.ActorOf(c.Context(), who.ID, who.User)
 	if err != nil {
 		return asSignIn(err) // closed, locked or deleted since the session began
 	}
-	user.From = c.RemoteAddr
+	user.From = c.from()
 	if c.actor, err = c.api.Registry.Actor(c.Context(), user); err != nil {
-		return fmt.Errorf("read the roles of user %d: %w", id, err)
+		return fmt.Errorf("read the roles of user %d: %w", who.ID, err)
 	}
 	return nil
+}
+
+// from is the caller's address; the gateway gives no port.
+func (c *call) from() string {
+	if address, _, err := net.SplitHostPort(c.RemoteAddr); err == nil {
+		return address
+	}
+	return c.RemoteAddr
 }
 
 // asSignIn makes a fault of the user's one of signing in.

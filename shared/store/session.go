@@ -10,18 +10,19 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"aliquot/shared/auth"
+	"aliquot/shared/biobank"
 )
 
 // Sessions keeps sessions and logins in the sessions table: pk, version, doc, and expires in epoch seconds, by which
 // DynamoDB drops items some time after.
 type Sessions struct {
-	db    *dynamodb.Client
-	table string
+	db             *dynamodb.Client
+	table, records string
 }
 
-// NewSessions makes the store over t.Sessions.
+// NewSessions makes the store over t.Sessions; Look needs t.Records, too.
 func NewSessions(db *dynamodb.Client, t Tables) *Sessions {
-	return &Sessions{db: db, table: t.Sessions}
+	return &Sessions{db: db, table: t.Sessions, records: t.Records}
 }
 
 var _ auth.Store = (*Sessions)(nil)
@@ -34,11 +35,50 @@ func (s *Sessions) Get(ctx context.Context, key string) (*auth.Item, error) {
 	if err != nil || out.Item == nil {
 		return nil, err
 	}
-	item := &auth.Item{Key: key, Version: number(out.Item["version"]), Doc: []byte(text(out.Item["doc"]))}
-	if expires := number(out.Item["expires"]); expires != 0 {
+	return sessionItem(out.Item), nil
+}
+
+// Look implements auth.Store.
+func (s *Sessions) Look(ctx context.Context, keys []string, user int64) (map[string]*auth.Item, *biobank.Record, error) {
+	var asked []map[string]types.AttributeValue
+	for _, key := range keys {
+		asked = append(asked, sessionKey(key))
+	}
+	at := biobank.SetKey(biobank.User, user)
+	ask := map[string]types.KeysAndAttributes{
+		s.table:   {Keys: asked, ConsistentRead: aws.Bool(true)},
+		s.records: {Keys: []map[string]types.AttributeValue{keyOf(at.Part, at.Sort)}, ConsistentRead: aws.Bool(true)},
+	}
+	items := map[string]*auth.Item{}
+	var rec *biobank.Record
+	for try := 0; len(ask) > 0; try++ {
+		if err := pause(ctx, try); err != nil {
+			return nil, nil, err
+		}
+		out, err := s.db.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: ask})
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, item := range out.Responses[s.table] {
+			found := sessionItem(item)
+			items[found.Key] = found
+		}
+		for _, item := range out.Responses[s.records] {
+			rec = record(item)
+		}
+		ask = out.UnprocessedKeys
+	}
+	return items, rec, nil
+}
+
+func sessionItem(attributes map[string]types.AttributeValue) *auth.Item {
+	item := &auth.Item{
+		Key: text(attributes["pk"]), Version: number(attributes["version"]), Doc: []byte(text(attributes["doc"])),
+	}
+	if expires := number(attributes["expires"]); expires != 0 {
 		item.Expires = time.Unix(expires, 0).UTC()
 	}
-	return item, nil
+	return item
 }
 
 // Put implements auth.Store.

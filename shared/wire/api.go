@@ -43,7 +43,7 @@ func API(ctx context.Context) (*api.API, error) {
 	tables := store.Tables{Records: s.Records, Audit: s.Audit, Jobs: s.Jobs, Sessions: s.Sessions}
 	db := store.NewClient(cfg)
 	return &api.API{
-		Registry: &biobank.Registry{Store: store.NewRecords(db, tables)},
+		Registry: &biobank.Registry{Store: biobank.Once(store.NewRecords(db, tables))},
 		Guard: &auth.Guard{
 			Store: store.NewSessions(db, tables), Random: rand.Reader,
 			Idle: time.Duration(s.TokenIdleMinutes) * time.Minute, Max: time.Duration(s.TokenMaxHours) * time.Hour,

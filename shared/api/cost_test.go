@@ -1,0 +1,138 @@
+package api_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+)
+
+// tally counts the DynamoDB calls of one request.
+type tally struct{ calls, session atomic.Int64 }
+
+type tallyKey struct{}
+
+// counting is a configuration whose clients count their calls, each for the request in whose context it is made.
+func counting(cfg aws.Config) aws.Config {
+	cfg.HTTPClient = countingClient{awshttp.NewBuildableClient()}
+	return cfg
+}
+
+type countingClient struct{ aws.HTTPClient }
+
+func (c countingClient) Do(r *http.Request) (*http.Response, error) {
+	if t, ok := r.Context().Value(tallyKey{}).(*tally); ok {
+		t.calls.Add(1)
+	}
+	return c.HTTPClient.Do(r)
+}
+
+// tallied gives each request a tally.
+func tallied(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), tallyKey{}, &tally{})))
+	})
+}
+
+func identified(ctx context.Context) {
+	t := ctx.Value(tallyKey{}).(*tally)
+	t.session.Store(t.calls.Load())
+}
+
+// costs are the calls of the successful requests of all tests: of what they did, and of the look-up of the session.
+var costs = struct {
+	sync.Mutex
+	most    map[string]int64
+	session map[int64]int
+}{most: map[string]int64{}, session: map[int64]int{}}
+
+func served(ctx context.Context, pattern string, status int) {
+	if status != http.StatusOK {
+		return
+	}
+	t := ctx.Value(tallyKey{}).(*tally)
+	session := t.session.Load()
+	calls := t.calls.Load() - session
+	costs.Lock()
+	defer costs.Unlock()
+	costs.most[pattern] = max(costs.most[pattern], calls)
+	costs.session[session]++
+}
+
+// A bar is the most DynamoDB calls of a successful request, beside the look-up of the session. Of the bars whose expression
+// fits a route the first counts.
+type bar struct {
+	routes *regexp.Regexp
+	most   int64
+}
+
+func on(routes string) *regexp.Regexp { return regexp.MustCompile("^" + routes) }
+
+const shards = 8 // of a protocol's trees: a list is a call for each
+
+var bars = []bar{
+	// Deleting a protocol reads its trees, in pages, and writes them in transactions of 100 items.
+	{on(`DELETE /collection-protocols(/\{id\})?$`), 300},
+	{on(`DELETE `), 2*shards + 4},
+	// What a protocol's definition holds up is looked for in all shards.
+	{on(`GET .*/(dependent-entities|specimens-count)$`), shards + 4},
+	// The object, its entries, who made them and of what institute.
+	{on(`GET .*/audit$`), 5},
+	// A mark, the record with what lies around it, the names it shows, and what it was pooled of.
+	{on(`GET (/[^{}]*)?/\{id\}$`), 5},
+	// With detailedList each protocol's registrations and specimens are counted.
+	{on(`GET /collection-protocols$`), 4*shards + 5},
+	{on(`(GET|HEAD) `), shards + 5},
+	{on(`POST .*/(list|count|search|match|multi-match)$`), shards + 5},
+	// A definition is written in as many transactions as it takes.
+	{on(`POST .*/(copy|definition|merge)$`), 40},
+	// Several objects at once: their reads and their transaction, and the names they show.
+	{on(`(PUT|PATCH|POST) .*(bulk|status|multiple|collect|/specimens$)`), 20},
+	// Creates and updates: a call for each kind of thing they name (marks, records, the definition of the protocol), one or
+	// two numbers, one transaction, and the names the answer shows.
+	{on(`(POST|PUT|PATCH) `), 14},
+	{on(`OPTIONS$`), 0},
+}
+
+// The look-up of a session is one call, and one more for whoever is not a super administrator (the sites of the institute),
+// a third where a role is one that was made (all in rights.go). Acting as another user adds those of the other. Basic
+// credentials cost the look-up of the name, and of the password, before.
+const mostSession = 5
+
+// TestMain holds what all tests have cost to the bars, when all have run.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 && flag.Lookup("test.run").Value.String() == "" {
+		for _, fault := range overBars() {
+			fmt.Println(fault)
+		}
+	}
+	os.Exit(code)
+}
+
+func overBars() (faults []string) {
+	for _, p := range slices.Sorted(maps.Keys(costs.most)) {
+		i := slices.IndexFunc(bars, func(b bar) bool { return b.routes.MatchString(p) })
+		if i < 0 {
+			faults = append(faults, fmt.Sprintf("%s has no bar for its calls of DynamoDB", p))
+		} else if costs.most[p] > bars[i].most {
+			faults = append(faults, fmt.Sprintf("%s took %d calls of DynamoDB, at most %d are allowed", p, costs.most[p], bars[i].most))
+		}
+	}
+	for n := range costs.session {
+		if n > mostSession {
+			faults = append(faults, fmt.Sprintf("looking up a session took %d calls of DynamoDB", n))
+		}
+	}
+	return faults
+}

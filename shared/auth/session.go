@@ -1,0 +1,235 @@
+package auth
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"aliquot/shared/biobank"
+	"aliquot/shared/fault"
+)
+
+// randomBytes and TokenBytes are the lengths of a token's secret, and of the token before it becomes text.
+const (
+	randomBytes = 32
+	TokenBytes  = randomBytes + 8
+)
+
+// touches is how often the use of a session is written down within the idle time: the limit may strike early by that part.
+const touches = 60
+
+// ActingFor is how long somebody may act as another user before asking again.
+const ActingFor = time.Hour
+
+// session is the document of "token#<SHA-256 of the token>".
+type session struct {
+	User    int64 `json:"user"`
+	Epoch   int64 `json:"epoch,omitempty"`
+	Created int64 `json:"created"` // epoch ms, as Used
+	Used    int64 `json:"used"`
+	// From is the address that the session was begun from.
+	From string `json:"from,omitempty"`
+	// By is who acts as User, 0 for the user.
+	By int64 `json:"by,omitempty"`
+	// Life is how long the session lives, used or not, in ms; 0 for one that lives by the Guard's limits.
+	Life int64 `json:"life,omitempty"`
+}
+
+// Caller is whom a token stands for.
+type Caller struct {
+	ID int64
+	// User is the user's record, nil if there is none.
+	User *biobank.Record
+}
+
+// SignIn checks the password and begins a session. Its faults are those of Check.
+func (g *Guard) SignIn(ctx context.Context, at time.Time, c Candidate, password string) (token string, err error) {
+	return g.SignInFor(ctx, at, c, password, 0)
+}
+
+// SignInFor is SignIn for a session that lives as long as life, used or not, instead of by the Guard's limits.
+func (g *Guard) SignInFor(ctx context.Context, at time.Time, c Candidate, password string, life time.Duration) (token string, err error) {
+	epoch, err := g.Check(ctx, at, c, password)
+	if err != nil {
+		return "", err
+	}
+	s := session{User: c.User.ID, Epoch: epoch, Created: at.UnixMilli(), Used: at.UnixMilli(), From: c.From, Life: life.Milliseconds()}
+	if token, err = g.begin(ctx, s); err != nil || g.MaxSessions <= 0 {
+		return token, err
+	}
+	return token, g.limit(ctx, s.User, tokenKey(token))
+}
+
+// begin stores a session and returns its token.
+func (g *Guard) begin(ctx context.Context, s session) (token string, err error) {
+	raw := make([]byte, TokenBytes)
+	if _, err := io.ReadFull(g.Random, raw[:randomBytes]); err != nil {
+		return "", fmt.Errorf("draw a token: %w", err)
+	}
+	binary.BigEndian.PutUint64(raw[randomBytes:], uint64(s.User))
+	token = base64.RawURLEncoding.EncodeToString(raw)
+	item := &Item{Key: tokenKey(token)}
+	// Nobody else can have the same token: changed means that a repeated request found its own first try.
+	if err := g.put(ctx, item, s, g.ends(s)); err != nil && !errors.Is(err, ErrChanged) {
+		return "", fmt.Errorf("begin a session: %w", err)
+	}
+	return token, nil
+}
+
+// limit notes a user's new session and ends the oldest ones above MaxSessions.
+func (g *Guard) limit(ctx context.Context, user int64, key string) error {
+	var over []string
+	err := g.change(ctx, loginKey(user), func(l *login, _ *Item) error {
+		l.Open = append(l.Open, key)
+		n := max(len(l.Open)-g.MaxSessions, 0)
+		over, l.Open = l.Open[:n], l.Open[n:]
+		return nil
+	})
+	for _, key := range over {
+		if err == nil {
+			err = g.Store.Delete(ctx, key)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("end the oldest session: %w", err)
+	}
+	return nil
+}
+
+// ends is when a session ends unless it is used again.
+func (g *Guard) ends(s session) time.Time {
+	if s.By != 0 {
+		return time.UnixMilli(s.Created).Add(ActingFor)
+	}
+	if s.Life != 0 {
+		return time.UnixMilli(s.Created + s.Life)
+	}
+	idle, limit := time.UnixMilli(s.Used).Add(g.Idle), time.UnixMilli(s.Created).Add(g.Max)
+	if limit.Before(idle) {
+		return limit
+	}
+	return idle
+}
+
+// tokenUser reads the user's id out of a token.
+func tokenUser(token string) (user int64, ok bool) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(raw) != TokenBytes {
+		return 0, false
+	}
+	return int64(binary.BigEndian.Uint64(raw[randomBytes:])), true
+}
+
+// User finds whose token it is, in one strong read, and notes the use. It returns AUTH_INVALID_TOKEN, AUTH_TOKEN_EXPIRED
+// or AUTH_IP_ADDRESS_CHANGED, of kind SignIn, for a token that is not, or no longer, good. Whether the user is still active
+// is for the caller to see.
+func (g *Guard) User(ctx context.Context, at time.Time, token, from string) (Caller, error) {
+	s, item, user, err := g.look(ctx, at, token, invalidToken())
+	if err != nil {
+		return Caller{}, err
+	}
+	switch {
+	case s.By != 0: // it takes the token of who acts, too
+		return Caller{}, invalidToken()
+	case g.SameAddress && s.From != from:
+		return Caller{}, fault.New("AUTH_IP_ADDRESS_CHANGED", "The address has changed since signing in. Sign in again.").WithKind(fault.SignIn)
+	}
+	if s.Life == 0 && at.Sub(time.UnixMilli(s.Used)) >= g.Idle/touches {
+		s.Used = at.UnixMilli()
+		// Changed means that another request has noted its use, or that the session was ended: then it stays so.
+		if err := g.put(ctx, item, s, g.ends(s)); err != nil && !errors.Is(err, ErrChanged) {
+			return Caller{}, fmt.Errorf("note the use of a session: %w", err)
+		}
+	}
+	return Caller{s.User, user}, nil
+}
+
+// look reads a token's session, login and user, and checks that the session is good; unknown is the fault for one of none.
+func (g *Guard) look(ctx context.Context, at time.Time, token string, unknown error) (s session, item *Item, user *biobank.Record, err error) {
+	id, ok := tokenUser(token)
+	if !ok {
+		return s, nil, nil, unknown
+	}
+	items, user, err := g.Store.Look(ctx, []string{tokenKey(token), loginKey(id)}, id)
+	if err != nil {
+		return s, nil, nil, fmt.Errorf("read a session: %w", err)
+	}
+	if item = items[tokenKey(token)]; item == nil {
+		return s, nil, nil, unknown
+	}
+	if err := json.Unmarshal(item.Doc, &s); err != nil {
+		return s, nil, nil, fmt.Errorf("decode a session: %w", err)
+	}
+	if !at.Before(g.ends(s)) { // the store drops expired items at its leisure
+		if s.By != 0 {
+			return s, nil, nil, fault.New("AUTH_IMP_TOKEN_EXP", "The hour of acting as another user is over.")
+		}
+		return s, nil, nil, fault.New("AUTH_TOKEN_EXPIRED", "The session has ended. Sign in again.").WithKind(fault.SignIn)
+	}
+	var l login
+	if kept := items[loginKey(id)]; kept != nil {
+		if err := json.Unmarshal(kept.Doc, &l); err != nil {
+			return s, nil, nil, fmt.Errorf("decode %s: %w", loginKey(id), err)
+		}
+	}
+	if l.Epoch != s.Epoch {
+		return s, nil, nil, unknown
+	}
+	return s, item, user, nil
+}
+
+// ActAs gives by a token with which to act as another user for an hour. That by may is for the caller to see.
+func (g *Guard) ActAs(ctx context.Context, at time.Time, by, user int64) (token string, err error) {
+	l, _, err := g.login(ctx, loginKey(user))
+	if err != nil {
+		return "", err
+	}
+	return g.begin(ctx, session{User: user, Epoch: l.Epoch, Created: at.UnixMilli(), Used: at.UnixMilli(), By: by})
+}
+
+// Acting finds as whom by acts with a token of ActAs. Its faults are AUTH_IMP_TOKEN_INV and AUTH_IMP_TOKEN_EXP, not of kind
+// SignIn: the session of by is good.
+func (g *Guard) Acting(ctx context.Context, at time.Time, by int64, token string) (Caller, error) {
+	unknown := fault.New("AUTH_IMP_TOKEN_INV", "The token for acting as another user is not valid.")
+	s, _, user, err := g.look(ctx, at, token, unknown)
+	if err == nil && s.By != by {
+		err = unknown
+	}
+	if err != nil {
+		return Caller{}, err
+	}
+	return Caller{s.User, user}, nil
+}
+
+// SignOut ends the session of a token; a token of none is no fault.
+func (g *Guard) SignOut(ctx context.Context, token string) error {
+	if err := g.Store.Delete(ctx, tokenKey(token)); err != nil {
+		return fmt.Errorf("end a session: %w", err)
+	}
+	return nil
+}
+
+// EndSessions ends every session of a user.
+func (g *Guard) EndSessions(ctx context.Context, user int64) error {
+	return g.change(ctx, loginKey(user), func(l *login, _ *Item) error {
+		l.Epoch++
+		l.Open = nil
+		return nil
+	})
+}
+
+// Unlock takes away the lock that wrong passwords have put on a user's login.
+func (g *Guard) Unlock(ctx context.Context, user int64) error {
+	return g.change(ctx, loginKey(user), func(l *login, _ *Item) error {
+		if l.Failures == 0 && l.LockedUntil == 0 {
+			return errUnchanged
+		}
+		l.Failures, l.LockedUntil = 0, 0
+		return nil
+	})
+}

@@ -1,0 +1,145 @@
+package biobank
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"aliquot/shared/fault"
+)
+
+// RestoreDraft brings a deleted specimen back: the audit entry of its deletion tells what it was (reference
+// openspecimen-rest.md 15.1, undelete). Its names must be free still.
+type RestoreDraft struct{ ID int64 }
+
+func (*RestoreDraft) recordType() Type { return Specimen }
+
+func (d *RestoreDraft) want(_ context.Context, b *Batch, _ *Change) error {
+	b.wantMark(IDMark(Specimen, d.ID))
+	return nil
+}
+
+func (d *RestoreDraft) read(_ context.Context, b *Batch, _ *Change) error {
+	if to := b.marks[IDMark(Specimen, d.ID)].To; !to.IsZero() {
+		b.wantRec(to)
+		b.wantRec(to.Above(1))
+	}
+	return nil
+}
+
+func (d *RestoreDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
+	m, err := b.mark(ctx, IDMark(Specimen, d.ID))
+	if err != nil {
+		return err
+	}
+	rec, err := b.rec(ctx, m.To)
+	if err != nil {
+		return err
+	}
+	if rec == nil || statusOf(rec) != StatusDisabled {
+		return notDeleted(d.ID)
+	}
+	if _, err := b.protocolAt(ctx, rec.Key); err != nil {
+		return err
+	}
+	up, err := b.rec(ctx, rec.Key.Above(1))
+	if err != nil {
+		return err
+	}
+	if up == nil || statusOf(up) == StatusDisabled {
+		return fault.New("SPECIMEN_PARENT_DELETED", "The visit or parent of specimen %d is deleted; bring that back first.", d.ID)
+	}
+	was, err := Decode[SpecimenDoc](rec)
+	if err != nil {
+		return err
+	}
+	is, err := b.beforeDeletion(ctx, rec)
+	if err != nil {
+		return err
+	}
+	(&SpecimenDraft{}).claims(b, c, &was, is, rec.Key, rec.ID)
+	return b.change(c, rec, is, o)
+}
+
+func notDeleted(id int64) *fault.Fault {
+	return fault.New("SPECIMEN_DEL_NOT_FOUND", "There is no deleted specimen %d.", id)
+}
+
+// beforeDeletion is what a deleted specimen was, by the newest entry of its audit.
+func (b *Batch) beforeDeletion(ctx context.Context, rec *Record) (*SpecimenDoc, error) {
+	trail, err := b.store.Trail(ctx, rec.Type, rec.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read the audit of %s %d: %w", rec.Type, rec.ID, err)
+	}
+	chain, err := VerifyChain(rec, trail)
+	if err != nil {
+		return nil, err
+	}
+	if len(chain) == 0 {
+		return nil, errors.New("a deleted specimen has no audit entry of its deletion")
+	}
+	last := chain[len(chain)-1]
+	members, after, before := map[string]json.RawMessage{}, map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	for _, part := range []struct {
+		from []byte
+		into *map[string]json.RawMessage
+	}{{rec.Doc, &members}, {last.After, &after}, {last.Before, &before}} {
+		if err := json.Unmarshal(part.from, part.into); err != nil {
+			return nil, fmt.Errorf("decode the deletion of %s %d: %w", rec.Type, rec.ID, err)
+		}
+	}
+	for name := range after {
+		delete(members, name)
+	}
+	for name, v := range before {
+		members[name] = v
+	}
+	body, err := json.Marshal(members)
+	if err != nil {
+		return nil, err
+	}
+	is := &SpecimenDoc{}
+	return is, json.Unmarshal(body, is)
+}
+
+// Restore brings a deleted specimen back, with the deleted ones below it when children is set, each in a transaction of its
+// own, parents first. Where it is cut short it may be asked for again: what is there already is left alone. Only super
+// administrators may; it is complete unless until came first.
+func (r *Registry) Restore(ctx context.Context, a *Actor, at, until time.Time, now func() time.Time, c Change, id int64, children bool) (rec *Record, complete bool, err error) {
+	if !a.Super() {
+		return nil, false, adminOnly("bring deleted specimens back")
+	}
+	if rec, err = r.byID(ctx, Specimen, id); err != nil {
+		return nil, false, err
+	}
+	if rec == nil {
+		return nil, false, notDeleted(id)
+	}
+	var below []*Record
+	if children {
+		if below, err = r.Store.List(ctx, rec.Key.Part, rec.Key.Sort+"/", "", 0); err != nil {
+			return nil, false, fmt.Errorf("read what lies below a record: %w", err)
+		}
+		below = slices.DeleteFunc(below, func(one *Record) bool { return statusOf(one) != StatusDisabled })
+	}
+	c.Op, c.ByID = Update, true
+	if statusOf(rec) == StatusDisabled || len(below) == 0 {
+		c.Draft = &RestoreDraft{ID: id}
+		if rec, err = r.one(ctx, a, at, c); err != nil {
+			return nil, false, err
+		}
+	}
+	for _, one := range below {
+		if now().After(until) {
+			return nil, false, nil
+		}
+		c.Draft = &RestoreDraft{ID: one.ID}
+		if _, err := r.one(ctx, a, at, c); err != nil {
+			return nil, false, err
+		}
+	}
+	return rec, true, nil
+}
