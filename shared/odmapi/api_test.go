@@ -200,7 +200,7 @@ const (
 func (w *world) signIn(login string) caller {
 	w.t.Helper()
 	a := w.request("POST", tokenURL, fmt.Sprintf(`{"username":%q,"password":%q}`, login, password), "Content-Type: application/json")
-	if a.status != http.StatusOK || len(a.body) != 43 {
+	if a.status != http.StatusOK || len(a.body) != 54 {
 		w.t.Fatalf("sign in as %s: %d %s", login, a.status, a.body)
 	}
 	return caller{w, a.body}

@@ -21,7 +21,7 @@ func TestToken(t *testing.T) {
 		t.Run(name, func(t *testing.T) { w.request("POST", tokenURL, tt.body).refused(t, tt.status, tt.told) })
 	}
 	a := w.request("POST", "/OpenClinica"+tokenURL, `{"username":"ADMIN","password":"Invented-1"}`)
-	if a.status != 200 || len(a.body) != 43 {
+	if a.status != 200 || len(a.body) != 54 {
 		t.Fatalf("below the other name: %d %s", a.status, a.body)
 	}
 	other := "x" + a.body[1:]
