@@ -134,7 +134,7 @@ func (a *API) Handler() http.Handler {
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := a.Now()
-		c := &call{Request: r, api: a, w: w, at: began.UTC()}
+		c := &call{Request: r, api: a, w: w, at: began.UTC(), tell: asFaults}
 		pattern, status, err := a.serve(c, router(), known)
 		a.log(c, pattern, status, err, a.Now().Sub(began))
 	})

@@ -216,8 +216,12 @@ func TestWhoSeesWhichStudies(t *testing.T) {
 	}
 	all := []string{"S_RIVER", "S_SPRING", "S_MOUTH"}
 	for i, want := range []struct{ studies, participants []string }{
-		{append(slices.Clone(all), "S_LAKE", "S_SHORE"), all}, {all, all}, {all, all}, {all, all},
-		{[]string{"S_RIVER", "S_SPRING"}, []string{"S_SPRING"}}, {[]string{"S_RIVER", "S_SPRING"}, []string{"S_SPRING"}},
+		{append(slices.Clone(all), "S_LAKE", "S_SHORE"), all},
+		{all, all},
+		{all, all},
+		{all, all},
+		{[]string{"S_RIVER", "S_SPRING"}, []string{"S_SPRING"}},
+		{[]string{"S_RIVER", "S_SPRING"}, []string{"S_SPRING"}},
 		{nil, nil},
 	} {
 		var studies []struct{ OID, Role string }
