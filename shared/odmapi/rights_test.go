@@ -105,6 +105,8 @@ func rightsRows() []row {
 		{pattern: "POST /clinicaldata/import/upload-url", path: "/clinicaldata/import/upload-url", want: columns{".", ".", ".", "x", ".", "x", "x"}},
 		{pattern: "POST /clinicaldata/import/{uuid}", proved: "TestUploadServesAnImport"},
 
+		{pattern: "GET /clinicaldata/{study}/{participant}/{event}/{form}", proved: "TestRetrieval"},
+
 		{pattern: "GET /studies/{study}/jobs", path: "/studies/{study}/jobs", want: see.only("studies")},
 		{pattern: "GET /studies/{study}/sites/{site}/jobs", path: "/studies/{study}/sites/{site}/jobs", want: see.only("sites")},
 		{pattern: "GET /jobs/{uuid}/downloadFile", proved: "TestLogs"},

@@ -1,0 +1,278 @@
+package e2e_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"aliquot/infra/admin"
+	"aliquot/infra/local"
+	"aliquot/infra/local/localtest"
+	"aliquot/shared/auth"
+	"aliquot/shared/biobank"
+	"aliquot/shared/blob"
+	"aliquot/shared/store"
+)
+
+// clinic is a stack with a client of the Clinicaldata API.
+type clinic struct {
+	*testing.T
+	stack *local.Stack
+	token string
+}
+
+func newClinic(t *testing.T) *clinic {
+	s := localtest.Full(t, map[string]string{
+		"TokenCallsPerMinute": "0", "LeaseSeconds": "2", "DropWaitSeconds": "1", "OdmPartRows": "25", "MaxAttempts": "20",
+	})
+	db := store.NewClient(s.AWSConfig())
+	tables := store.Tables{Records: s.Tables["records"], Audit: s.Tables["audit"], Sessions: s.Tables["sessions"]}
+	guard := &auth.Guard{Store: store.NewSessions(db, tables), Random: rand.Reader}
+	registry := &biobank.Registry{Store: store.NewRecords(db, tables)}
+	const password = "Invented-1"
+	if _, err := admin.Ensure(t.Context(), registry, guard, time.Now(), password); err != nil {
+		t.Fatal(err)
+	}
+	c := &clinic{T: t, stack: s}
+	c.token = c.ask("POST", "/user-service/api/oauth/token", "application/json", `{"username":"admin","password":"`+password+`"}`, 200)
+	return c
+}
+
+const auth4 = "/OpenClinica/pages/auth/api"
+
+func (c *clinic) ask(method, path, contentType, body string, want int) string {
+	c.Helper()
+	req, err := http.NewRequestWithContext(c.Context(), method, c.stack.API+path, strings.NewReader(body))
+	if err != nil {
+		c.Fatal(err)
+	}
+	req.Header.Set("Content-Type", contentType)
+	if method == http.MethodGet {
+		req.Header.Set("Accept", contentType)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "bearer "+c.token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		c.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != want {
+		c.Fatalf("%s %s: %d %.300s, %v, want %d", method, path, resp.StatusCode, answer, err, want)
+	}
+	return string(answer)
+}
+
+// study makes a study with a site and participants, whose metadata collect a weight, a file, and a diary of many lines.
+func (c *clinic) study(oid string, participants int) {
+	c.Helper()
+	c.ask("PUT", auth4+"/studies/"+oid, "application/json", `{"name":"Sea","uniqueProtocolId":"SEA"}`, 200)
+	c.ask("PUT", auth4+"/studies/"+oid+"_PORT", "application/json", `{"parent":"`+oid+`","name":"Port"}`, 200)
+	c.ask("PUT", auth4+"/studies/"+oid+"/metadata", "application/xml", `<ODM xmlns="http://www.cdisc.org/ns/odm/v1.3" xmlns:OpenClinica="http://www.openclinica.org/ns/odm_ext_v130/v3.1"><Study OID="`+oid+`">
+		<GlobalVariables><StudyName>Sea</StudyName><StudyDescription>Invented</StudyDescription><ProtocolName>SEA</ProtocolName></GlobalVariables>
+		<MetaDataVersion OID="v1.0.0" Name="1">
+		<Protocol><StudyEventRef StudyEventOID="SE_CALL" OrderNumber="1" Mandatory="Yes"/></Protocol>
+		<StudyEventDef OID="SE_CALL" Name="Call" Repeating="No" Type="Scheduled"><FormRef FormOID="F_CALL" Mandatory="No"/></StudyEventDef>
+		<FormDef OID="F_CALL" Name="Call" Repeating="No"><ItemGroupRef ItemGroupOID="IG_CALL" Mandatory="No"/><ItemGroupRef ItemGroupOID="IG_DIARY" Mandatory="No"/></FormDef>
+		<ItemGroupDef OID="IG_CALL" Name="Call" Repeating="No"><ItemRef ItemOID="I_WEIGHT" Mandatory="No"/><ItemRef ItemOID="I_SCAN" Mandatory="No"/></ItemGroupDef>
+		<ItemGroupDef OID="IG_DIARY" Name="Diary" Repeating="Yes"><ItemRef ItemOID="I_LINE" Mandatory="No"/><ItemRef ItemOID="I_DAY" Mandatory="No"/></ItemGroupDef>
+		<ItemDef OID="I_WEIGHT" Name="Weight" DataType="float"/>
+		<ItemDef OID="I_SCAN" Name="Scan" DataType="text"><OpenClinica:ItemDetails ItemOID="I_SCAN"><OpenClinica:ItemPresentInForm FormOID="F_CALL"><OpenClinica:ItemResponse ResponseType="file"/></OpenClinica:ItemPresentInForm></OpenClinica:ItemDetails></ItemDef>
+		<ItemDef OID="I_LINE" Name="Line" DataType="text"/><ItemDef OID="I_DAY" Name="Day" DataType="date"/>
+		</MetaDataVersion></Study></ODM>`, 200)
+	for i := range participants {
+		c.ask("POST", fmt.Sprintf("%s/clinicaldata/studies/%s/sites/%s_PORT/participants", auth4, oid, oid), "application/json", fmt.Sprintf(`{"subjectKey":"P%d"}`, i+1), 200)
+	}
+}
+
+// calls is a document about the participants; round makes the values, of which one in ten is not valid.
+func calls(oid string, participants, round int, scan string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `<ODM xmlns="http://www.cdisc.org/ns/odm/v1.3" xmlns:OpenClinica="http://www.openclinica.org/ns/odm_ext_v130/v3.1"><ClinicalData StudyOID="%s">`, oid)
+	for p := range participants {
+		fmt.Fprintf(&b, `<SubjectData OpenClinica:StudySubjectID="P%d"><StudyEventData StudyEventOID="SE_CALL" OpenClinica:StartDate="2026-03-01"><FormData FormOID="F_CALL"><ItemGroupData ItemGroupOID="IG_CALL"><ItemData ItemOID="I_WEIGHT" Value="%d.5"/>`, p+1, 60+round)
+		if scan != "" && p == 0 {
+			fmt.Fprintf(&b, `<ItemData ItemOID="I_SCAN" Value="%s"/>`, scan)
+		}
+		b.WriteString(`</ItemGroupData>`)
+		for line := range 10 {
+			day := fmt.Sprintf("2026-03-%02d", line+1)
+			if line == 9 {
+				day = "2026-02-30"
+			}
+			fmt.Fprintf(&b, `<ItemGroupData ItemGroupOID="IG_DIARY"><ItemData ItemOID="I_LINE" Value="line %d of %d"/><ItemData ItemOID="I_DAY" Value="%s"/></ItemGroupData>`, line, round, day)
+		}
+		b.WriteString(`</FormData></StudyEventData></SubjectData>`)
+	}
+	b.WriteString(`</ClinicalData></ODM>`)
+	return b.String()
+}
+
+// send imports a document, with a ZIP or without, and returns the job's UUID.
+func (c *clinic) send(doc string, files map[string]string) string {
+	c.Helper()
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	part := func(name, file string) io.Writer {
+		out, err := w.CreateFormFile(name, file)
+		if err != nil {
+			c.Fatal(err)
+		}
+		return out
+	}
+	if _, err := io.WriteString(part("file", "calls.xml"), doc); err != nil {
+		c.Fatal(err)
+	}
+	if files != nil {
+		z := zip.NewWriter(part("attachedFilesZip", "files.zip"))
+		for name, text := range files {
+			f, err := z.Create(name)
+			if err != nil {
+				c.Fatal(err)
+			}
+			if _, err := io.WriteString(f, text); err != nil {
+				c.Fatal(err)
+			}
+		}
+		if err := z.Close(); err != nil {
+			c.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		c.Fatal(err)
+	}
+	answer := c.ask("POST", auth4+"/clinicaldata/import/xml", w.FormDataContentType(), form.String(), 200)
+	uuid, ok := strings.CutPrefix(answer, "job uuid: ")
+	if !ok {
+		c.Fatalf("the import is answered %s", answer)
+	}
+	return uuid
+}
+
+// log waits for the log of a job.
+func (c *clinic) log(uuid string) string {
+	c.Helper()
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if text := c.ask("GET", auth4+"/jobs/"+uuid+"/downloadFile", "text/plain", "", 200); !strings.Contains(text, "jobInProgress") {
+			return text
+		}
+	}
+	c.Fatal("the job does not end")
+	return ""
+}
+
+func (c *clinic) retrieve(oid, form string) string {
+	c.Helper()
+	return c.ask("GET", auth4+"/clinicaldata/"+oid+"/*/*/*?includeAudits=y&includeMetadata=y", form, "", 200)
+}
+
+// TestClinicalDataInAndOut imports documents with the real binaries and reads them back.
+func TestClinicalDataInAndOut(t *testing.T) {
+	c := newClinic(t)
+	c.study("S_SEA", 3)
+	log := c.log(c.send(calls("S_SEA", 3, 1, "scan.pdf"), map[string]string{"folder/scan.pdf": "a scan"}))
+	lines := strings.Split(log, "\n")
+	if len(lines) != 1+3*21+1+2 || !strings.HasPrefix(lines[0], "SubjectKey,ParticipantID,") {
+		t.Errorf("the log has %d lines:\n%s", len(lines), log)
+	}
+	for _, want := range []string{
+		"SS_P1,P1,SE_CALL,1,F_CALL,IG_CALL,1,I_WEIGHT,Inserted,2", "SS_P1,P1,SE_CALL,1,F_CALL,IG_CALL,1,I_SCAN,Inserted,2",
+		"SS_P3,P3,SE_CALL,1,F_CALL,IG_DIARY,10,I_DAY,Failed,,errorCode.invalidDateFormat\n",
+	} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log does not tell %s", want)
+		}
+	}
+	first := c.retrieve("S_SEA", "application/xml")
+	for _, want := range []string{
+		`<ClinicalData StudyOID="S_SEA_PORT" MetaDataVersionOID="null">`, `<StudyName>Sea</StudyName>`,
+		`<ItemData ItemOID="I_SCAN" OpenClinica:ItemName="Scan" Value="scan.pdf"/>`, `ItemGroupRepeatKey="10"`,
+	} {
+		if !strings.Contains(first, want) {
+			t.Errorf("the data do not hold %s", want)
+		}
+	}
+	// What was given out changes nothing when it comes back.
+	again := c.log(c.send(first, nil))
+	if strings.Contains(again, "Inserted") || strings.Contains(again, "Updated") || strings.Contains(again, "Failed") || !strings.Contains(again, "No Change") {
+		t.Errorf("what was given out came to this when it came back:\n%s", again)
+	}
+	asJSON := c.retrieve("S_SEA", "application/json")
+	if !strings.Contains(asJSON, `"@StudySubjectID"`) && !strings.Contains(asJSON, `"@OpenClinica:StudySubjectID": "P1"`) {
+		t.Errorf("as JSON: %.500s", asJSON)
+	}
+	c.ask("GET", auth4+"/clinicaldata/S_NONE/*/*/*", "application/xml", "", 404)
+	c.ask("GET", auth4+"/clinicaldata/S_SEA/*/*/*", "image/png", "", 406)
+
+	// By drop folder.
+	objects := blob.New(c.stack.AWSConfig())
+	put := func(key, text string) {
+		if _, err := objects.Put(t.Context(), c.stack.Buckets["intake"], key, "application/xml", []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("nobody/odm/S_SEA/calls.xml", calls("S_SEA", 3, 2, ""))
+	time.Sleep(2 * time.Second)
+	if got := c.retrieve("S_SEA", "application/xml"); stripped(got) != stripped(first) {
+		t.Error("a document in the folder of nobody changed something")
+	}
+}
+
+// stripped is a document without the moment of its making.
+func stripped(doc string) string {
+	return regexp.MustCompile(`(FileOID|CreationDateTime)="[^"]*"`).ReplaceAllString(doc, "")
+}
+
+// TestKilledClinicalImport kills the worker at random: the data, and the log but for its time stamps, are those of a run
+// that nobody disturbed. ALIQUOT_ODM_KILLS says how often.
+func TestKilledClinicalImport(t *testing.T) {
+	kills := 4
+	if n, err := strconv.Atoi(os.Getenv("ALIQUOT_ODM_KILLS")); err == nil {
+		kills = n
+	}
+	c := newClinic(t)
+	const people = 12
+	c.study("S_CALM", people)
+	c.study("S_WILD", people)
+	moments := regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}Z)?`)
+	killed := 0
+	for round := 1; killed < kills; round++ {
+		calm := c.log(c.send(calls("S_CALM", people, round, ""), nil))
+		uuid := c.send(calls("S_WILD", people, round, ""), nil)
+		for killed < kills {
+			time.Sleep(time.Duration(20+mathrand.IntN(400)) * time.Millisecond)
+			killed += c.stack.KillFunction("odmimport")
+			if !strings.Contains(c.ask("GET", auth4+"/jobs/"+uuid+"/downloadFile", "text/plain", "", 200), "jobInProgress") {
+				break
+			}
+		}
+		wild := c.log(uuid)
+		if d := cmp.Diff(moments.ReplaceAllString(calm, ""), moments.ReplaceAllString(wild, "")); d != "" {
+			t.Fatalf("round %d, %d kills: log (-undisturbed +killed):\n%s", round, killed, d)
+		}
+		plain := func(oid string) string {
+			text := stripped(c.retrieve(oid, "application/xml"))
+			text = regexp.MustCompile(`AL_\d+`).ReplaceAllString(text, "AL")
+			return moments.ReplaceAllString(strings.ReplaceAll(text, oid, "S"), "")
+		}
+		if d := cmp.Diff(plain("S_CALM"), plain("S_WILD")); d != "" {
+			t.Fatalf("round %d, %d kills: data (-undisturbed +killed):\n%s", round, killed, d)
+		}
+	}
+	t.Logf("%d kills", killed)
+}
