@@ -127,6 +127,7 @@ func routes() []route {
 		importRoutes(), uploadRoutes(), scheduleRoutes(), workflowRoutes(),
 		distributionRoutes(),
 		orderRoutes(),
+		cartRoutes(),
 	} {
 		all = append(all, some...)
 	}

@@ -18,6 +18,8 @@ type related struct {
 	below map[biobank.Key][]*biobank.Record
 	// counts are what includeStats asks for, by id; nil when it does not.
 	counts map[int64]int64
+	// stars are what the caller has starred, by id.
+	stars map[int64]bool
 	// sizes are how much lies in protocols, by id; nil when nobody asks.
 	sizes map[int64]biobank.TreeSize
 	// pools are the specimens of pools, and pools, by id.

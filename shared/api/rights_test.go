@@ -213,6 +213,7 @@ func rightsRows() []row {
 		peopleRows(),
 		distributionRows(),
 		orderRows(),
+		cartRows(),
 	} {
 		rows = append(rows, more...)
 	}

@@ -105,6 +105,7 @@ var notFound = map[Type]struct{ code, noun string }{
 	Order:    {"DIST_ORDER_NOT_FOUND", "Order"},
 	FormType: {"FORMS_NOT_FOUND", "Form"}, Participant: {"PARTICIPANT_NOT_FOUND", "Participant"},
 	ContextType: {"FORMS_INVALID_FORM_CTXT", "Form association"}, FormRecordType: {"FORMS_REC_NOT_FOUND", "Form record"},
+	Cart: {"SPECIMEN_LIST_NOT_FOUND", "Cart"},
 }
 
 func missing(t Type, what any) *fault.Fault {
@@ -187,6 +188,9 @@ func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
 		return err
 	}
 	sees, err := a.sees(rec, doc.Sites, givers)
+	if err == nil && !sees && rec.Type == Cart {
+		return notYourCart()
+	}
 	if err == nil && !sees {
 		err = denied("see this " + notFound[rec.Type].noun)
 	}
@@ -211,6 +215,9 @@ func (a *Actor) sees(rec *Record, sites []ProtocolSite, deciding givers) (bool, 
 	case DistributionProtocol:
 		doc, err := Decode[DistributionDoc](rec)
 		return a.distributes(ResDistribution, OpRead, &doc), err
+	case Cart:
+		doc, err := Decode[CartDoc](rec)
+		return a.uses(&doc), err
 	case Order:
 		doc, err := Decode[OrderDoc](rec)
 		dp := deciding[doc.DistributionID]
