@@ -127,7 +127,7 @@ func routes() []route {
 		importRoutes(), uploadRoutes(), scheduleRoutes(), workflowRoutes(),
 		distributionRoutes(),
 		orderRoutes(),
-		cartRoutes(),
+		cartRoutes(), shipmentRoutes(),
 	} {
 		all = append(all, some...)
 	}

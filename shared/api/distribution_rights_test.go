@@ -84,3 +84,18 @@ func cartRows() []row {
 	}
 	return rows
 }
+
+// shipmentRows: who ships is in a test of its own, since it hangs on two sites.
+func shipmentRows() []row {
+	const path = "/shipments"
+	rows := []row{
+		{pattern: "GET " + path, proved: "TestShipments"},
+		{pattern: "GET " + path + "/count", proved: "TestShipments"},
+		{pattern: "POST " + path, proved: "TestShipments"},
+	}
+	for _, call := range []string{"GET {id}", "PUT {id}", "DELETE {id}", "GET {id}/audit", "GET {id}/specimens", "GET {id}/report", "PUT {id}/request-status"} {
+		verb, below, _ := strings.Cut(call, " ")
+		rows = append(rows, row{pattern: verb + " " + path + "/" + below, proved: "TestShipments"})
+	}
+	return rows
+}

@@ -214,6 +214,7 @@ func rightsRows() []row {
 		distributionRows(),
 		orderRows(),
 		cartRows(),
+		shipmentRows(),
 	} {
 		rows = append(rows, more...)
 	}

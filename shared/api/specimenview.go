@@ -147,7 +147,7 @@ func gatherSpecimens(r *related, recs []*biobank.Record) error {
 		if err != nil {
 			return err
 		}
-		keys = append(append(keys, aroundVisit(at, visit)...), requirementOf(rec.Key, doc, visit))
+		keys = append(append(keys, aroundVisit(at, visit)...), requirementOf(rec.Key, doc, visit), setKey(biobank.Site, doc.Held().SiteID))
 		users = append(users, doc.CreatedBy)
 		if primary.Collection != nil {
 			users = append(users, primary.Collection.UserID)
@@ -213,6 +213,9 @@ func viewSpecimen(r *related, rec *biobank.Record) (any, error) {
 		DistributionStatus: status, AvailabilityStatus: status, FreezeThawCycles: doc.FreezeThawCycles,
 		ImageID: orNull(doc.ImageID), ExternalIDs: orEmpty(doc.ExternalIDs), LabelFmt: orNull(req.LabelFmt),
 		Biohazards: orEmpty(doc.Biohazards), Comments: orNull(doc.Comments), Children: []specimenView{}, ReqCode: orNull(req.Code),
+	}
+	if v.StorageSite, err = r.siteName(doc.Held().SiteID); err != nil { // where it came to
+		return nil, err
 	}
 	v.DPID = orNull(doc.Held().ReservedFor)
 	v.Reserved = v.DPID != nil

@@ -62,7 +62,7 @@ func (r *Registry) mayAudit(ctx context.Context, a *Actor, rec *Record) (hidden 
 	if cp == 0 {
 		ours := a.Super()
 		switch rec.Type {
-		case DistributionProtocol, Order, Cart:
+		case DistributionProtocol, Order, Cart, Shipment:
 			givers, err := r.givers(ctx, rec)
 			if err != nil {
 				return nil, err

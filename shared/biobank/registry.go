@@ -105,7 +105,7 @@ var notFound = map[Type]struct{ code, noun string }{
 	Order:    {"DIST_ORDER_NOT_FOUND", "Order"},
 	FormType: {"FORMS_NOT_FOUND", "Form"}, Participant: {"PARTICIPANT_NOT_FOUND", "Participant"},
 	ContextType: {"FORMS_INVALID_FORM_CTXT", "Form association"}, FormRecordType: {"FORMS_REC_NOT_FOUND", "Form record"},
-	Cart: {"SPECIMEN_LIST_NOT_FOUND", "Cart"},
+	Cart: {"SPECIMEN_LIST_NOT_FOUND", "Cart"}, Shipment: {"SHIPMENT_NOT_FOUND", "Shipment"},
 }
 
 func missing(t Type, what any) *fault.Fault {
@@ -215,6 +215,9 @@ func (a *Actor) sees(rec *Record, sites []ProtocolSite, deciding givers) (bool, 
 	case DistributionProtocol:
 		doc, err := Decode[DistributionDoc](rec)
 		return a.distributes(ResDistribution, OpRead, &doc), err
+	case Shipment:
+		doc, err := Decode[ShipmentDoc](rec)
+		return a.ships(OpRead, &doc), err
 	case Cart:
 		doc, err := Decode[CartDoc](rec)
 		return a.uses(&doc), err

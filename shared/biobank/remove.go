@@ -35,6 +35,8 @@ func Removal(t Type, id int64, status string, force bool) Draft {
 		return &DistributionDraft{ID: id, Merge: func(d *DistributionDoc) { d.ActivityStatus = status }}
 	case Cart:
 		return &CartDraft{ID: id, Merge: func(d *CartDoc) { d.ActivityStatus = status }}
+	case Shipment:
+		return &ShipmentDraft{ID: id, Merge: func(d *ShipmentDoc) { d.ActivityStatus = status }}
 	case Order:
 		return &OrderDraft{ID: id, Merge: func(d *OrderDoc) { d.ActivityStatus = status }}
 	case Registration:
