@@ -128,6 +128,7 @@ func routes() []route {
 		distributionRoutes(),
 		orderRoutes(),
 		cartRoutes(), shipmentRoutes(),
+		containerTypeRoutes(), containerRoutes(),
 	} {
 		all = append(all, some...)
 	}

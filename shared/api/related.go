@@ -24,6 +24,11 @@ type related struct {
 	sizes map[int64]biobank.TreeSize
 	// pools are the specimens of pools, and pools, by id.
 	pools map[int64]biobank.SpecimenDoc
+	// branches are containers with what they lie in, by id; held is who holds the cells of those of which that is told.
+	// Of a single one it is always told, of several when stats asks for it.
+	branches map[int64]*biobank.Branch
+	held     map[int64][]biobank.Occupant
+	stats    bool
 }
 
 func (c *call) related() *related {

@@ -106,6 +106,7 @@ var notFound = map[Type]struct{ code, noun string }{
 	FormType: {"FORMS_NOT_FOUND", "Form"}, Participant: {"PARTICIPANT_NOT_FOUND", "Participant"},
 	ContextType: {"FORMS_INVALID_FORM_CTXT", "Form association"}, FormRecordType: {"FORMS_REC_NOT_FOUND", "Form record"},
 	Cart: {"SPECIMEN_LIST_NOT_FOUND", "Cart"}, Shipment: {"SHIPMENT_NOT_FOUND", "Shipment"},
+	Container: {"STORAGE_CONTAINER_NOT_FOUND", "Container"}, ContainerType: {"CONTAINER_TYPE_NOT_FOUND", "Container type"},
 }
 
 func missing(t Type, what any) *fault.Fault {
@@ -169,6 +170,13 @@ func around(key Key) []Key {
 
 // mayRead is nil where the actor may see a record; what belongs to a deleted protocol was deleted with it.
 func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
+	if rec.Type == Container {
+		all, err := r.Branches(ctx, []*Record{rec})
+		if err == nil && !a.HoldsAt(ResContainer, OpRead, all[rec.ID].Site()) {
+			err = denied("see this container")
+		}
+		return err
+	}
 	var doc ProtocolDoc
 	if cp := protocolOf(rec); cp != 0 {
 		key := SetKey(Protocol, cp)
@@ -202,7 +210,7 @@ func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
 func (a *Actor) sees(rec *Record, sites []ProtocolSite, deciding givers) (bool, error) {
 	res := Resource("")
 	switch rec.Type {
-	case Institute, Site, User, RoleType, FormType, ContextType:
+	case Institute, Site, User, RoleType, FormType, ContextType, ContainerType:
 		return true, nil
 	case Protocol, Event, Requirement, Workflows:
 		res = ResProtocol
