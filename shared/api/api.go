@@ -127,6 +127,8 @@ func routes() []route {
 		importRoutes(), uploadRoutes(), scheduleRoutes(), workflowRoutes(),
 		distributionRoutes(),
 		orderRoutes(),
+		cartRoutes(), shipmentRoutes(),
+		containerTypeRoutes(), containerRoutes(),
 	} {
 		all = append(all, some...)
 	}

@@ -401,11 +401,17 @@ func (w *world) mustApply(op biobank.Op, d biobank.Draft) *biobank.Record {
 // newUser makes a user of institute 1 with a password, and signs in.
 func (w *world) newUser(login, kind string, roles ...biobank.Grant) caller {
 	w.t.Helper()
+	return w.newUserOf("Default Institute", login, kind, roles...)
+}
+
+// newUserOf makes a user of an institute with a password, and signs in.
+func (w *world) newUserOf(institute, login, kind string, roles ...biobank.Grant) caller {
+	w.t.Helper()
 	doc := biobank.UserDoc{
 		FirstName: "Some", LastName: login, EmailAddress: login + "@example.org", DomainName: biobank.Domain,
 		LoginName: login, Type: kind, Roles: roles, ActivityStatus: biobank.StatusActive,
 	}
-	rec := w.mustApply(biobank.Create, &biobank.UserDraft{Institute: "Default Institute", Doc: doc})
+	rec := w.mustApply(biobank.Create, &biobank.UserDraft{Institute: institute, Doc: doc})
 	if err := w.api.Guard.SetPassword(w.t.Context(), rec.ID, login, password); err != nil {
 		w.t.Fatal(err)
 	}

@@ -83,6 +83,10 @@ const shards = 8 // of a protocol's trees: a list is a call for each
 var bars = []bar{
 	// Deleting a protocol reads its trees, in pages, and writes them in transactions of 100 items.
 	{on(`DELETE /collection-protocols(/\{id\})?$`), 300},
+	// Each one's orders are looked for, once to check all and once to delete it.
+	{on(`DELETE /distribution-protocols$`), 6 * shards},
+	// Their specimens come a hundred a call with what lies around them, and change by thirties; the tests have some hundreds.
+	{on(`(GET|POST|PUT|DELETE) /(distribution-orders|distribution-protocols/orders|shipments|specimen-lists)`), 160},
 	{on(`DELETE `), 2*shards + 4},
 	// What a protocol's definition holds up is looked for in all shards.
 	{on(`GET .*/(dependent-entities|specimens-count)$`), shards + 4},

@@ -66,3 +66,36 @@ func orderRows() []row {
 		{pattern: "GET /distribution-protocols/orders", proved: "TestWhoWorksOnOrders"},
 	}
 }
+
+// cartRows: who uses carts is in a test of its own, since it does not hang on roles.
+func cartRows() []row {
+	const path = "/specimen-lists"
+	rows := []row{
+		{pattern: "GET " + path, want: anybody},
+		{pattern: "GET " + path + "/count", want: anybody},
+		{pattern: "POST " + path, body: `{}`, want: anybody.with("v")},
+	}
+	for _, call := range []string{
+		"GET {id}", "PUT {id}", "PATCH {id}", "DELETE {id}", "GET {id}/audit", "POST {id}/labels", "DELETE {id}/labels", "GET {id}/specimens", "GET {id}/specimens-count",
+		"GET {id}/specimens-sorted-by-rel", "PUT {id}/specimens", "POST {id}/add-child-specimens", "PUT {id}/users", "GET {id}/report",
+	} {
+		verb, below, _ := strings.Cut(call, " ")
+		rows = append(rows, row{pattern: verb + " " + path + "/" + below, proved: "TestWhoUsesACart"})
+	}
+	return rows
+}
+
+// shipmentRows: who ships is in a test of its own, since it hangs on two sites.
+func shipmentRows() []row {
+	const path = "/shipments"
+	rows := []row{
+		{pattern: "GET " + path, proved: "TestShipments"},
+		{pattern: "GET " + path + "/count", proved: "TestShipments"},
+		{pattern: "POST " + path, proved: "TestShipments"},
+	}
+	for _, call := range []string{"GET {id}", "PUT {id}", "DELETE {id}", "GET {id}/audit", "GET {id}/specimens", "GET {id}/report", "PUT {id}/request-status"} {
+		verb, below, _ := strings.Cut(call, " ")
+		rows = append(rows, row{pattern: verb + " " + path + "/" + below, proved: "TestShipments"})
+	}
+	return rows
+}

@@ -105,14 +105,46 @@ func writeOrder(c *call, id int64) (any, error) {
 		return nil, err
 	}
 	d, reason := orderDraft(in, id), in.text("opComments")
+	clears, clearMode := in.number("clearListId"), strings.ToUpper(in.text("clearListMode"))
 	if err := in.err(); err != nil {
 		return nil, err
+	}
+	if clearMode != "" && clearMode != "NONE" && clearMode != "ALL" && clearMode != "DISTRIBUTED" {
+		return nil, invalid("clearListMode must be ALL, DISTRIBUTED or NONE.")
+	}
+	if clears > 0 {
+		if _, err := c.api.Registry.Get(c.Context(), c.actor, biobank.Cart, clears); err != nil {
+			return nil, err
+		}
 	}
 	change := biobank.Change{Op: biobank.Create, Draft: d, Reason: reason}
 	if id != 0 {
 		change.Op, change.ByID = biobank.Update, true
 	}
-	return c.distribute(change)
+	shown, err := c.distribute(change)
+	if v, ok := shown.(orderView); ok && clears > 0 && v.Status == biobank.OrderExecuted {
+		err = c.clearCart(clears, clearMode, v)
+	}
+	return shown, err
+}
+
+// clearCart takes what an order gave out, or all, out of a cart.
+func (c *call) clearCart(cart int64, mode string, v orderView) error {
+	var ids []int64
+	for _, item := range v.OrderItems {
+		if item.Specimen != nil && item.Specimen.ID != nil {
+			ids = append(ids, *item.Specimen.ID)
+		}
+	}
+	op := biobank.CartRemove
+	switch mode {
+	case "", "NONE":
+		return nil
+	case "ALL":
+		op, ids = biobank.CartReplace, nil
+	}
+	_, err := c.api.Registry.FillCart(c.Context(), c.actor, c.at, biobank.Change{ID: c.id, Reason: "order " + v.Name}, cart, op, ids)
+	return err
 }
 
 // distribute writes an order and shows it.

@@ -18,10 +18,17 @@ type related struct {
 	below map[biobank.Key][]*biobank.Record
 	// counts are what includeStats asks for, by id; nil when it does not.
 	counts map[int64]int64
+	// stars are what the caller has starred, by id.
+	stars map[int64]bool
 	// sizes are how much lies in protocols, by id; nil when nobody asks.
 	sizes map[int64]biobank.TreeSize
 	// pools are the specimens of pools, and pools, by id.
 	pools map[int64]biobank.SpecimenDoc
+	// branches are containers with what they lie in, by id; held is who holds the cells of those of which that is told.
+	// Of a single one it is always told, of several when stats asks for it.
+	branches map[int64]*biobank.Branch
+	held     map[int64][]biobank.Occupant
+	stats    bool
 }
 
 func (c *call) related() *related {

@@ -213,6 +213,9 @@ func rightsRows() []row {
 		peopleRows(),
 		distributionRows(),
 		orderRows(),
+		cartRows(),
+		shipmentRows(),
+		containerRows(),
 	} {
 		rows = append(rows, more...)
 	}
@@ -235,7 +238,9 @@ func (w *world) newTarget(c caller, short, site, institute, user string) target 
 	t["eventID"] = id(c.must("POST", "/collection-protocol-events", fmt.Sprintf(`{"eventLabel":"Start","cpShortTitle":%q,"defaultSite":%q}`, short, site)))
 	t["requirementID"] = id(c.must("POST", "/specimen-requirements", fmt.Sprintf(`{"eventId":%s,"specimenClass":"Fluid","type":"Whole Blood","anatomicSite":"Not Specified",
 		"laterality":"Not Specified","pathology":"Not Specified","storageType":"Virtual","collectionProcedure":"Not Specified","collectionContainer":"Not Specified"}`, t["eventID"])))
+	t["containerID"] = id(c.must("POST", "/storage-containers", fmt.Sprintf(`{"name":"C-%s","siteName":%q,"noOfRows":9,"noOfColumns":9,"storeSpecimensEnabled":true}`, short, site)))
 	w.newTree(c, t, short)
+	c.must("PUT", "/specimens/"+t["specimenID"], fmt.Sprintf(`{"storageLocation":{"name":"C-%s"}}`, short))
 	return t
 }
 
@@ -281,6 +286,8 @@ func newRightsWorld(t *testing.T) (w *world, callers map[string]caller, all map[
 	w.newTree(c, gone, "GONE")
 	c.must("DELETE", "/collection-protocol-registrations/"+gone["registrationID"]+"?forceDelete=true", "")
 	c.must("DELETE", "/collection-protocol-events/"+gone["eventID"], "")
+	c.must("DELETE", "/storage-containers/"+last["containerID"]+"?forceDelete=true", "")
+	gone["containerID"] = last["containerID"]
 	for _, path := range []string{"/sites/" + last["siteID"], "/users/" + last["userID"], "/institutes/" + last["instituteID"]} {
 		c.must("DELETE", path, "")
 	}
@@ -302,11 +309,12 @@ func newRightsWorld(t *testing.T) (w *world, callers map[string]caller, all map[
 	c.must("DELETE", "/distribution-orders/"+gone["orderID"], "")
 	c.must("DELETE", "/distribution-protocols/"+gone["dpID"], "")
 	all["guessed"]["orderID"], all["guessed"]["dpID"], all["guessed"]["dpTitle"] = "987654", "987654", "NONE"
+	kind := fmt.Sprint(c.must("POST", "/container-types", `{"name":"Crate","nameFormat":"%PCONT_NAME%-%PCONT_UID%","noOfRows":2,"noOfColumns":2}`)["id"])
 	role := fmt.Sprint(c.must("POST", "/rbac/roles", `{"name":"Stored"}`)["id"])
 	for name, t := range all {
-		t["roleID"] = role
+		t["roleID"], t["containertypeID"] = role, kind
 		if name == "deleted" || name == "guessed" {
-			t["roleID"] = "987654"
+			t["roleID"], t["containertypeID"] = "987654", "987654"
 		}
 	}
 	var cp int64

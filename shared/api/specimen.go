@@ -2,7 +2,6 @@ package api
 
 import (
 	"cmp"
-	"strconv"
 	"strings"
 
 	"aliquot/shared/biobank"
@@ -77,17 +76,9 @@ func (in *input) received() (*biobank.ReceivedEvent, biobank.UserRef) {
 	return &biobank.ReceivedEvent{Time: o.millis("time"), Comments: o.text("comments"), Quality: o.text("receivedQuality")}, o.userRef("user")
 }
 
-// container is the storage location asked for, "" for none.
-func (in *input) container() string {
-	o := in.object("storageLocation")
-	if o == nil {
-		return ""
-	}
-	name, id := o.text("name"), o.number("id")
-	if name == "" && id > 0 {
-		name = strconv.FormatInt(id, 10)
-	}
-	return name
+// transfer reads what is said about a move of a specimen.
+func (in *input) transfer() biobank.MoveRef {
+	return in.move("transferUser", "transferTime", "transferComments")
 }
 
 // thaws is how often the parent was thawed for its children: a number, or true for once.
@@ -109,8 +100,8 @@ func specimenDraft(in *input) *biobank.SpecimenDraft {
 	d := &biobank.SpecimenDraft{
 		Protocol: in.protocolRef(), VisitID: in.number("visitId"), VisitName: in.text("visitName"),
 		RequirementID: in.number("reqId"), RequirementCode: in.text("reqCode"), ParentID: in.number("parentId"),
-		ParentLabel: in.text("parentLabel"), Container: in.container(), Doc: specimenDoc(in), CloseParent: in.flag("closeParent"),
-		ThawParent: in.thaws(), AutoCollectParents: in.flag("autoCollectParents"),
+		ParentLabel: in.text("parentLabel"), Location: in.location("storageLocation"), Move: in.transfer(), Doc: specimenDoc(in),
+		CloseParent: in.flag("closeParent"), ThawParent: in.thaws(), AutoCollectParents: in.flag("autoCollectParents"),
 	}
 	collected, collector := in.collection()
 	received, receiver := in.received()
@@ -127,8 +118,8 @@ func specimenPatch(in *input, id int64) *biobank.SpecimenDraft {
 	d := &biobank.SpecimenDraft{
 		ID: id, Protocol: in.protocolRef(), VisitID: in.number("visitId"), VisitName: in.text("visitName"),
 		RequirementID: in.number("reqId"), RequirementCode: in.text("reqCode"), ParentID: in.number("parentId"),
-		ParentLabel: in.text("parentLabel"), Container: in.container(), Force: in.flag("forceDelete"),
-		AutoCollectParents: in.flag("autoCollectParents"),
+		ParentLabel: in.text("parentLabel"), Location: in.location("storageLocation"), Move: in.transfer(),
+		CheckOut: in.flag("checkout"), Force: in.flag("forceDelete"), AutoCollectParents: in.flag("autoCollectParents"),
 	}
 	var m merge[doc]
 	m.set(in, "label", func(d *doc) { d.Label = fresh.Label })

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"strings"
+
 	"aliquot/shared/biobank"
 )
 
@@ -84,6 +86,16 @@ func specimenEvents(c *call) (any, error) {
 			return nil, err
 		}
 	}
+	moves, err := r.moves(rec)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range moves {
+		if err := add(rec, "SpecimenTransferEvent", "Transfer", m.by, m.at, eventField{"fromPosition", "From", m.from},
+			eventField{"toPosition", "To", m.to}, eventField{"comments", "Comments", m.reason}); err != nil {
+			return nil, err
+		}
+	}
 	if e := doc.Disposal; e != nil {
 		if err := add(rec, "SpecimenDisposalEvent", "Disposal", e.UserID, e.Time, eventField{"reason", "Reason", e.Reason},
 			eventField{"comments", "Comments", e.Comments}); err != nil {
@@ -91,4 +103,44 @@ func specimenEvents(c *call) (any, error) {
 		}
 	}
 	return list, nil
+}
+
+// moveText is a change of where a specimen lies, in words.
+type moveText struct {
+	by, at           int64
+	from, to, reason string
+}
+
+// moves are the changes of where a specimen lies, oldest first. That it was stored when it was made is none.
+func (r *related) moves(rec *biobank.Record) ([]moveText, error) {
+	all, err := r.c.api.Registry.Transfers(r.c.Context(), r.c.actor, biobank.Specimen, rec.ID)
+	if err != nil {
+		return nil, err
+	}
+	var cells []*biobank.Location
+	for _, t := range all {
+		cells = append(cells, t.From, t.To)
+	}
+	if err := r.fetchLocations(cells...); err != nil {
+		return nil, err
+	}
+	var out []moveText
+	for i, t := range all {
+		if i == 0 && t.At == rec.CreatedAt {
+			continue
+		}
+		one := moveText{by: t.By, at: t.At, reason: t.Reason}
+		for _, end := range []struct {
+			cell *biobank.Location
+			into *string
+		}{{t.From, &one.from}, {t.To, &one.to}} {
+			at, err := r.locate(end.cell)
+			if err != nil {
+				return nil, err
+			}
+			*end.into = strings.TrimSpace(deref(at.Name) + " " + deref(at.PositionY) + " " + deref(at.PositionX))
+		}
+		out = append(out, one)
+	}
+	return out, nil
 }

@@ -76,12 +76,16 @@ type specimenView struct {
 	UID                 *string              `json:"uid"`
 	ParentUID           *string              `json:"parentUid"`
 	DPID                *int64               `json:"dpId"`
+	CheckedOut          bool                 `json:"checkedOut"`
+	CheckoutPosition    *storageLocation     `json:"checkoutPosition"`
 }
 
 // storageLocation is where a specimen lies; id -1 and nulls for one that is not stored.
 type storageLocation struct {
 	ID            int64   `json:"id"`
 	Name          *string `json:"name"`
+	DisplayName   *string `json:"displayName"`
+	Barcode       *string `json:"barcode"`
 	PositionX     *string `json:"positionX"`
 	PositionY     *string `json:"positionY"`
 	Position      *int64  `json:"position"`
@@ -132,6 +136,7 @@ func gatherSpecimens(r *related, recs []*biobank.Record) error {
 	keys = keys[:0]
 	var users []int64
 	var docs []biobank.SpecimenDoc
+	var cells []*biobank.Location
 	for _, rec := range recs {
 		doc, err := biobank.Decode[biobank.SpecimenDoc](rec)
 		if err != nil {
@@ -147,8 +152,9 @@ func gatherSpecimens(r *related, recs []*biobank.Record) error {
 		if err != nil {
 			return err
 		}
-		keys = append(append(keys, aroundVisit(at, visit)...), requirementOf(rec.Key, doc, visit))
+		keys = append(append(keys, aroundVisit(at, visit)...), requirementOf(rec.Key, doc, visit), setKey(biobank.Site, doc.Held().SiteID))
 		users = append(users, doc.CreatedBy)
+		cells = append(cells, doc.Location, doc.CheckedOut)
 		if primary.Collection != nil {
 			users = append(users, primary.Collection.UserID)
 		}
@@ -157,6 +163,9 @@ func gatherSpecimens(r *related, recs []*biobank.Record) error {
 		}
 	}
 	if err := r.fetchWith(users, keys...); err != nil {
+		return err
+	}
+	if err := r.fetchLocations(cells...); err != nil {
 		return err
 	}
 	return r.fetchPools(docs)
@@ -208,15 +217,31 @@ func viewSpecimen(r *related, rec *biobank.Record) (any, error) {
 		AnatomicSite: orNull(doc.AnatomicSite), Laterality: orNull(doc.Laterality), Status: doc.Status,
 		ReqLabel: orNull(req.Name), Pathology: orNull(doc.Pathology), InitialQty: doc.InitialQty,
 		AvailableQty: doc.AvailableQty, Concentration: doc.Concentration, ParentID: orNull(rec.Key.ParentSpecimen()),
-		ParentLabel: orNull(parent.Label), StorageLocation: storageLocation{ID: -1}, StorageType: orNull(req.StorageType),
+		ParentLabel: orNull(parent.Label), StorageType: orNull(req.StorageType),
 		ActivityStatus: doc.ActivityStatus, CreatedOn: orNull(doc.CreatedOn), Code: orNull(req.Code),
 		DistributionStatus: status, AvailabilityStatus: status, FreezeThawCycles: doc.FreezeThawCycles,
 		ImageID: orNull(doc.ImageID), ExternalIDs: orEmpty(doc.ExternalIDs), LabelFmt: orNull(req.LabelFmt),
 		Biohazards: orEmpty(doc.Biohazards), Comments: orNull(doc.Comments), Children: []specimenView{}, ReqCode: orNull(req.Code),
 	}
+	if v.StorageSite, err = r.siteName(doc.Held().SiteID); err != nil { // where it came to
+		return nil, err
+	}
 	v.DPID = orNull(doc.Held().ReservedFor)
 	v.Reserved = v.DPID != nil
 	v.pool(r, doc)
+	if v.StorageLocation, err = r.locate(doc.Location); err != nil {
+		return nil, err
+	}
+	if v.StorageSite, err = r.siteOf(doc.Location); err != nil {
+		return nil, err
+	}
+	if doc.CheckedOut != nil {
+		from, err := r.locate(doc.CheckedOut)
+		if err != nil {
+			return nil, err
+		}
+		v.CheckedOut, v.CheckoutPosition = true, &from
+	}
 	if err := v.events(r, r.recs[primaryKey], primary, doc.CreatedBy); err != nil {
 		return nil, err
 	}

@@ -61,6 +61,10 @@ type Batch struct {
 	whole     map[string]bool // by job, whether all its rows are finished
 	forms     map[int64]*Form // by id, nil for what is not there
 
+	stocks map[int64]*stock // by container, what is known of its cells
+	seats  []seat           // of the group
+	handed map[string]bool  // the marks of cells that change hands in the change that is planned
+
 	wantMarks []string
 	wantRecs  []Key
 
@@ -81,6 +85,9 @@ type rowWrite struct {
 	Write
 	unique *unique // nil for a mark that is ours by its number
 	value  string
+	// taken answers a claim that met somebody else: with a fault, or with nil to have the change planned again. Where it is
+	// nil the answer is unique's.
+	taken func(Mark) error
 	// lax is a change of what a mark tells, from value: nothing follows where the condition fails.
 	lax bool
 }
@@ -96,7 +103,8 @@ func (r *Registry) newBatch(a *Actor, at time.Time) *Batch {
 		store: r.Store, actor: a, at: at.UnixMilli(), zone: time.UTC,
 		marks: map[string]Mark{}, holder: map[string]*Record{}, recs: map[Key]*Record{}, protocols: map[int64]*protocolInfo{},
 		cpNames: map[string]int64{}, cpFaults: map[string]error{}, serials: map[Key]int64{}, late: map[Key]int64{}, debts: map[Key]*debt{}, whole: map[string]bool{},
-		forms: map[int64]*Form{},
+		forms:  map[int64]*Form{},
+		stocks: map[int64]*stock{},
 	}
 }
 
@@ -298,6 +306,7 @@ func (b *Batch) group(ctx context.Context, changes []Change, out []Outcome) erro
 		b.again[i] = true
 	}
 	opening := true
+	b.seats = b.seats[:0]
 	for try := 0; ; try++ {
 		if try == tries {
 			return fmt.Errorf("records were changed by others %d times in a row", tries)
@@ -324,6 +333,7 @@ func (b *Batch) group(ctx context.Context, changes []Change, out []Outcome) erro
 		for i := range changes {
 			if b.failed[i] != nil {
 				out[i] = Outcome{Err: b.failed[i]}
+				b.unseat(i)
 			}
 			redo = redo || b.again[i]
 		}
@@ -334,6 +344,7 @@ func (b *Batch) group(ctx context.Context, changes []Change, out []Outcome) erro
 		for i := range changes {
 			if b.again[i] {
 				out[i] = Outcome{}
+				b.unseat(i)
 			}
 		}
 		if err := b.lookUp(ctx, changes, out); err != nil {
@@ -365,6 +376,7 @@ func (b *Batch) planOne(ctx context.Context, i int, c *Change, o *Outcome) error
 	for r := range b.writes {
 		b.writes[r] = b.writes[r][:from[r]]
 	}
+	b.unseat(i)
 	if fault.All(err) == nil {
 		return err
 	}

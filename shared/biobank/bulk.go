@@ -55,6 +55,10 @@ func (r *Registry) Check(ctx context.Context, a *Actor, at time.Time, changes []
 			if claim.unique == nil {
 				continue
 			}
+			if names[claim.Mark.Name] && claim.taken != nil {
+				l.Append(claim.taken(claim.Mark))
+				continue
+			}
 			if names[claim.Mark.Name] {
 				l.Add(claim.unique.code, claim.unique.text, claim.value)
 				continue

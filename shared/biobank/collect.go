@@ -101,7 +101,7 @@ func (d *CollectDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome
 		if err != nil {
 			return err
 		}
-		if err := b.pay(c, c.Source, parent, owed); err != nil {
+		if err := b.pay(ctx, c, c.Source, parent, owed); err != nil {
 			return err
 		}
 	}
@@ -233,7 +233,9 @@ func (d *CollectDraft) node(ctx context.Context, b *Batch, c *Change, n *Specime
 	}
 	if owed := b.family[o.Record.Key]; owed != nil {
 		delete(b.family, o.Record.Key)
-		owed.settle(b, &doc)
+		if owed.settle(b, &doc); doc.ActivityStatus == StatusClosed {
+			b.unclaim(&doc, o.Record.ID)
+		}
 		o.Record.Doc, err = encoded(&doc) // the planned insert holds the same record
 	}
 	return err

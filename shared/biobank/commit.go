@@ -171,6 +171,15 @@ func (b *Batch) settleMark(ctx context.Context, w *rowWrite, opening *bool) erro
 				if w.unique == nil {
 					return fmt.Errorf("mark of id %d: %w", w.Mark.ID, errLostTrack)
 				}
+				if w.taken != nil {
+					b.unseat(w.row)
+					err := w.taken(m)
+					if err != nil && fault.All(err) == nil {
+						return err
+					}
+					b.failed[w.row], b.again[w.row] = err, err == nil
+					return nil
+				}
 				// On a repeat a later row may hold the name that this row failed to keep: the reason of then counts.
 				later := sourceRow(m.Source) > sourceRow(w.Mark.Source) && sameJob(m.Source, w.Mark.Source)
 				if b.failed[w.row] == nil || b.soft[w.row] && !later {
@@ -198,6 +207,9 @@ func (b *Batch) settleMark(ctx context.Context, w *rowWrite, opening *bool) erro
 
 // held tells whether a mark counts: its owner holds the value, or is a row that is still being written.
 func (b *Batch) held(ctx context.Context, w *rowWrite, m Mark) (bool, error) {
+	if until := reservedUntil(m.Source); until != 0 {
+		return until > b.at, nil
+	}
 	owner, err := b.fresh(ctx, m.To)
 	if err != nil {
 		return false, err
@@ -214,7 +226,8 @@ func (b *Batch) held(ctx context.Context, w *rowWrite, m Mark) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look after the owner of a name: %w", err)
 	}
-	return alive && !sameJob(m.Source, w.Mark.Source), nil
+	// Rows that name one cell in different ways may be in the hands of two workers.
+	return alive && (w.unique == uniqueCell || !sameJob(m.Source, w.Mark.Source)), nil
 }
 
 // claimed tells whether another row of the group is about to write the owner of a mark.
@@ -314,7 +327,7 @@ func (b *Batch) transact(ctx context.Context) error {
 				if err := b.settleMark(ctx, w, &opening); err != nil {
 					return err
 				}
-				if b.failed[w.row] != nil {
+				if b.failed[w.row] != nil || b.again[w.row] {
 					return nil
 				}
 			case w.Kind == InsertRecord || w.Kind == UpdateRecord:

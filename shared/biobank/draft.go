@@ -154,11 +154,13 @@ type SpecimenDraft struct {
 	CloseParent        bool
 	ThawParent         int64
 	AutoCollectParents bool
-	// Container asks for a storage location.
-	Container string
-	Force     bool
-	Doc       SpecimenDoc
-	Merge     func(*SpecimenDoc)
+	// Location asks for a cell to be stored in; nil: not sent.
+	Location *LocationRef
+	Move     MoveRef
+	CheckOut bool
+	Force    bool
+	Doc      SpecimenDoc
+	Merge    func(*SpecimenDoc)
 }
 
 // MasterDraft is participant, visit and specimen of one masterSpecimen row (reference

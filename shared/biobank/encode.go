@@ -85,6 +85,15 @@ func (s *SpecimenDoc) AppendJSON(b []byte) []byte {
 		b = append(b, ']')
 	}
 	b = jsonInt(b, "poolId", s.PoolID)
+	b = jsonLocation(b, "location", s.Location)
+	b = jsonLocation(b, "checkedOut", s.CheckedOut)
+	if m := s.Moved; m != nil {
+		b = append(jsonName(b, "moved"), '{')
+		b = jsonInt(b, "by", m.By)
+		b = jsonInt(b, "at", m.At)
+		b = jsonText(b, "comments", m.Comments)
+		b = append(b, '}')
+	}
 	b = jsonInt(b, "serial", s.Serial)
 	if c := s.Custody; c != nil {
 		b = append(jsonName(b, "custody"), '{')
@@ -107,6 +116,17 @@ func (s *SpecimenDoc) AppendJSON(b []byte) []byte {
 		b = append(b, '}')
 	}
 	b = jsonAlways(b, "activityStatus", s.ActivityStatus)
+	return append(b, '}')
+}
+
+func jsonLocation(b []byte, name string, l *Location) []byte {
+	if l == nil {
+		return b
+	}
+	b = append(jsonName(b, name), '{')
+	b = strconv.AppendInt(jsonName(b, "container"), l.ContainerID, 10)
+	b = jsonInt(b, "row", l.Row)
+	b = jsonInt(b, "col", l.Column)
 	return append(b, '}')
 }
 

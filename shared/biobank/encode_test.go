@@ -16,9 +16,11 @@ func FuzzSpecimenJSON(f *testing.F) {
 			Concentration: &q, Biohazards: []string{text, label}, FreezeThawCycles: n, CreatedOn: n, CreatedBy: n, ImageID: text,
 			ExternalIDs: []ExternalID{{text, label}, {label, text}}, Comments: text,
 			Collection: &CollectionEvent{n, n, text, label, text}, Received: &ReceivedEvent{n, n, text, label},
-			Disposal: &DisposalEvent{n, n, text, label}, Pool: []int64{n, 7}, PoolID: n, Serial: n, Custody: &Custody{n, []int64{n, -n}, n > 0, n, n, text}, ActivityStatus: text,
+			Disposal: &DisposalEvent{n, n, text, label}, Pool: []int64{n, 7}, PoolID: n,
+			Location: &Location{n, n, amount}, CheckedOut: &Location{ContainerID: n}, Moved: &Move{n, amount, text},
+			Serial: n, Custody: &Custody{n, []int64{n, -n}, n > 0, n, n, text}, ActivityStatus: text,
 		}
-		for _, doc := range []*SpecimenDoc{full, {Label: label, Collection: &CollectionEvent{}, Custody: &Custody{}}} {
+		for _, doc := range []*SpecimenDoc{full, {Label: label, Collection: &CollectionEvent{}, Custody: &Custody{}, Moved: &Move{}}} {
 			want, err := json.Marshal(doc)
 			if err != nil {
 				t.Fatal(err)

@@ -62,7 +62,7 @@ func (r *Registry) mayAudit(ctx context.Context, a *Actor, rec *Record) (hidden 
 	if cp == 0 {
 		ours := a.Super()
 		switch rec.Type {
-		case DistributionProtocol, Order:
+		case DistributionProtocol, Order, Cart, Shipment:
 			givers, err := r.givers(ctx, rec)
 			if err != nil {
 				return nil, err
@@ -72,6 +72,14 @@ func (r *Registry) mayAudit(ctx context.Context, a *Actor, rec *Record) (hidden 
 			}
 		case FormType:
 			ours = a.ManagesForms()
+		case Container:
+			all, err := r.Branches(ctx, []*Record{rec})
+			if err != nil {
+				return nil, err
+			}
+			ours = a.HoldsAt(ResContainer, OpRead, all[rec.ID].Site())
+		case ContainerType:
+			ours = ours || a.InstituteAdmin()
 		case Site:
 			ours = ours || a.AdministersSite(rec.ID)
 		case User:

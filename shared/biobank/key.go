@@ -46,7 +46,7 @@ func SetKey(t Type, id int64) Key {
 // spread tells which sets may grow large: their members spread over Shards partitions by their ids.
 func spread(t Type) bool {
 	switch t {
-	case Order, linesType(Order):
+	case Order, linesType(Order), Shipment, linesType(Shipment), Cart, Container:
 		return true
 	}
 	return false

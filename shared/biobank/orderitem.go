@@ -50,6 +50,20 @@ func (d *OrderDraft) asked(ctx context.Context, b *Batch, dp int64) ([]OrderLine
 		}
 		add(recs)
 	}
+	if d.Cart != 0 {
+		if _, err := r.Cart(ctx, b.actor, d.Cart); err != nil {
+			return nil, err
+		}
+		var recs []*Record
+		err := r.CartSpecimens(ctx, b.actor, d.Cart, func(rec *Record) (bool, error) {
+			recs = append(recs, rec)
+			return len(recs) <= MaxLines, nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		add(recs)
+	}
 	return asked, nil
 }
 

@@ -2,6 +2,7 @@ package biobank
 
 import (
 	"context"
+	"slices"
 
 	"aliquot/shared/fault"
 )
@@ -174,7 +175,19 @@ func (b *Batch) sitesInUse(ctx context.Context, rec *Record, was, is []ProtocolS
 	if len(dropped) == 0 {
 		return nil
 	}
-	used, err := (&Registry{Store: b.store}).Walk(ctx, rec.ID, Visits, func(r *Record) (bool, error) {
+	kept := 0
+	reg := &Registry{Store: b.store}
+	if err := eachContainer(ctx, reg, func(d *ContainerDoc) {
+		if dropped[d.SiteID] && slices.Contains(d.Protocols, rec.ID) {
+			kept++
+		}
+	}); err != nil {
+		return err
+	}
+	if kept > 0 {
+		return fault.New("CP_USED_CONT_RESTRICTION", "%d containers of a site that is to be taken from the collection protocol are kept for it.", kept)
+	}
+	used, err := reg.Walk(ctx, rec.ID, Visits, func(r *Record) (bool, error) {
 		doc, err := Decode[struct {
 			SiteID         int64  `json:"siteId"`
 			ActivityStatus string `json:"activityStatus"`

@@ -28,6 +28,10 @@ const (
 	DistributionProtocol Type = "dp"
 	// Order gives specimens to those whom a distribution protocol names.
 	Order Type = "order"
+	// Shipment takes specimens from one site to another.
+	Shipment Type = "shipment"
+	// Cart holds specimens that somebody works with.
+	Cart Type = "cart"
 	// Container is a storage container, ContainerType what containers are made after.
 	Container     Type = "container"
 	ContainerType Type = "containertype"

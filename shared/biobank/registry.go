@@ -105,6 +105,8 @@ var notFound = map[Type]struct{ code, noun string }{
 	Order:    {"DIST_ORDER_NOT_FOUND", "Order"},
 	FormType: {"FORMS_NOT_FOUND", "Form"}, Participant: {"PARTICIPANT_NOT_FOUND", "Participant"},
 	ContextType: {"FORMS_INVALID_FORM_CTXT", "Form association"}, FormRecordType: {"FORMS_REC_NOT_FOUND", "Form record"},
+	Cart: {"SPECIMEN_LIST_NOT_FOUND", "Cart"}, Shipment: {"SHIPMENT_NOT_FOUND", "Shipment"},
+	Container: {"STORAGE_CONTAINER_NOT_FOUND", "Container"}, ContainerType: {"CONTAINER_TYPE_NOT_FOUND", "Container type"},
 }
 
 func missing(t Type, what any) *fault.Fault {
@@ -168,6 +170,13 @@ func around(key Key) []Key {
 
 // mayRead is nil where the actor may see a record; what belongs to a deleted protocol was deleted with it.
 func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
+	if rec.Type == Container {
+		all, err := r.Branches(ctx, []*Record{rec})
+		if err == nil && !a.HoldsAt(ResContainer, OpRead, all[rec.ID].Site()) {
+			err = denied("see this container")
+		}
+		return err
+	}
 	var doc ProtocolDoc
 	if cp := protocolOf(rec); cp != 0 {
 		key := SetKey(Protocol, cp)
@@ -187,6 +196,9 @@ func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
 		return err
 	}
 	sees, err := a.sees(rec, doc.Sites, givers)
+	if err == nil && !sees && rec.Type == Cart {
+		return notYourCart()
+	}
 	if err == nil && !sees {
 		err = denied("see this " + notFound[rec.Type].noun)
 	}
@@ -198,7 +210,7 @@ func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
 func (a *Actor) sees(rec *Record, sites []ProtocolSite, deciding givers) (bool, error) {
 	res := Resource("")
 	switch rec.Type {
-	case Institute, Site, User, RoleType, FormType, ContextType:
+	case Institute, Site, User, RoleType, FormType, ContextType, ContainerType:
 		return true, nil
 	case Protocol, Event, Requirement, Workflows:
 		res = ResProtocol
@@ -211,6 +223,12 @@ func (a *Actor) sees(rec *Record, sites []ProtocolSite, deciding givers) (bool, 
 	case DistributionProtocol:
 		doc, err := Decode[DistributionDoc](rec)
 		return a.distributes(ResDistribution, OpRead, &doc), err
+	case Shipment:
+		doc, err := Decode[ShipmentDoc](rec)
+		return a.ships(OpRead, &doc), err
+	case Cart:
+		doc, err := Decode[CartDoc](rec)
+		return a.uses(&doc), err
 	case Order:
 		doc, err := Decode[OrderDoc](rec)
 		dp := deciding[doc.DistributionID]

@@ -33,6 +33,10 @@ func Removal(t Type, id int64, status string, force bool) Draft {
 		return &RequirementDraft{ID: id, Merge: func(d *RequirementDoc) { d.ActivityStatus = status }}
 	case DistributionProtocol:
 		return &DistributionDraft{ID: id, Merge: func(d *DistributionDoc) { d.ActivityStatus = status }}
+	case Cart:
+		return &CartDraft{ID: id, Merge: func(d *CartDoc) { d.ActivityStatus = status }}
+	case Shipment:
+		return &ShipmentDraft{ID: id, Merge: func(d *ShipmentDoc) { d.ActivityStatus = status }}
 	case Order:
 		return &OrderDraft{ID: id, Merge: func(d *OrderDoc) { d.ActivityStatus = status }}
 	case Registration:
@@ -41,6 +45,10 @@ func Removal(t Type, id int64, status string, force bool) Draft {
 		return &VisitDraft{ID: id, Force: force, Merge: func(d *VisitDoc) { d.ActivityStatus = status }}
 	case Specimen:
 		return &SpecimenDraft{ID: id, Force: force, Merge: func(d *SpecimenDoc) { d.ActivityStatus = status }}
+	case Container:
+		return &ContainerDraft{ID: id, Force: force, Merge: func(d *ContainerDoc) { d.ActivityStatus = status }}
+	case ContainerType:
+		return &ContainerTypeDraft{ID: id, Merge: func(d *ContainerTypeDoc) { d.ActivityStatus = status }}
 	}
 	return nil
 }
@@ -99,6 +107,16 @@ func (r *Registry) beforeRemoval(ctx context.Context, a *Actor, t Type, id int64
 	}
 	if t == Protocol && !a.Can(ResProtocol, OpDelete, cp, sites) {
 		return nil, denied("delete this collection protocol")
+	}
+	if t == Protocol {
+		// Nothing of it is deleted where it cannot be in the end.
+		kept := tally{}
+		if err := r.restricted(ctx, cp, kept); err != nil {
+			return nil, err
+		}
+		if n := kept["storage_container"]; n > 0 {
+			return nil, fault.New("CP_REF_ENTITY_FOUND", "The collection protocol is still in use (storage container: %d).", n)
+		}
 	}
 	live := func(rec *Record) (bool, error) { return statusOf(rec) != StatusDisabled, nil }
 	var below []*Record
@@ -183,6 +201,7 @@ func (r *Registry) dependents(ctx context.Context, rec *Record) ([]Dependent, er
 				count.add("user", d.PrimarySiteID == rec.ID && d.ActivityStatus != StatusDisabled)
 			}),
 			r.tallyDistribution(ctx, count, func(d *DistributionDoc) bool { return d.concernsSite(rec.ID) }),
+			eachContainer(ctx, r, func(d *ContainerDoc) { count.add("storage_container", d.SiteID == rec.ID) }),
 		)
 	case User:
 		err = errorsOf(
@@ -200,7 +219,20 @@ func (r *Registry) dependents(ctx context.Context, rec *Record) ([]Dependent, er
 			has := slices.ContainsFunc(d.Roles, func(g Grant) bool { return g.RoleID == rec.ID })
 			count.add("subject_role", has && d.ActivityStatus != StatusDisabled)
 		})
+	case ContainerType:
+		err = errorsOf(
+			eachContainer(ctx, r, func(d *ContainerDoc) { count.add("storage_container", d.TypeID == rec.ID) }),
+			each(ctx, r, ContainerType, func(d *ContainerTypeDoc) {
+				count.add("container_type", d.CanHold == rec.ID && d.ActivityStatus != StatusDisabled)
+			}),
+		)
+	case Container:
+		_, specimens, ierr := r.Inside(ctx, time.UnixMilli(0), rec)
+		err, count["specimen"] = ierr, int64(len(specimens))
 	case Protocol:
+		if err = r.restricted(ctx, rec.ID, count); err != nil {
+			break
+		}
 		err = r.tallyTree(ctx, rec.ID, Registrations, count, func(*Record) (string, error) { return "collection_protocol_registration", nil })
 	case Event:
 		err = r.tallyTree(ctx, rec.Key.Protocol(), Visits, count, func(v *Record) (string, error) {
@@ -231,6 +263,11 @@ func (r *Registry) dependents(ctx context.Context, rec *Record) ([]Dependent, er
 		return nil, fmt.Errorf("count what refers to %s %d: %w", rec.Type, rec.ID, err)
 	}
 	return count.list(), nil
+}
+
+// restricted counts the containers that are kept for a protocol.
+func (r *Registry) restricted(ctx context.Context, cp int64, count tally) error {
+	return eachContainer(ctx, r, func(d *ContainerDoc) { count.add("storage_container", slices.Contains(d.Protocols, cp)) })
 }
 
 // madeFrom counts the collected specimens made from a requirement or one below it.
@@ -320,7 +357,9 @@ func (t tally) add(name string, one bool) {
 func (t tally) list() []Dependent {
 	out := []Dependent{}
 	for name, n := range t {
-		out = append(out, Dependent{name, n})
+		if n > 0 {
+			out = append(out, Dependent{name, n})
+		}
 	}
 	slices.SortFunc(out, func(a, b Dependent) int { return strings.Compare(a.Name, b.Name) })
 	return out

@@ -166,7 +166,7 @@ func rules() []rule {
 		{"external ids", create, specimen(func(d *biobank.SpecimenDraft) {
 			d.Doc.ExternalIDs = []biobank.ExternalID{{Name: "a", Value: "1"}, {Name: "a", Value: "2"}, {Name: "b"}}
 		}), "SPECIMEN_EXT_ID_DUP_NAME,SPECIMEN_EXT_ID_NO_NAME_VALUE"},
-		{"a container", create, specimen(func(d *biobank.SpecimenDraft) { d.Container = "Freezer" }), "STORAGE_CONTAINER_NOT_FOUND"},
+		{"a container", create, specimen(func(d *biobank.SpecimenDraft) { d.Location = &biobank.LocationRef{Name: "Freezer"} }), "STORAGE_CONTAINER_NOT_FOUND"},
 		{"an unknown collector", create, specimen(func(d *biobank.SpecimenDraft) { d.Collector = biobank.UserRef{Email: "who@example.org"} }), "USER_NOT_FOUND"},
 		{"unknown values of events", create, specimen(func(d *biobank.SpecimenDraft) {
 			d.Doc.Collection = &biobank.CollectionEvent{Procedure: "x", Container: "x"}

@@ -37,6 +37,11 @@ type SpecimenDoc struct {
 	// Pool are the specimens that a pool was made of, PoolID the pool that a specimen was put into last.
 	Pool   []int64 `json:"pool,omitempty"`
 	PoolID int64   `json:"poolId,omitempty"`
+	// Location is the cell that the specimen lies in, nil for one that is not stored; CheckedOut the cell that is kept for
+	// one that was taken out.
+	Location   *Location `json:"location,omitempty"`
+	CheckedOut *Location `json:"checkedOut,omitempty"`
+	Moved      *Move     `json:"moved,omitempty"`
 	// Serial is the number that %PSPEC_UID% gave the specimen among its parent's children.
 	Serial         int64    `json:"serial,omitempty"`
 	Custody        *Custody `json:"custody,omitempty"`
@@ -125,6 +130,10 @@ func (d *SpecimenDraft) want(ctx context.Context, b *Batch, c *Change) error {
 			b.wantMark(barcodeMark(d.Doc.Barcode))
 		}
 	}
+	if d.Location != nil {
+		b.wantLocation(d.Location)
+		d.wantNames(b, c)
+	}
 	switch {
 	case d.VisitID != 0:
 		b.wantMark(IDMark(Visit, d.VisitID))
@@ -150,6 +159,10 @@ func (d *SpecimenDraft) read(ctx context.Context, b *Batch, c *Change) error {
 		} else if d.Doc.Barcode != "" {
 			b.wantRec(b.marks[barcodeMark(d.Doc.Barcode)].To)
 		}
+	}
+	if d.Location != nil {
+		b.wantLocationRec(d.Location)
+		d.wantHolders(b, c)
 	}
 	switch {
 	case d.VisitID != 0:

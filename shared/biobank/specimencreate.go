@@ -134,17 +134,23 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 	if err := d.label(ctx, b, c, &l, cp, &doc, at, req); err != nil {
 		return err
 	}
+	if err := d.namesFree(ctx, b, c, &l); err != nil {
+		return err
+	}
 	if len(l) > 0 {
 		return l
 	}
 	key := at.key.Child(id)
+	if err := d.put(ctx, b, c, cp, &doc, occupantRef{typ: Specimen, key: key, id: id}); err != nil {
+		return err
+	}
 	d.claims(b, c, &SpecimenDoc{}, &doc, key, id)
 	if err := b.insert(c, Specimen, key, id, &doc, o); err != nil {
 		return err
 	}
 	o.Label = doc.Label
 	if at.parent != nil && doc.Status == Collected {
-		return d.taken(b, c, cp, at.parent, &doc)
+		return d.taken(ctx, b, c, cp, at.parent, &doc)
 	}
 	return nil
 }

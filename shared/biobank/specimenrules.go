@@ -104,9 +104,6 @@ func (d *SpecimenDraft) check(l *fault.List, doc *SpecimenDoc) {
 	tooLong(l, "Barcode", doc.Barcode, 255)
 	tooLong(l, "Additional Label", doc.AdditionalLabel, 255)
 	tooLong(l, "Comments", doc.Comments, 4000)
-	if d.Container != "" {
-		l.Add("STORAGE_CONTAINER_NOT_FOUND", "Storage container %q was not found. Leave the location blank to save the specimen as not stored.", d.Container)
-	}
 }
 
 // mayHave checks a collection status against the visit's and the parent's (15.5).

@@ -105,6 +105,9 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 	if is.ActivityStatus == StatusDisabled {
 		return b.remove(ctx, c, o, rec, d.Force)
 	}
+	if err := d.move(ctx, b, c, cp, rec, &was, &is); err != nil {
+		return err
+	}
 	d.claims(b, c, &was, &is, rec.Key, rec.ID)
 	if err := b.change(c, rec, &is, o); err != nil {
 		return err
@@ -120,7 +123,7 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 		if err != nil {
 			return err
 		}
-		if err := d.taken(b, c, cp, parent, &is); err != nil {
+		if err := d.taken(ctx, b, c, cp, parent, &is); err != nil {
 			return err
 		}
 	}

@@ -21,7 +21,7 @@ type debt struct {
 // taken notes that a child was made from a parent: an aliquot lowers the parent's available quantity, and the protocol or
 // the draft may have the parent closed afterwards. A person's change settles it in the same transaction; a job's once per
 // chunk, by Settle.
-func (s *SpecimenDraft) taken(b *Batch, c *Change, cp *protocolInfo, parent *Record, child *SpecimenDoc) error {
+func (s *SpecimenDraft) taken(ctx context.Context, b *Batch, c *Change, cp *protocolInfo, parent *Record, child *SpecimenDoc) error {
 	d := debt{parent: parent.Key, close: cp.doc.CloseParentSpecimens || s.CloseParent, thaws: s.ThawParent}
 	if child.Lineage == LineageAliquot && child.InitialQty != nil {
 		d.quantity = *child.InitialQty
@@ -34,7 +34,7 @@ func (s *SpecimenDraft) taken(b *Batch, c *Change, cp *protocolInfo, parent *Rec
 		return nil
 	}
 	if !b.bulk {
-		return b.pay(c, c.Source, parent, &d)
+		return b.pay(ctx, c, c.Source, parent, &d)
 	}
 	// The sum is made from what was really written, when the chunk is done.
 	b.debts[parent.Key] = &d
@@ -42,12 +42,16 @@ func (s *SpecimenDraft) taken(b *Batch, c *Change, cp *protocolInfo, parent *Rec
 }
 
 // pay plans the parent's change: lower by what its children took, not below zero.
-func (b *Batch) pay(c *Change, source string, parent *Record, d *debt) error {
+func (b *Batch) pay(ctx context.Context, c *Change, source string, parent *Record, d *debt) error {
 	doc, err := Decode[SpecimenDoc](parent)
 	if err != nil {
 		return err
 	}
-	d.settle(b, &doc)
+	if d.settle(b, &doc); doc.ActivityStatus == StatusClosed {
+		if err := b.unstore(ctx, parent, &doc); err != nil {
+			return err
+		}
+	}
 	return b.changeAs(c, source, parent, &doc, &Outcome{})
 }
 
@@ -177,7 +181,7 @@ func (b *Batch) owe(ctx context.Context, key Key, source string, mine func(strin
 		}
 	}
 	source += "=" + strconv.FormatInt(int64(total), 10)
-	return b.pay(&Change{Source: source}, source, parent, &d)
+	return b.pay(ctx, &Change{Source: source}, source, parent, &d)
 }
 
 // Owes makes the batch settle a parent: for a row that an earlier try has finished.
@@ -278,6 +282,9 @@ func (b *Batch) cascade(ctx context.Context, c *Change, rec *Record, status stri
 			continue
 		}
 		doc.Status = status
+		if err := b.unstore(ctx, r, &doc); err != nil {
+			return err
+		}
 		if err := b.changeBelow(c, r, &doc); err != nil {
 			return err
 		}
@@ -372,6 +379,9 @@ func (b *Batch) disable(ctx context.Context, c *Change, rec *Record, suffix stri
 		rename(&s.Barcode, barcodeMark)
 		rename(&s.AdditionalLabel, addlLabelMark)
 		s.ActivityStatus = StatusDisabled
+		if err := b.unstore(ctx, rec, &s); err != nil {
+			return err
+		}
 		doc = &s
 	case Visit:
 		v, err := Decode[VisitDoc](rec)

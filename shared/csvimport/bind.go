@@ -435,6 +435,9 @@ type identityKey struct {
 	// unnamed is the column of the row's own name: the key counts only where that is blank, so that the rows whose names
 	// are counted under one parent stay together.
 	unnamed string
+	// lane are the columns of a place within what is named. A row that leaves them blank takes the next free place: the rows
+	// about one such thing are done by one worker, in the order of the file, but not one by one.
+	lane []string
 }
 
 type boundKey struct {
@@ -444,6 +447,8 @@ type boundKey struct {
 	scoped  bool
 	primary bool
 	unnamed int // the cell that must be blank, -1: none
+	lane    bool
+	places  []int // the cells of the place, for a lane
 }
 
 // Identity is what a row is about, as hashes: equal names give equal hashes, in every file and process, so hashes of the
@@ -452,10 +457,16 @@ type boundKey struct {
 type Identity struct {
 	Own  []uint64 // what the row creates or changes
 	Refs []uint64 // what it names besides
+	// Lane is the hash of what the row takes a place in, 0 for nothing; Taker is its name, and Open tells that the row takes
+	// the next free place.
+	Lane  uint64
+	Taker []byte
+	Open  bool
 }
 
 // Identity appends the hashes of a row to ids.
 func (b *Binding) Identity(cells [][]byte, ids *Identity) {
+	ids.Lane, ids.Taker, ids.Open = 0, nil, false
 	primary := true
 	if raw, s := cellAt(cells, b.lineage); s == given {
 		primary = bytes.EqualFold(raw, []byte(biobank.LineageNew))
@@ -480,7 +491,15 @@ keys:
 			}
 			h = hashByte(hashFolded(h, raw), 0)
 		}
-		if h = mix(h); k.own {
+		if h = mix(h); k.lane {
+			ids.Lane, ids.Open = h, true
+			ids.Taker, _ = cellAt(cells, k.cells[0])
+			for _, cell := range k.places {
+				if _, s := cellAt(cells, cell); s == given {
+					ids.Open = false
+				}
+			}
+		} else if k.own {
 			ids.Own = append(ids.Own, h)
 		} else {
 			ids.Refs = append(ids.Refs, h)
@@ -503,7 +522,10 @@ func (b *Binding) hashProtocol(h uint64, cells [][]byte) uint64 {
 func (s *Schema) bindKeys(h *header, lineage *int) []boundKey {
 	var keys []boundKey
 	add := func(k identityKey, prefix string) {
-		b := boundKey{seed: hashTag(k.tag), own: k.own, scoped: k.scoped, primary: k.primary, unnamed: -1}
+		b := boundKey{seed: hashTag(k.tag), own: k.own, scoped: k.scoped, primary: k.primary, unnamed: -1, lane: k.lane != nil}
+		for _, caption := range k.lane {
+			b.places = append(b.places, h.find(caption))
+		}
 		if k.unnamed != "" {
 			b.unnamed = h.find(k.unnamed)
 		}

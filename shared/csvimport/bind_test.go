@@ -111,8 +111,8 @@ func TestCellRefusals(t *testing.T) {
 		{"specimen", "Created On", "31-03-2024 02:30", codeDate, "the clocks of Europe/Berlin showed"},
 		{"specimen", "Collection Event#Date and Time", "tomorrow", codeDate, "Collection Event#Date and Time must be a date and time"},
 		{"specimen", "Quantity Unit", "ml", codeParse, `Quantity Unit is not supported: it must be blank, but is "ml".`},
-		{"specimen", "Location#Row", "3", codeParse, "Location#Row is not supported"},
-		{"specimen", "Checkout", "yes", codeParse, "Checkout is not supported"},
+		{"specimen", "Location#Position", "A3", codeParse, "Location#Position must be a whole number"},
+		{"specimen", "Checkout", "perhaps", codeParse, "Checkout must be yes or no"},
 		{"specimen", "Visit Name", setToBlank, codeParse, "Visit Name cannot be cleared"},
 		{"visit", "Visit Date", "31-01-2024 10:00", codeDate, "Visit Date must be a date in the format dd-MM-yyyy, but is"},
 		{"visit", "Visit Date", "1-1-2024", codeDate, "must be a date in the format"},
@@ -378,7 +378,7 @@ func TestMasterDraft(t *testing.T) {
 			Protocol: cp, PPID: "P1", EventLabel: "Baseline", Site: &south, Doc: biobank.VisitDoc{Name: "V1", Comments: "vc"},
 		},
 		Specimen: biobank.SpecimenDraft{
-			Protocol: cp, VisitName: "V1", Collector: biobank.UserRef{Email: "pat@example.org"}, Container: "Box 1",
+			Protocol: cp, VisitName: "V1", Collector: biobank.UserRef{Email: "pat@example.org"}, Location: &biobank.LocationRef{Name: "Box 1"},
 			Doc: biobank.SpecimenDoc{
 				Label: "S1", Type: "Plasma", InitialQty: &qty, Comments: "sc",
 				Collection: &biobank.CollectionEvent{Time: time.Date(2024, 2, 1, 10, 0, 0, 0, time.UTC).UnixMilli()},

@@ -347,6 +347,7 @@ func (w *worker) stream(ctx context.Context) error {
 // the order, so that the others find theirs.
 func (w *worker) linked(ctx context.Context) error {
 	var own, refs [][]uint64
+	var lanes []uint64
 	err := w.each(ctx, func(row int64, rec *csvfile.Record) error {
 		w.slots = append(w.slots, slot{})
 		s := &w.slots[len(w.slots)-1]
@@ -355,7 +356,7 @@ func (w *worker) linked(ctx context.Context) error {
 		if s.err == nil {
 			w.binding.Identity(w.cells, &ids)
 		}
-		own, refs = append(own, ids.Own), append(refs, ids.Refs)
+		own, refs, lanes = append(own, ids.Own), append(refs, ids.Refs), append(lanes, ids.Lane)
 		if w.done[row] {
 			*s = slot{row: row}
 		}
@@ -365,7 +366,7 @@ func (w *worker) linked(ctx context.Context) error {
 		return err
 	}
 	turn := make([]slot, 0, window)
-	for _, wave := range order(own, refs, biobank.Op(w.job.ImportType) != biobank.Update) {
+	for _, wave := range order(own, refs, lanes, biobank.Op(w.job.ImportType) != biobank.Update) {
 		rows := wave.rows[:0]
 		for _, i := range wave.rows {
 			if !w.done[w.slots[i].row] {

@@ -161,7 +161,9 @@ type wave struct {
 //
 // Rows that change the same things, directly or by way of others, go one after the other: a row may free a name that it
 // does not mention. own and refs are each row's hashes; a wave holds the rows' indices.
-func order(own, refs [][]uint64, creates bool) []wave {
+//
+// Rows that take places in one thing (lane, 0 for none) share waves, but none goes before an earlier one.
+func order(own, refs [][]uint64, lane []uint64, creates bool) []wave {
 	first := map[uint64]int{} // the first row that creates or changes a thing
 	groups := newSets(len(own))
 	for i := range own {
@@ -182,9 +184,13 @@ func order(own, refs [][]uint64, creates bool) []wave {
 	written := make([]int, len(own)) // the wave after the last that changes a group's things
 	read := make([]int, len(own))    // and after the last that names them
 	var waves []wave
+	last := map[uint64]int{} // by lane, the wave of its last row
 	place := func(i int) {
 		group := groups.find(uint32(i))
 		at := max(written[group], read[group])
+		if lane[i] != 0 {
+			at = max(at, last[lane[i]])
+		}
 		for _, h := range refs[i] {
 			if f, ok := first[h]; ok {
 				at = max(at, written[groups.find(uint32(f))])
@@ -192,6 +198,9 @@ func order(own, refs [][]uint64, creates bool) []wave {
 		}
 		if at == len(waves) {
 			waves = append(waves, wave{})
+		}
+		if lane[i] != 0 {
+			last[lane[i]] = at
 		}
 		w := &waves[at]
 		w.rows = append(w.rows, i)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -188,7 +189,8 @@ func (im *Importer) makePlan(ctx context.Context, j *jobs.Job) error {
 	if schema == nil {
 		return fault.New("IMPORT_JOB_OBJ_SCHEMA_NOT_FOUND", "Records of type %q cannot be imported.", short(j.ObjectType))
 	}
-	if _, err := im.actor(ctx, j); err != nil {
+	actor, err := im.actor(ctx, j)
+	if err != nil {
 		return err
 	}
 	h := &head{Bucket: j.Bucket, Key: j.Key, Version: j.Version}
@@ -201,6 +203,9 @@ func (im *Importer) makePlan(ctx context.Context, j *jobs.Job) error {
 	}
 	if h.Rows == 0 {
 		return fault.New("IMPORT_JOB_RECORD_PARSE_ERROR", "The file has a header line but no rows. Add the rows below the header and drop it again.")
+	}
+	if err := s.open(ctx, actor); err != nil {
+		return err
 	}
 	if err := s.link(); err != nil {
 		return err
@@ -311,13 +316,29 @@ type scan struct {
 	keys    []rowKey
 	// protocols are the protocols that rows name, as long as they are few.
 	protocols map[string]bool
-	lane      []uint32 // the rows, from 0, that lanes take
-	lanes     [][]uint32
+	// takers are the containers in which rows take the next free cell, by hash, as long as they are few.
+	takers map[uint64]string
+	lane   []uint32 // the rows, from 0, that lanes take
+	lanes  [][]uint32
 }
 
 // maxProtocols is the most protocols that a file may name and still have numbers reserved from their own counters; the
 // rows of further ones draw them one by one.
 const maxProtocols = 200
+
+// maxTakers is the most containers of a file that are looked at before their rows become a lane.
+const maxTakers = 10_000
+
+// open drops the lanes of containers that have no cells: there is nothing to take in them, and no order to keep.
+func (s *scan) open(ctx context.Context, a *biobank.Actor) error {
+	names := slices.Sorted(maps.Values(s.takers))
+	none, err := s.im.Registry.Import(a, s.im.Now(), time.UTC, false).Dimensionless(ctx, names)
+	if err != nil || len(none) == 0 {
+		return err
+	}
+	s.keys = slices.DeleteFunc(s.keys, func(k rowKey) bool { return none[s.takers[k.hash()]] })
+	return nil
+}
 
 // rows reads the file: header, rows, chunks and the hashes of what rows are about.
 func (s *scan) rows(ctx context.Context, schema *Schema) error {
@@ -330,7 +351,7 @@ func (s *scan) rows(ctx context.Context, schema *Schema) error {
 		if s.binding, err = schema.Bind(h.Captions, o); err != nil {
 			return err
 		}
-		s.protocols = map[string]bool{}
+		s.protocols, s.takers = map[string]bool{}, map[uint64]string{}
 		cp := slices.IndexFunc(h.Captions, func(c string) bool { return strings.EqualFold(c, captionProtocol) })
 		var ids Identity
 		var cells [][]byte
@@ -371,6 +392,12 @@ func (s *scan) rows(ctx context.Context, schema *Schema) error {
 			}
 			for _, h := range ids.Refs {
 				s.keys = append(s.keys, newRowKey(h, row, false))
+			}
+			if ids.Lane != 0 {
+				s.keys = append(s.keys, newRowKey(ids.Lane, row, ids.Open))
+				if ids.Open && len(s.takers) < maxTakers && s.takers[ids.Lane] == "" {
+					s.takers[ids.Lane] = string(ids.Taker)
+				}
 			}
 			if cp >= 0 && len(s.protocols) < maxProtocols && !s.protocols[string(cells[cp])] {
 				s.protocols[string(cells[cp])] = true
@@ -515,6 +542,10 @@ func (s *Schema) recordType() biobank.Type {
 	switch s.objectType {
 	case "masterSpecimen":
 		return biobank.Specimen
+	case "storageContainer":
+		return biobank.Container
+	case "storageContainerType":
+		return biobank.ContainerType
 	}
 	return biobank.Type(s.objectType)
 }

@@ -51,7 +51,7 @@ var schemas = sync.OnceValue(func() map[string]*Schema {
 	all := map[string]*Schema{}
 	for _, s := range []*Schema{
 		registrationSchema(), visitSchema(), specimenSchema(), masterSchema(), instituteSchema(), siteSchema(),
-		protocolSchema(),
+		protocolSchema(), containerSchema(), containerTypeSchema(),
 	} {
 		all[s.objectType] = s
 	}
@@ -61,7 +61,8 @@ var schemas = sync.OnceValue(func() map[string]*Schema {
 // SchemaFor is the schema of an object type as the import job names it, or nil when there is none.
 func SchemaFor(objectType string) *Schema { return schemas()[objectType] }
 
-// ObjectType is the name of the type in jobs and file names: cpr, visit, specimen, masterSpecimen, institute, site, cp.
+// ObjectType is the name of the type in jobs and file names: cpr, visit, specimen, masterSpecimen, institute, site, cp,
+// storageContainer, storageContainerType.
 func (s *Schema) ObjectType() string { return s.objectType }
 
 // Label names many of the objects, for the title of a job.

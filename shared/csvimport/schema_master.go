@@ -52,10 +52,10 @@ func masterSchema() *Schema {
 		text("Comments", func(d *specimen) *string { return &d.Doc.Comments }),
 		externalIDs(),
 		text("Collection Status", func(d *specimen) *string { return &d.Doc.Status }),
-		text("Container", func(d *specimen) *string { return &d.Container }).draftOnly(),
-		unsupported[specimen]("Row"),
-		unsupported[specimen]("Column"),
-		unsupported[specimen]("Position"),
+		cell(location, "Container", func(l *biobank.LocationRef) *string { return &l.Name }),
+		cell(location, "Row", func(l *biobank.LocationRef) *string { return &l.Y }),
+		cell(location, "Column", func(l *biobank.LocationRef) *string { return &l.X }),
+		cellNumber(location, "Position"),
 		inside(collection, moment("Collection Date", func(e *biobank.CollectionEvent) *int64 { return &e.Time })),
 		inside(collection, text("Collection Procedure",
 			func(e *biobank.CollectionEvent) *string { return &e.Procedure })),
@@ -77,6 +77,7 @@ func masterSchema() *Schema {
 			participantKeys(true),
 			[]identityKey{{tag: "visit.name", own: true, captions: []string{"Visit Name"}, primary: true}},
 			specimenKeys(),
+			cellKeys("", "Container"),
 		),
 		binder: func(h *header, _ Options) func(*input) biobank.Draft {
 			regPart := bindPart(h, regFields)

@@ -1,6 +1,10 @@
 package csvimport
 
-import "aliquot/shared/biobank"
+import (
+	"slices"
+
+	"aliquot/shared/biobank"
+)
 
 type specimen = biobank.SpecimenDraft
 
@@ -9,6 +13,8 @@ func specimenDoc(d *specimen) *biobank.SpecimenDoc { return &d.Doc }
 func collection(d *specimen) **biobank.CollectionEvent { return &d.Doc.Collection }
 
 func reception(d *specimen) **biobank.ReceivedEvent { return &d.Doc.Received }
+
+func location(d *specimen) **biobank.LocationRef { return &d.Location }
 
 // specimenSchema is specimen, section 2.5.
 func specimenSchema() *Schema {
@@ -39,16 +45,15 @@ func specimenSchema() *Schema {
 		user("Created By#Email Address", func(d *specimen) *biobank.UserRef { return &d.CreatedBy }),
 		text("Image ID", func(d *specimen) *string { return &d.Doc.ImageID }),
 		externalIDs(),
-		text("Location#Container", func(d *specimen) *string { return &d.Container }).draftOnly(),
-		unsupported[specimen]("Location#Row"),
-		unsupported[specimen]("Location#Column"),
-		unsupported[specimen]("Location#Position"),
+		cell(location, "Location#Container", func(l *biobank.LocationRef) *string { return &l.Name }),
+		cell(location, "Location#Row", func(l *biobank.LocationRef) *string { return &l.Y }),
+		cell(location, "Location#Column", func(l *biobank.LocationRef) *string { return &l.X }),
+		cellNumber(location, "Location#Position"),
 		text("Comments", func(d *specimen) *string { return &d.Doc.Comments }),
 		text(captionActivity, func(d *specimen) *string { return &d.Doc.ActivityStatus }),
-		// Who moved a specimen and when matters only together with a location, which is refused.
-		ignored[specimen]("Transfer User#Email Address"),
-		ignored[specimen]("Transfer Time"),
-		unsupported[specimen]("Checkout"),
+		user("Transfer User#Email Address", func(d *specimen) *biobank.UserRef { return &d.Move.By }),
+		moment("Transfer Time", func(d *specimen) *int64 { return &d.Move.At }).draftOnly(),
+		flag("Checkout", func(d *specimen) *bool { return &d.CheckOut }).draftOnly(),
 		ignored[specimen](captionReason),
 		inside(collection, moment("Collection Event#Date and Time",
 			func(e *biobank.CollectionEvent) *int64 { return &e.Time })),
@@ -74,11 +79,11 @@ func specimenSchema() *Schema {
 		columns:    columnsOf(fields),
 		create:     [][]string{{"Visit Name", "Parent Specimen Label"}},
 		update:     [][]string{{captionIdentifier, "Specimen Label", "Barcode"}},
-		keys: append([]identityKey{
+		keys: slices.Concat([]identityKey{
 			{tag: "specimen", own: true, captions: []string{captionIdentifier}},
 			{tag: "specimen.additionalLabel", own: true, captions: []string{"Additional Label"}},
 			{tag: "specimen.counted", own: true, captions: []string{"Visit Name"}, unnamed: "Specimen Label"},
-		}, specimenKeys()...),
+		}, specimenKeys(), cellKeys("Location#", "Container")),
 		binder: func(h *header, o Options) func(*input) biobank.Draft {
 			part := bindPart(h, fields)
 			return func(in *input) biobank.Draft {

@@ -52,6 +52,14 @@ var templates = map[string]string{
 	"site": `Identifier|Name|Institute Name|Code|Type|Address|Coordinators#1#Email Address|Coordinators#2#Email Address|
 		Activity Status`,
 	"institute": `Identifier|Name|Activity Status`,
+	"storageContainer": `Identifier|Display Name|Name|Barcode|Used For|Type Name|Activity Status|Site Name|
+		Storage Location#Parent Container Name|Storage Location#Row|Storage Location#Column|Storage Location#Position|
+		Temperature|No. of Columns|No. of Rows|Position Labeling Mode|Column Labeling Scheme|Row Labeling Scheme|
+		Position Assignment|Allowed Specimen Class#1|Allowed Specimen Class#2|Allowed Specimen Type#1|
+		Allowed Specimen Type#2|Allowed Collection Protocol#1|Allowed Collection Protocol#2|
+		Allowed Distribution Protocol#1|Allowed Distribution Protocol#2|Stores Specimen|Comments|Reason`,
+	"storageContainerType": `Identifier|Name|Name Format|Temperature|No. of Rows|No. of Columns|Position Labeling Mode|
+		Row Labeling Scheme|Column Labeling Scheme|Position Assignment|Stores Specimen|Activity Status|Can Hold#Name`,
 }
 
 func TestTemplates(t *testing.T) {
@@ -69,8 +77,8 @@ func TestTemplates(t *testing.T) {
 			t.Errorf("template of %s (-want +got):\n%s", objectType, diff)
 		}
 	}
-	if s := SchemaFor("storageContainer"); s != nil {
-		t.Error("storageContainer has a schema")
+	if s := SchemaFor("storageFreezer"); s != nil {
+		t.Error("storageFreezer has a schema")
 	}
 }
 

@@ -167,7 +167,7 @@ func seeded(t *testing.T, n int, test func(t *testing.T, g generator, parts []Pa
 
 // What was written reads again unchanged, and is written again the same.
 func TestRoundTrip(t *testing.T) {
-	seeded(t, 40, func(t *testing.T, _ generator, parts []Part) {
+	seeded(t, 25, func(t *testing.T, _ generator, parts []Part) {
 		doc := mustWrite(t, NewXMLWriter, parts)
 		again := mustRead(t, doc)
 		if diff := cmp.Diff(parts, again, cmpopts.EquateEmpty()); diff != "" {
@@ -297,7 +297,7 @@ func (e *tree) toJSON(indent string) string {
 
 // JSON comes out as the mapping says, whether or not it is known how many ClinicalData there are.
 func TestJSONAgreesWithTheMapping(t *testing.T) {
-	seeded(t, 40, func(t *testing.T, _ generator, parts []Part) {
+	seeded(t, 25, func(t *testing.T, _ generator, parts []Part) {
 		want := parse(t, mustWrite(t, NewXMLWriter, parts)).toJSON("")
 		same(t, want, mustWrite(t, asJSON(JSON{}), parts))
 		n := 0
@@ -315,7 +315,7 @@ func TestLargeJSON(t *testing.T) {
 	parts := []Part{&ODM{FileOID: "F"}}
 	for range 2 {
 		parts = append(parts, &ClinicalData{StudyOID: "S"})
-		for s := range 300 {
+		for s := range 120 {
 			parts = append(parts, &SubjectData{SubjectKey: fmt.Sprint("SS", s)})
 			for range s % 3 {
 				parts = append(parts, &StudyEventData{StudyEventOID: "SE"}, &FormData{FormOID: "F"})

@@ -1,0 +1,240 @@
+package biobank
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"aliquot/shared/fault"
+)
+
+// allContainers reads every container that is not deleted, all shards at once. It checks no rights.
+func (r *Registry) allContainers(ctx context.Context) ([]*Record, error) {
+	parts := SetParts(Container)
+	found, errs := make([][]*Record, len(parts)), make([]error, len(parts))
+	var all sync.WaitGroup
+	for i, part := range parts {
+		all.Go(func() { found[i], errs[i] = r.Store.List(ctx, part, "", "", 0) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("list containers: %w", err)
+	}
+	var out []*Record
+	for _, recs := range found {
+		for _, rec := range recs {
+			if statusOf(rec) != StatusDisabled {
+				out = append(out, rec)
+			}
+		}
+	}
+	return out, nil
+}
+
+// eachContainer decodes the containers.
+func eachContainer(ctx context.Context, r *Registry, f func(*ContainerDoc)) error {
+	all, err := r.allContainers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, rec := range all {
+		doc, err := Decode[ContainerDoc](rec)
+		if err != nil {
+			return err
+		}
+		f(&doc)
+	}
+	return nil
+}
+
+// Containers lists the containers that the actor may see, with what each lies in.
+func (r *Registry) Containers(ctx context.Context, a *Actor) ([]*Branch, error) {
+	all, err := r.allContainers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.seenBranches(ctx, a, all)
+}
+
+func (r *Registry) seenBranches(ctx context.Context, a *Actor, recs []*Record) ([]*Branch, error) {
+	byID, err := r.Branches(ctx, recs)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*Branch, 0, len(recs))
+	for _, rec := range recs {
+		if br := byID[rec.ID]; a.HoldsAt(ResContainer, OpRead, br.Site()) {
+			out = append(out, br)
+		}
+	}
+	return out, nil
+}
+
+// ContainerNamed reads a container by name, or else by barcode, for who may see it; STORAGE_CONTAINER_NOT_FOUND when there
+// is none.
+func (r *Registry) ContainerNamed(ctx context.Context, a *Actor, at time.Time, name, barcode string) (*Record, error) {
+	ref := LocationRef{Name: name, Barcode: barcode}
+	if ref.None() {
+		return nil, fault.New("STORAGE_CONTAINER_ID_NAME_OR_BARCODE_REQ", "Give the name or the barcode of the container.")
+	}
+	rec, err := r.newBatch(a, at).container(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return rec, r.mayRead(ctx, a, rec)
+}
+
+// Children lists the containers that lie in another.
+func (r *Registry) Children(ctx context.Context, at time.Time, id int64) ([]*Record, error) {
+	all, err := r.Occupants(ctx, at, id)
+	if err != nil {
+		return nil, err
+	}
+	var out []*Record
+	for _, o := range all[id] {
+		if o.Record != nil && o.Record.Type == Container && !o.Kept && o.Record.ID != id {
+			out = append(out, o.Record)
+		}
+	}
+	return out, nil
+}
+
+// Inside lists the containers that lie in another, each after the one that it lies in, and the specimens that are stored
+// in it and in them. It checks no rights.
+func (r *Registry) Inside(ctx context.Context, at time.Time, rec *Record) ([]*Branch, []*Record, error) {
+	b := r.newBatch(&Actor{}, at)
+	top, err := b.branch(ctx, rec)
+	if err != nil {
+		return nil, nil, err
+	}
+	var branches []*Branch
+	var specimens []*Record
+	err = b.contents(ctx, top, func(br *Branch, all []Occupant) error {
+		branches = append(branches, br)
+		for _, o := range all {
+			if o.Record != nil && o.Record.Type == Specimen && !o.Kept {
+				specimens = append(specimens, o.Record)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return branches[1:], specimens, nil
+}
+
+// Vacant lists free cells of a container, at most n, in the order of its assignment: from the given one on, and once around.
+func (r *Registry) Vacant(ctx context.Context, at time.Time, br *Branch, from LocationRef, n int) ([]Location, error) {
+	grid, id := &br.Doc().Grid, br.ID()
+	start, err := grid.cell(id, from.X, from.Y, from.Position)
+	if err != nil || grid.Dimensionless() {
+		return nil, err
+	}
+	held, err := r.Occupants(ctx, at, id)
+	if err != nil {
+		return nil, err
+	}
+	taken := map[Location]bool{}
+	for _, o := range held[id] {
+		taken[o.At] = true
+	}
+	first := int64(1)
+	if start.Row != 0 {
+		first = grid.Ordinal(start.Row, start.Column)
+	}
+	var out []Location
+	for i := range grid.Cells() {
+		row, column := grid.Cell((first-1+i)%grid.Cells() + 1)
+		if one := (Location{id, row, column}); !taken[one] {
+			if out = append(out, one); len(out) == n {
+				break
+			}
+		}
+	}
+	if len(out) < n {
+		return nil, fault.New("STORAGE_CONTAINER_NO_FREE_SPACE", "Container %q has %d free positions, not %d.", br.Doc().Name, len(out), n)
+	}
+	return out, nil
+}
+
+// Transfer is a change of where an object lies.
+type Transfer struct {
+	From, To         *Location // nil: not in a container
+	FromSite, ToSite int64     // of a container at the top of a site
+	By, At           int64
+	Reason           string
+}
+
+// Transfers tells how a container or specimen that the actor may see came to where it lies, oldest first. It is read out
+// of the audit; what the caller said about a move counts more than who made it, and when.
+func (r *Registry) Transfers(ctx context.Context, a *Actor, t Type, id int64) ([]Transfer, error) {
+	h, err := r.History(ctx, a, t, id)
+	if err != nil {
+		return nil, err
+	}
+	type place struct {
+		Parent   *Location `json:"parent"`
+		Location *Location `json:"location"`
+		SiteID   int64     `json:"siteId"`
+		Moved    *Move     `json:"moved"`
+	}
+	at := func(members map[string]json.RawMessage) (p place, err error) {
+		doc, err := json.Marshal(members)
+		if err == nil {
+			err = json.Unmarshal(doc, &p)
+		}
+		if p.Location == nil {
+			p.Location = p.Parent
+		}
+		return p, err
+	}
+	members := map[string]json.RawMessage{}
+	var was place
+	var out []Transfer
+	for _, e := range h.Entries {
+		for _, part := range []struct {
+			doc  json.RawMessage
+			each func(string, json.RawMessage)
+		}{
+			{e.Before, func(name string, _ json.RawMessage) { delete(members, name) }},
+			{e.After, func(name string, v json.RawMessage) { members[name] = v }},
+		} {
+			if len(part.doc) == 0 {
+				continue
+			}
+			var some map[string]json.RawMessage
+			if err := json.Unmarshal(part.doc, &some); err != nil {
+				return nil, fmt.Errorf("decode an audit entry of %s %d: %w", t, id, err)
+			}
+			for name, v := range some {
+				part.each(name, v)
+			}
+		}
+		is, err := at(members)
+		if err != nil {
+			return nil, fmt.Errorf("decode where %s %d was: %w", t, id, err)
+		}
+		same := is.SiteID == was.SiteID && (is.Location == nil && was.Location == nil || sameCell(is.Location, was.Location))
+		if !same {
+			m := Transfer{From: was.Location, To: is.Location, FromSite: was.SiteID, ToSite: is.SiteID, By: e.By, At: e.At, Reason: e.Reason}
+			if is.Moved != nil {
+				if is.Moved.By != 0 {
+					m.By = is.Moved.By
+				}
+				if is.Moved.At != 0 {
+					m.At = is.Moved.At
+				}
+				if is.Moved.Comments != "" {
+					m.Reason = is.Moved.Comments
+				}
+			}
+			out = append(out, m)
+		}
+		was = is
+	}
+	return out, nil
+}
