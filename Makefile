@@ -17,7 +17,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-22s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## show an import, from a dropped file to its report, on a stack that ends with it
+demo: ## show a record's life by curl, and an import from a dropped file to its report, on a stack that ends with it
 	@$(stack) demo
 
 .PHONY: run

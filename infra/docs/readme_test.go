@@ -68,6 +68,7 @@ func TestFiveMinutes(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
+		`"address":"Pier 4"`, `"activityStatus":"Disabled"`, `"code":"SITE_NOT_FOUND"`,
 		`"loginName":"admin"`, `"shortTitle":"RIVER"`, `"eventLabel":"Day 0"`,
 		`"status":"FAILED"`, `"status":"COMPLETED"`, `"label":"R00001-1-1"`,
 	} {

@@ -53,6 +53,10 @@ type API struct {
 	// Intake and Results are the buckets of uploads and of reports.
 	Intake, Results string
 	Now             func() time.Time
+	// Origins are the only ones that browsers may call from; none for any.
+	Origins []string
+	// SignUp lets anybody ask for an account.
+	SignUp bool
 	// Random gives request and file ids: crypto/rand.Reader.
 	Random io.Reader
 	Log    *slog.Logger
@@ -122,7 +126,7 @@ func routes() []route {
 	var all []route
 	for _, some := range [][]route{
 		formRoutes(), formContextRoutes(), formRecordRoutes(), formFileRoutes(),
-		sessionRoutes(), userRoutes(), roleRoutes(), instituteRoutes(), siteRoutes(), protocolRoutes(), eventRoutes(),
+		sessionRoutes(), userRoutes(), accountRoutes(), roleRoutes(), instituteRoutes(), siteRoutes(), protocolRoutes(), eventRoutes(),
 		requirementRoutes(), registrationRoutes(), participantRoutes(), visitRoutes(), specimenRoutes(), valueRoutes(), documentRoutes(),
 		importRoutes(), uploadRoutes(), scheduleRoutes(), workflowRoutes(),
 		distributionRoutes(),
@@ -165,7 +169,13 @@ func (a *API) Handler() http.Handler {
 
 // serve answers a request and tells, for the log, which route it took, the status and the faults.
 func (a *API) serve(c *call, mux *http.ServeMux, known map[string]route) (pattern string, status int, err error) {
-	setHeaders(c.w.Header(), c.Header.Get("Origin"))
+	origin := c.Header.Get("Origin")
+	if origin != "" && len(a.Origins) > 0 && !slices.Contains(a.Origins, "*") && !slices.Contains(a.Origins, origin) {
+		setHeaders(c.w.Header(), "")
+		err := fault.New("COMMON_INVALID_REQUEST", "Requests from this origin are not allowed.").Wrap(errNoVerb)
+		return "", c.fail(err), err
+	}
+	setHeaders(c.w.Header(), origin)
 	if c.Method == http.MethodOptions {
 		c.w.WriteHeader(http.StatusOK)
 		return "OPTIONS", http.StatusOK, nil

@@ -25,6 +25,7 @@ func roleRoutes() []route {
 		{pattern: "GET /users/current-user-roles", summary: "List the caller's roles", answers: []grantView{{Site: siteView{}}}, serve: func(c *call) (any, error) { return showGrants(c, c.actor.User.Roles) }},
 		{pattern: "GET /rbac/resources", summary: "List what rights are about", answers: []wordView{}, serve: func(*call) (any, error) { return vocabulary(biobank.Resources()), nil }},
 		{pattern: "GET /rbac/operations", summary: "List what rights allow", answers: []wordView{}, serve: func(*call) (any, error) { return vocabulary(biobank.Operations()), nil }},
+		{pattern: "GET /rbac/permissions", summary: "List what can be allowed of what", answers: []permissionView{}, serve: listPermissions},
 		{pattern: "GET /rbac/roles", summary: "List roles", answers: []roleView{}, serve: listRoles},
 		{pattern: "GET /rbac/roles/count", summary: "Count roles", answers: countView{}, serve: countRoles},
 		{pattern: "GET /rbac/roles/{id}", summary: "Read a role", answers: roleView{}, serve: getRole},
@@ -49,6 +50,23 @@ func vocabulary[T ~string](words []T) []wordView {
 		views = append(views, wordView{string(w)})
 	}
 	return views
+}
+
+// permissionView is one thing that can be allowed.
+type permissionView struct {
+	Resource  biobank.Resource  `json:"resourceName"`
+	Operation biobank.Operation `json:"operationName"`
+}
+
+// listPermissions serves every operation of every resource. The words are part of the program: none can be added.
+func listPermissions(*call) (any, error) {
+	var all []permissionView
+	for _, res := range biobank.Resources() {
+		for _, op := range biobank.Operations() {
+			all = append(all, permissionView{res, op})
+		}
+	}
+	return all, nil
 }
 
 // roleDraft reads a role. Of a resource that is named twice the last one counts.

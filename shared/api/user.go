@@ -76,6 +76,7 @@ func userDoc(in *input) biobank.UserDoc {
 		DomainName: cmp.Or(in.text("domainName"), in.text("domain")), LoginName: in.text("loginName"),
 		Type: in.text("type"), PhoneNumber: in.text("phoneNumber"), Address: in.text("address"),
 		TimeZone: in.text("timeZone"), ManageForms: in.flag("manageForms"), DND: in.flag("dnd"),
+		APIUser: in.flag("apiUser"), IPRange: in.text("ipRange"),
 		DropFolder: in.maybeFlag("dropFolder"), ActivityStatus: in.text("activityStatus"),
 	}
 }
@@ -96,6 +97,8 @@ func userPatch(in *input, id int64) biobank.Draft {
 	m.set(in, "timeZone", func(d *biobank.UserDoc) { d.TimeZone = fresh.TimeZone })
 	m.set(in, "manageForms", func(d *biobank.UserDoc) { d.ManageForms = fresh.ManageForms })
 	m.set(in, "dnd", func(d *biobank.UserDoc) { d.DND = fresh.DND })
+	m.set(in, "apiUser", func(d *biobank.UserDoc) { d.APIUser = fresh.APIUser })
+	m.set(in, "ipRange", func(d *biobank.UserDoc) { d.IPRange = fresh.IPRange })
 	m.set(in, "dropFolder", func(d *biobank.UserDoc) { d.DropFolder = fresh.DropFolder })
 	m.set(in, "activityStatus", func(d *biobank.UserDoc) { d.ActivityStatus = fresh.ActivityStatus })
 	return &biobank.UserDraft{ID: id, Institute: in.text("instituteName"), PrimarySite: in.text("primarySite"), Merge: m.onto}
@@ -127,39 +130,166 @@ func changeUserStatus(c *call) (any, error) {
 	if status == "" {
 		return nil, fault.New("ACTIVITY_STATUS_INVALID", "Give the activityStatus.")
 	}
-	return c.change(users(), biobank.Removal(biobank.User, id, status, false), in.text("opComments"))
+	v, err := c.change(users(), biobank.Removal(biobank.User, id, status, false), in.text("opComments"))
+	if err == nil && status == biobank.StatusActive { // wrong passwords may have locked the login
+		err = c.api.Guard.Unlock(c.Context(), id)
+	}
+	return v, err
 }
 
+// fitsUser narrows a list of users. Nobody is in a group, since there are none. Since when somebody is active is not kept.
 func fitsUser(c *call, q *query) (func(int64, *biobank.UserDoc) bool, error) {
 	search, name, login := q.text("searchString"), q.text("name"), q.text("loginName")
 	domain, states, kinds, not := q.text("domainName"), q.texts("activityStatus"), q.texts("type"), q.texts("excludeType")
-	role, system := q.text("role"), q.flag("includeSysUser", false)
-	institute, named := int64(0), q.text("institute")
-	for _, unknown := range []string{"group", "activeSince", "cp", "site", "resource", "op"} {
-		if q.text(unknown) != "" {
-			return nil, fault.New("COMMON_INVALID_INPUT", "Users cannot be looked for by %s.", unknown)
-		}
+	system, group, named := q.flag("includeSysUser", false), q.text("group"), q.text("institute")
+	all := q.flag("listAll", true)
+	held := heldRole{role: q.text("role"), res: biobank.Resource(q.text("resource")), op: biobank.Operation(q.text("op"))}
+	site, cp := q.text("site"), q.text("cp")
+	if q.text("activeSince") != "" {
+		return nil, fault.New("COMMON_INVALID_INPUT", "Users cannot be looked for by activeSince.")
 	}
+	institute := int64(0)
+	var err error
 	if named != "" {
-		var err error
 		if institute, err = c.instituteNamed(named); err != nil {
 			return nil, err
 		}
 	}
+	if err := held.at(c, site, cp); err != nil {
+		return nil, err
+	}
 	return func(id int64, doc *biobank.UserDoc) bool {
 		full := doc.FirstName + " " + doc.LastName
 		switch {
-		case id == biobank.SystemUserID && !system, !like(doc.LoginName, login, false), !like(full, name, false):
+		case group != "", id == biobank.SystemUserID && !system, !like(doc.LoginName, login, false), !like(full, name, false):
 		case !like(full, search, false) && !like(doc.LoginName, search, false) && !like(doc.EmailAddress, search, false):
 		case domain != "" && biobank.Fold(domain) != biobank.Fold(doc.DomainName):
 		case named != "" && doc.InstituteID != institute:
+		case !all && doc.InstituteID != c.actor.User.InstituteID && !c.actor.Super():
 		case !among(states, doc.ActivityStatus), !among(kinds, doc.Type), len(not) > 0 && among(not, doc.Type):
-		case role != "" && !slices.ContainsFunc(doc.Roles, func(g biobank.Grant) bool { return biobank.Fold(g.Role) == biobank.Fold(role) }):
+		case !held.by(doc):
 		default:
 			return true
 		}
 		return false
 	}, nil
+}
+
+// heldRole is a role or a right, at a site or in a protocol, that users are looked for by; blank for any.
+type heldRole struct {
+	role string
+	res  biobank.Resource
+	op   biobank.Operation
+	// site and cp are ids, 0 for any and -1 for one that does not exist; institutes are those with sites there.
+	site, cp   int64
+	institutes map[int64]bool
+	roles      map[string]biobank.Role // the stored ones
+}
+
+// at reads what the site, the protocol and the right need.
+func (h *heldRole) at(c *call, site, cp string) error {
+	h.institutes = map[int64]bool{}
+	r := c.related()
+	note := func(ids ...int64) error {
+		var keys []biobank.Key
+		for _, id := range ids {
+			keys = append(keys, setKey(biobank.Site, id))
+		}
+		if err := r.fetch(keys...); err != nil {
+			return err
+		}
+		for _, k := range keys {
+			doc, err := decodeAt[biobank.SiteDoc](r, k)
+			if err != nil {
+				return err
+			}
+			h.institutes[doc.InstituteID] = true
+		}
+		return nil
+	}
+	if site != "" {
+		id, err := siteNamed(c, site)
+		if h.site = cmp.Or(id, -1); err == nil {
+			err = note(h.site)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if cp != "" {
+		id, err := find(c, biobank.Protocol, func(doc biobank.ProtocolDoc) bool { return biobank.Fold(doc.ShortTitle) == biobank.Fold(cp) })
+		if err != nil {
+			return err
+		}
+		h.cp = cmp.Or(id, -1)
+		if err := r.fetch(setKey(biobank.Protocol, h.cp)); err != nil {
+			return err
+		}
+		doc, err := decodeAt[biobank.ProtocolDoc](r, setKey(biobank.Protocol, h.cp))
+		for _, s := range doc.Sites {
+			if err == nil {
+				err = note(s.SiteID)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if h.res+biobank.Resource(h.op) == "" {
+		return nil
+	}
+	recs, err := c.api.Registry.Members(c.Context(), c.actor, biobank.RoleType)
+	if err != nil {
+		return err
+	}
+	h.roles = map[string]biobank.Role{}
+	for _, rec := range recs {
+		doc, err := biobank.Decode[biobank.RoleDoc](rec)
+		if err != nil {
+			return err
+		}
+		h.roles[doc.Name] = biobank.Role{Name: doc.Name, Rights: doc.Rights}
+	}
+	return nil
+}
+
+// by tells whether a user holds it.
+func (h *heldRole) by(doc *biobank.UserDoc) bool {
+	anywhere := h.site == 0 && h.cp == 0
+	switch {
+	case h.role == "" && h.res+biobank.Resource(h.op) == "" && anywhere:
+		return true
+	case h.role == "" && doc.Type == biobank.UserSuper:
+		return true
+	case h.role == "" && doc.Type == biobank.UserInstitute:
+		return anywhere || h.institutes[doc.InstituteID]
+	}
+	return slices.ContainsFunc(doc.Roles, func(g biobank.Grant) bool {
+		switch {
+		case h.role != "" && biobank.Fold(g.Role) != biobank.Fold(h.role):
+		case h.site != 0 && g.SiteID != h.site && (g.SiteID != 0 || !h.institutes[doc.InstituteID]):
+		case h.cp != 0 && g.ProtocolID != h.cp && (g.ProtocolID != 0 || !h.institutes[doc.InstituteID]):
+		default:
+			return h.allows(g.Role)
+		}
+		return false
+	})
+}
+
+func (h *heldRole) allows(name string) bool {
+	if h.res+biobank.Resource(h.op) == "" {
+		return true
+	}
+	role, ok := biobank.StockRole(name)
+	if !ok {
+		role = h.roles[name]
+	}
+	for res, ops := range role.Rights {
+		if (h.res == "" || res == h.res) && (h.op == "" && len(ops) > 0 || slices.Contains(ops, h.op)) {
+			return true
+		}
+	}
+	return false
 }
 
 func lessUser(a, b *biobank.UserDoc) int {
@@ -195,6 +325,8 @@ type userView struct {
 	ManageForms    bool    `json:"manageForms"`
 	DND            bool    `json:"dnd"`
 	DropFolder     bool    `json:"dropFolder"`
+	APIUser        bool    `json:"apiUser"`
+	IPRange        *string `json:"ipRange"`
 	Address        *string `json:"address"`
 	TimeZone       *string `json:"timeZone"`
 	CreationDate   *int64  `json:"creationDate"`
@@ -230,7 +362,7 @@ func viewUser(r *related, rec *biobank.Record) (any, error) {
 		ID: rec.ID, FirstName: doc.FirstName, LastName: doc.LastName, EmailAddress: orNull(doc.EmailAddress),
 		DomainName: orNull(doc.DomainName), LoginName: orNull(doc.LoginName), InstituteID: orNull(doc.InstituteID),
 		InstituteName: institute, PrimarySite: site, Type: doc.Type, PhoneNumber: orNull(doc.PhoneNumber),
-		ManageForms: doc.ManageForms, DND: doc.DND, DropFolder: doc.Drops(), Address: orNull(doc.Address), TimeZone: orNull(doc.TimeZone),
+		ManageForms: doc.ManageForms, DND: doc.DND, DropFolder: doc.Drops(), APIUser: doc.APIUser, IPRange: orNull(doc.IPRange), Address: orNull(doc.Address), TimeZone: orNull(doc.TimeZone),
 		CreationDate: orNull(rec.CreatedAt), ActivityStatus: doc.ActivityStatus,
 	}, nil
 }

@@ -64,9 +64,13 @@ func valuesOf(attribute string) []valueView {
 
 // findValues are the values that the caller asked for.
 func findValues(q *query) ([]valueView, error) {
-	attribute := q.text("attribute")
+	attribute, above := q.text("attribute"), q.text("parentAttribute")
+	states := q.texts("activityStatus")
 	if attribute == "" {
-		attribute = q.text("parentAttribute") // the values below one of its
+		if above != "" && !slices.Contains(attributes[:], above) {
+			return nil, fault.New("PV_PARENT_ATTR_NOT_FOUND", "Attribute %q was not found.", above)
+		}
+		attribute = above // the values below one of its
 	}
 	if attribute == "" {
 		return nil, fault.New("PV_ATTR_NAME_REQUIRED", "Give the attribute.")
@@ -87,6 +91,7 @@ func findValues(q *query) ([]valueView, error) {
 	found := []valueView{}
 	for _, v := range all {
 		switch {
+		case !among(states, biobank.StatusActive): // which all of them are
 		case !like(v.Value, search, false), !among(values, v.Value):
 		case parent != "" && (v.ParentValue == nil || biobank.Fold(*v.ParentValue) != biobank.Fold(parent)):
 		case leaves && isParent[v.ID], roots && v.ParentID != nil:

@@ -261,6 +261,10 @@ func (g *Guard) change(ctx context.Context, key string, edit func(*login, *Item)
 		case <-time.After(time.Duration(try) * time.Millisecond):
 		}
 	}
+	return busy()
+}
+
+func busy() *fault.Fault {
 	return fault.New("COMMON_SERVER_ERROR", "Too many attempts at once. Try again.").WithKind(fault.Busy)
 }
 

@@ -163,6 +163,9 @@ func (d *UserDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 		}
 		return b.insert(c, User, key, id, is, o)
 	}
+	if is.ActivityStatus == UserPending && was.ActivityStatus != UserPending {
+		return fault.New("USER_STATUS_CHANGE_NOT_ALLOWED", "Only a user who has signed up and waits is Pending.")
+	}
 	if is.DomainName != was.DomainName {
 		return fault.New("USER_DOMAIN_CHANGE_NOT_ALLOWED", "The domain of a user cannot be changed.")
 	}

@@ -28,6 +28,14 @@ type APISettings struct {
 	Queue            string `env:"ALIQUOT_IMPORT_QUEUE_URL,required"`
 	TokenIdleMinutes int    `env:"ALIQUOT_TOKEN_IDLE_MINUTES" envDefault:"60"`
 	TokenMaxHours    int    `env:"ALIQUOT_TOKEN_MAX_HOURS" envDefault:"24"`
+
+	// Settings of the reference (openspecimen-rest.md 2.4).
+	Lockdown           bool     `env:"ALIQUOT_SYSTEM_LOCKDOWN"`
+	MaxSessions        int      `env:"ALIQUOT_MAX_LOGIN_SESSIONS"`
+	SameAddress        bool     `env:"ALIQUOT_VERIFY_TOKEN_ADDRESS"`
+	PasswordsToExamine int      `env:"ALIQUOT_PASSWORDS_TO_EXAMINE"`
+	Origins            []string `env:"ALIQUOT_ALLOWED_ORIGINS"`
+	SignUp             bool     `env:"ALIQUOT_SIGN_UP"`
 }
 
 // API assembles the REST API.
@@ -47,9 +55,12 @@ func API(ctx context.Context) (*api.API, error) {
 		Guard: &auth.Guard{
 			Store: store.NewSessions(db, tables), Random: rand.Reader,
 			Idle: time.Duration(s.TokenIdleMinutes) * time.Minute, Max: time.Duration(s.TokenMaxHours) * time.Hour,
+			Rules: auth.Rules{
+				Lockdown: s.Lockdown, MaxSessions: s.MaxSessions, SameAddress: s.SameAddress, PasswordsToExamine: s.PasswordsToExamine,
+			},
 		},
 		Jobs: store.NewJobs(db, tables), Blobs: blob.New(cfg), Queue: queue.New(cfg, s.Queue),
-		Intake: s.Intake, Results: s.Results, Now: time.Now, Random: rand.Reader,
+		Intake: s.Intake, Results: s.Results, Origins: s.Origins, SignUp: s.SignUp, Now: time.Now, Random: rand.Reader,
 		Log: slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 	}, nil
 }

@@ -34,6 +34,9 @@ type ClinicalDataSettings struct {
 	TokenMaxHours    int    `env:"ALIQUOT_TOKEN_MAX_HOURS" envDefault:"24"`
 	TokenCalls       int    `env:"ALIQUOT_TOKEN_CALLS_PER_MINUTE" envDefault:"2"`
 	LegacyCodes      bool   `env:"ALIQUOT_LEGACY_CODES" envDefault:"false"`
+	Lockdown         bool   `env:"ALIQUOT_SYSTEM_LOCKDOWN"`
+	MaxSessions      int    `env:"ALIQUOT_MAX_LOGIN_SESSIONS"`
+	SameAddress      bool   `env:"ALIQUOT_VERIFY_TOKEN_ADDRESS"`
 }
 
 // ClinicalData assembles the Clinicaldata API.
@@ -55,6 +58,7 @@ func ClinicalData(ctx context.Context) (*odmapi.API, error) {
 		Guard: &auth.Guard{
 			Store: store.NewSessions(db, tables), Random: rand.Reader,
 			Idle: time.Duration(s.TokenIdleMinutes) * time.Minute, Max: time.Duration(s.TokenMaxHours) * time.Hour,
+			Rules: auth.Rules{Lockdown: s.Lockdown, MaxSessions: s.MaxSessions, SameAddress: s.SameAddress},
 		},
 		Jobs: store.NewJobs(db, tables).Space(odmSpace), Blobs: blobs, Queue: queue.New(cfg, s.Queue),
 		Intake: s.Intake, Results: s.Results, LegacyCodes: s.LegacyCodes, TokenCalls: s.TokenCalls,

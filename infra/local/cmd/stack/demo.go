@@ -69,6 +69,9 @@ func demo(ctx context.Context, args []string) error {
 	if err := c.study(ctx, password); err != nil {
 		return err
 	}
+	if err := c.round(ctx); err != nil {
+		return err
+	}
 	fmt.Printf("\nDropping three files into s3://%s/lab/\n", s.Buckets["intake"])
 	bucket := blob.New(s.AWSConfig())
 	stamp := time.Now().UTC().Format("20060102150405")
