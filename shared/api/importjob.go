@@ -115,6 +115,9 @@ func displayName(j *jobs.Job) string {
 	if s := csvimport.SchemaFor(j.ObjectType); s != nil {
 		label = s.Label()
 	}
+	if form, level := j.Params["formName"], j.Params["entityType"]; form != "" {
+		label = form + " (" + level + ")"
+	}
 	return fmt.Sprintf("#%d %s %s", j.ID, op, label)
 }
 
@@ -134,16 +137,46 @@ func (c *call) mayImport() error {
 func template(c *call) (any, error) {
 	q := c.query()
 	name, separator := q.text("schema"), q.raw("fieldSeparator") // a tab is no space to be trimmed
-	schema := csvimport.SchemaFor(name)
-	if schema == nil {
+	params := map[string]string{"cpId": q.text("cpId"), "formName": q.text("formName"), "entityType": q.text("entityType")}
+	cps := append(idsOrAll(q, "cpId"), 0)
+	if q.wrong != nil {
+		return nil, q.wrong
+	}
+	if csvimport.SchemaFor(name) == nil {
 		return nil, noSchema(name)
+	}
+	if cps[0] != 0 { // the fields of its forms are for those who may see it
+		if _, err := c.api.Registry.Get(c.Context(), c.actor, biobank.Protocol, cps[0]); err != nil {
+			return nil, err
+		}
+	}
+	schema, err := csvimport.SchemaOf(c.Context(), c.api.Registry, name, params)
+	if err != nil {
+		return nil, err
+	}
+	title := schema.ObjectType()
+	if params["formName"] != "" && params["entityType"] != "" {
+		title = plainName(params["formName"] + "_" + params["entityType"])
 	}
 	comma := byte(',')
 	if separator != "" {
 		comma = separator[0]
 	}
 	row := csvfile.AppendStrings(nil, comma, schema.Template()...)
-	return csvAnswer{name: schema.ObjectType() + ".csv", body: row}, nil
+	return csvAnswer{name: title + ".csv", body: row}, nil
+}
+
+// plainName is a text without white space, and without what a header could not hold.
+func plainName(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r <= ' ':
+			return -1
+		case r > '~' || strings.ContainsRune(`"\/;,`, r):
+			return '_'
+		}
+		return r
+	}, text)
 }
 
 // csvAnswer is a file.
@@ -184,7 +217,7 @@ func createJob(c *call) (any, error) {
 	if err := in.err(); err != nil {
 		return nil, err
 	}
-	if err := checkJob(j); err != nil {
+	if err := c.checkJob(j); err != nil {
 		return nil, err
 	}
 	file, err := c.upload(fileID)
@@ -215,8 +248,11 @@ func (c *call) wake(j *jobs.Job) {
 }
 
 // checkJob returns a fault for what the importer could only fail on.
-func checkJob(j *jobs.Job) error {
-	schema := csvimport.SchemaFor(j.ObjectType)
+func (c *call) checkJob(j *jobs.Job) error {
+	schema, err := csvimport.SchemaOf(c.Context(), c.api.Registry, j.ObjectType, j.Params)
+	if err != nil {
+		return err
+	}
 	if schema == nil {
 		return noSchema(j.ObjectType)
 	}
@@ -235,7 +271,7 @@ func checkJob(j *jobs.Job) error {
 		l.Add("COMMON_INVALID_TZ", "Time zone %q is not known.", j.TimeZone)
 	}
 	// The template has every column, so that nothing but the formats can be wrong with it.
-	_, err := schema.Bind(schema.Template(), csvimport.Options{Op: biobank.Create, DateFormat: j.DateFormat, TimeFormat: j.TimeFormat})
+	_, err = schema.Bind(schema.Template(), csvimport.Options{Op: biobank.Create, DateFormat: j.DateFormat, TimeFormat: j.TimeFormat})
 	if err != nil {
 		if fault.All(err) == nil {
 			return err

@@ -262,6 +262,7 @@ type participantView struct {
 	CPID             int64          `json:"cpId"`
 	ReqRegInfo       bool           `json:"reqRegInfo"`
 	ForceDelete      bool           `json:"forceDelete"`
+	ExtensionDetail  *extensionView `json:"extensionDetail,omitempty"`
 }
 
 type pmiView struct {
@@ -282,6 +283,10 @@ func (r *related) participant(reg biobank.RegistrationDoc, phi bool) (participan
 	}
 	if reg.ActivityStatus == biobank.StatusDisabled && len(reg.Others) > 0 {
 		v.ActivityStatus = biobank.StatusActive // registered elsewhere
+	}
+	var err error
+	if v.ExtensionDetail, err = r.extension(reg.Extension, doc.ID, phi); err != nil {
+		return v, err
 	}
 	if phi {
 		v.BirthDate, v.BirthDateStr = dayMillis(doc.BirthDate), orNull(doc.BirthDate)

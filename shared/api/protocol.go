@@ -217,6 +217,7 @@ func protocolDraft(in *input, id int64) biobank.Draft {
 			ActivityStatus: in.text("activityStatus"),
 		},
 	}
+	d.Extension = in.extension(id == 0)
 	if id != 0 { // a whole object: what is absent is none
 		d.Sites = []biobank.SiteRef{}
 		if d.Coordinators == nil {
@@ -285,6 +286,7 @@ type protocolView struct {
 	StorageSiteBasedAccess  bool               `json:"storageSiteBasedAccess"`
 	DistributionProtocols   []string           `json:"distributionProtocols"`
 	ActivityStatus          string             `json:"activityStatus"`
+	ExtensionDetail         *extensionView     `json:"extensionDetail,omitempty"`
 }
 
 type protocolSiteView struct {
@@ -308,6 +310,7 @@ func gatherProtocols(r *related, recs []*biobank.Record) error {
 			return err
 		}
 		users = append(append(users, doc.PI), doc.Coordinators...)
+		keys = append(keys, extensionKeys(doc.Extension)...)
 		for _, s := range doc.Sites {
 			keys = append(keys, setKey(biobank.Site, s.SiteID))
 		}
@@ -384,8 +387,13 @@ func viewProtocol(r *related, rec *biobank.Record) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	extension, err := r.extension(doc.Extension, rec.ID, true)
+	if err != nil {
+		return nil, err
+	}
 	v := protocolView{
-		ID: rec.ID, ShortTitle: doc.ShortTitle, Title: doc.Title, Code: orNull(doc.Code),
+		ExtensionDetail: extension,
+		ID:              rec.ID, ShortTitle: doc.ShortTitle, Title: doc.Title, Code: orNull(doc.Code),
 		StartDate: dayMillis(doc.StartDate), EndDate: dayMillis(doc.EndDate),
 		IrbID: orNull(doc.IrbID), AnticipatedParticipants: orNull(doc.AnticipatedParticipants),
 		SopDocumentURL: orNull(doc.SopDocumentURL), SopDocumentName: orNull(doc.SopDocumentName),

@@ -39,7 +39,7 @@ func registrationRoutes() []route {
 func registrationDraft(in *input) biobank.Draft {
 	d := &biobank.RegistrationDraft{Protocol: in.protocolRef(), Site: in.maybeText("site"), Doc: registrationDoc(in)}
 	if p := in.object("participant"); p != nil {
-		d.ParticipantID, d.PMIs = p.number("id"), p.pmis()
+		d.ParticipantID, d.PMIs, d.Extension = p.number("id"), p.pmis(), p.extension(true)
 		d.Doc.Participant = participantDoc(p)
 	} else {
 		d.NoParticipant = true
@@ -66,7 +66,7 @@ func registrationPatch(in *input, id int64) biobank.Draft {
 	m.set(in, "activityStatus", func(d *biobank.RegistrationDoc) { d.ActivityStatus = fresh.ActivityStatus })
 	d := &biobank.RegistrationDraft{ID: id, Site: in.maybeText("site"), Force: in.flag("forceDelete")}
 	if p := in.object("participant"); p != nil {
-		d.ParticipantID, d.PMIs = p.number("id"), p.pmis()
+		d.ParticipantID, d.PMIs, d.Extension = p.number("id"), p.pmis(), p.extension(true)
 		patch := participantPatch(p)
 		m = append(m, func(d *biobank.RegistrationDoc) { patch.onto(&d.Participant) })
 	}
@@ -133,6 +133,7 @@ func registrationKeys(recs []*biobank.Record) ([]biobank.Key, error) {
 			return nil, err
 		}
 		keys = append(keys, setKey(biobank.Protocol, rec.Key.Protocol()), setKey(biobank.Site, doc.SiteID))
+		keys = append(keys, extensionKeys(doc.Extension)...)
 		for _, pmi := range doc.Participant.PMIs {
 			keys = append(keys, setKey(biobank.Site, pmi.SiteID))
 		}

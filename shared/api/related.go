@@ -29,10 +29,12 @@ type related struct {
 	branches map[int64]*biobank.Branch
 	held     map[int64][]biobank.Occupant
 	stats    bool
+	// forms are those of custom fields, by id; nil for one that is deleted.
+	forms map[int64]*biobank.Form
 }
 
 func (c *call) related() *related {
-	return &related{c: c, recs: map[biobank.Key]*biobank.Record{}, below: map[biobank.Key][]*biobank.Record{}}
+	return &related{c: c, recs: map[biobank.Key]*biobank.Record{}, below: map[biobank.Key][]*biobank.Record{}, forms: map[int64]*biobank.Form{}}
 }
 
 // fetch reads the records at keys that are not there yet, in one round.

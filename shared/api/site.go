@@ -34,7 +34,7 @@ func siteRoutes() []route {
 }
 
 func siteDraft(in *input, id int64) biobank.Draft {
-	d := &biobank.SiteDraft{ID: id, Institute: in.text("instituteName"), Coordinators: in.userRefs("coordinators"), Doc: siteDoc(in)}
+	d := &biobank.SiteDraft{ID: id, Institute: in.text("instituteName"), Coordinators: in.userRefs("coordinators"), Doc: siteDoc(in), Extension: in.extension(false)}
 	if d.Coordinators == nil {
 		d.Coordinators = []biobank.UserRef{}
 	}
@@ -56,7 +56,7 @@ func sitePatch(in *input, id int64) biobank.Draft {
 	m.set(in, "type", func(d *biobank.SiteDoc) { d.Type = fresh.Type })
 	m.set(in, "address", func(d *biobank.SiteDoc) { d.Address = fresh.Address })
 	m.set(in, "activityStatus", func(d *biobank.SiteDoc) { d.ActivityStatus = fresh.ActivityStatus })
-	return &biobank.SiteDraft{ID: id, Institute: in.text("instituteName"), Coordinators: in.userRefs("coordinators"), Merge: m.onto}
+	return &biobank.SiteDraft{ID: id, Institute: in.text("instituteName"), Coordinators: in.userRefs("coordinators"), Merge: m.onto, Extension: in.extension(true)}
 }
 
 func fitsSite(c *call, q *query) (func(int64, *biobank.SiteDoc) bool, error) {
@@ -90,17 +90,17 @@ func (c *call) instituteNamed(name string) (int64, error) {
 
 // siteView has its nulls.
 type siteView struct {
-	OpComments      *string       `json:"opComments"`
-	ID              int64         `json:"id"`
-	Name            string        `json:"name"`
-	InstituteName   *string       `json:"instituteName"`
-	Code            *string       `json:"code"`
-	Type            *string       `json:"type"`
-	Coordinators    []userSummary `json:"coordinators"`
-	Address         *string       `json:"address"`
-	ActivityStatus  string        `json:"activityStatus"`
-	CPCount         *int64        `json:"cpCount"`
-	ExtensionDetail *struct{}     `json:"extensionDetail"`
+	OpComments      *string        `json:"opComments"`
+	ID              int64          `json:"id"`
+	Name            string         `json:"name"`
+	InstituteName   *string        `json:"instituteName"`
+	Code            *string        `json:"code"`
+	Type            *string        `json:"type"`
+	Coordinators    []userSummary  `json:"coordinators"`
+	Address         *string        `json:"address"`
+	ActivityStatus  string         `json:"activityStatus"`
+	CPCount         *int64         `json:"cpCount"`
+	ExtensionDetail *extensionView `json:"extensionDetail"`
 }
 
 func gatherSites(r *related, recs []*biobank.Record) error {
@@ -111,7 +111,7 @@ func gatherSites(r *related, recs []*biobank.Record) error {
 		if err != nil {
 			return err
 		}
-		keys = append(keys, setKey(biobank.Institute, doc.InstituteID))
+		keys = append(append(keys, setKey(biobank.Institute, doc.InstituteID)), extensionKeys(doc.Extension)...)
 		users = append(users, doc.Coordinators...)
 	}
 	if err := r.fetchWith(users, keys...); err != nil {
@@ -143,6 +143,9 @@ func viewSite(r *related, rec *biobank.Record) (any, error) {
 	v := siteView{
 		ID: rec.ID, Name: doc.Name, InstituteName: institute, Code: orNull(doc.Code), Type: orNull(doc.Type),
 		Coordinators: coordinators, Address: orNull(doc.Address), ActivityStatus: doc.ActivityStatus,
+	}
+	if v.ExtensionDetail, err = r.extension(doc.Extension, rec.ID, true); err != nil {
+		return nil, err
 	}
 	if r.counts != nil {
 		n := r.counts[rec.ID]

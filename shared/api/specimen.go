@@ -102,6 +102,7 @@ func specimenDraft(in *input) *biobank.SpecimenDraft {
 		RequirementID: in.number("reqId"), RequirementCode: in.text("reqCode"), ParentID: in.number("parentId"),
 		ParentLabel: in.text("parentLabel"), Location: in.location("storageLocation"), Move: in.transfer(), Doc: specimenDoc(in),
 		CloseParent: in.flag("closeParent"), ThawParent: in.thaws(), AutoCollectParents: in.flag("autoCollectParents"),
+		Extension: in.extension(true),
 	}
 	collected, collector := in.collection()
 	received, receiver := in.received()
@@ -120,6 +121,7 @@ func specimenPatch(in *input, id int64) *biobank.SpecimenDraft {
 		RequirementID: in.number("reqId"), RequirementCode: in.text("reqCode"), ParentID: in.number("parentId"),
 		ParentLabel: in.text("parentLabel"), Location: in.location("storageLocation"), Move: in.transfer(),
 		CheckOut: in.flag("checkout"), Force: in.flag("forceDelete"), AutoCollectParents: in.flag("autoCollectParents"),
+		Extension: in.extension(true),
 	}
 	var m merge[doc]
 	m.set(in, "label", func(d *doc) { d.Label = fresh.Label })

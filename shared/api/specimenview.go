@@ -71,7 +71,7 @@ type specimenView struct {
 	PooledSpecimens     *[]poolView          `json:"pooledSpecimens"`
 	PoolSpecimen        *bool                `json:"poolSpecimen"`
 	ReqCode             *string              `json:"reqCode"`
-	ExtensionDetail     *struct{}            `json:"extensionDetail"`
+	ExtensionDetail     *extensionView       `json:"extensionDetail"`
 	Reserved            bool                 `json:"reserved"`
 	UID                 *string              `json:"uid"`
 	ParentUID           *string              `json:"parentUid"`
@@ -143,6 +143,7 @@ func gatherSpecimens(r *related, recs []*biobank.Record) error {
 			return err
 		}
 		docs = append(docs, doc)
+		keys = append(keys, extensionKeys(doc.Extension)...)
 		at, top, _ := specimenKeys(rec.Key)
 		visit, err := decodeAt[biobank.VisitDoc](r, at)
 		if err != nil {
@@ -224,6 +225,9 @@ func viewSpecimen(r *related, rec *biobank.Record) (any, error) {
 		Biohazards: orEmpty(doc.Biohazards), Comments: orNull(doc.Comments), Children: []specimenView{}, ReqCode: orNull(req.Code),
 	}
 	if v.StorageSite, err = r.siteName(doc.Held().SiteID); err != nil { // where it came to
+		return nil, err
+	}
+	if v.ExtensionDetail, err = r.extension(doc.Extension, rec.ID, r.c.seesPHI(rec.Key.Protocol(), around.protocol)); err != nil {
 		return nil, err
 	}
 	v.DPID = orNull(doc.Held().ReservedFor)

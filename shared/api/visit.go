@@ -45,6 +45,7 @@ func visitDraft(in *input, id int64) *biobank.VisitDraft {
 		ID: id, RegistrationID: in.number("cprId"), Protocol: in.protocolRef(), PPID: in.text("ppid"),
 		EventID: in.number("eventId"), EventLabel: in.text("eventLabel"), Site: in.maybeText("site"),
 		MissedBy: in.userRef("missedBy"), Force: in.flag("forceDelete"), Doc: fresh,
+		Extension: in.extension(id == 0),
 	}
 	if d.Site != nil && *d.Site == "" {
 		d.Site = nil // the event's
@@ -269,44 +270,45 @@ func latestVisit(c *call) (any, error) {
 
 // visitView leaves its nulls out.
 type visitView struct {
-	ID                      *int64       `json:"id,omitempty"` // nil for one that is still to come
-	EventID                 *int64       `json:"eventId,omitempty"`
-	EventCode               *string      `json:"eventCode,omitempty"`
-	EventLabel              *string      `json:"eventLabel,omitempty"`
-	EventPoint              *int64       `json:"eventPoint,omitempty"`
-	EventPointUnit          *string      `json:"eventPointUnit,omitempty"`
-	Name                    *string      `json:"name,omitempty"`
-	Description             string       `json:"description"`
-	ClinicalDiagnoses       []string     `json:"clinicalDiagnoses"`
-	DiagnosisList           []diagnosis  `json:"diagnosisList"`
-	ClinicalStatus          *string      `json:"clinicalStatus,omitempty"`
-	ActivityStatus          *string      `json:"activityStatus,omitempty"`
-	Site                    *string      `json:"site,omitempty"`
-	Status                  *string      `json:"status,omitempty"`
-	MissedReason            *string      `json:"missedReason,omitempty"`
-	MissedBy                *userSummary `json:"missedBy,omitempty"`
-	Comments                *string      `json:"comments,omitempty"`
-	SurgicalPathologyNumber *string      `json:"surgicalPathologyNumber,omitempty"`
-	SprName                 *string      `json:"sprName,omitempty"`
-	SprLocked               bool         `json:"sprLocked"`
-	VisitDate               *int64       `json:"visitDate,omitempty"`
-	AnticipatedVisitDate    *int64       `json:"anticipatedVisitDate,omitempty"`
-	Cohort                  *string      `json:"cohort,omitempty"`
-	CprID                   int64        `json:"cprId"`
-	PPID                    string       `json:"ppid"`
-	CPID                    int64        `json:"cpId"`
-	CPTitle                 string       `json:"cpTitle"`
-	CPShortTitle            string       `json:"cpShortTitle"`
-	TotalPendingSpmns       int64        `json:"totalPendingSpmns"`
-	PendingPrimary          int64        `json:"pendingPrimarySpmns"`
-	PlannedPrimary          int64        `json:"plannedPrimarySpmnsColl"`
-	UncollectedPrimary      int64        `json:"uncollectedPrimarySpmns"`
-	UnplannedPrimary        int64        `json:"unplannedPrimarySpmnsColl"`
-	StoredSpecimens         int64        `json:"storedSpecimens"`
-	NotStoredSpecimens      int64        `json:"notStoredSpecimens"`
-	DistributedSpecimens    int64        `json:"distributedSpecimens"`
-	ClosedSpecimens         int64        `json:"closedSpecimens"`
-	ForceDelete             bool         `json:"forceDelete"`
+	ID                      *int64         `json:"id,omitempty"` // nil for one that is still to come
+	EventID                 *int64         `json:"eventId,omitempty"`
+	EventCode               *string        `json:"eventCode,omitempty"`
+	EventLabel              *string        `json:"eventLabel,omitempty"`
+	EventPoint              *int64         `json:"eventPoint,omitempty"`
+	EventPointUnit          *string        `json:"eventPointUnit,omitempty"`
+	Name                    *string        `json:"name,omitempty"`
+	Description             string         `json:"description"`
+	ClinicalDiagnoses       []string       `json:"clinicalDiagnoses"`
+	DiagnosisList           []diagnosis    `json:"diagnosisList"`
+	ClinicalStatus          *string        `json:"clinicalStatus,omitempty"`
+	ActivityStatus          *string        `json:"activityStatus,omitempty"`
+	Site                    *string        `json:"site,omitempty"`
+	Status                  *string        `json:"status,omitempty"`
+	MissedReason            *string        `json:"missedReason,omitempty"`
+	MissedBy                *userSummary   `json:"missedBy,omitempty"`
+	Comments                *string        `json:"comments,omitempty"`
+	SurgicalPathologyNumber *string        `json:"surgicalPathologyNumber,omitempty"`
+	SprName                 *string        `json:"sprName,omitempty"`
+	SprLocked               bool           `json:"sprLocked"`
+	VisitDate               *int64         `json:"visitDate,omitempty"`
+	AnticipatedVisitDate    *int64         `json:"anticipatedVisitDate,omitempty"`
+	Cohort                  *string        `json:"cohort,omitempty"`
+	CprID                   int64          `json:"cprId"`
+	PPID                    string         `json:"ppid"`
+	CPID                    int64          `json:"cpId"`
+	CPTitle                 string         `json:"cpTitle"`
+	CPShortTitle            string         `json:"cpShortTitle"`
+	TotalPendingSpmns       int64          `json:"totalPendingSpmns"`
+	PendingPrimary          int64          `json:"pendingPrimarySpmns"`
+	PlannedPrimary          int64          `json:"plannedPrimarySpmnsColl"`
+	UncollectedPrimary      int64          `json:"uncollectedPrimarySpmns"`
+	UnplannedPrimary        int64          `json:"unplannedPrimarySpmnsColl"`
+	StoredSpecimens         int64          `json:"storedSpecimens"`
+	NotStoredSpecimens      int64          `json:"notStoredSpecimens"`
+	DistributedSpecimens    int64          `json:"distributedSpecimens"`
+	ClosedSpecimens         int64          `json:"closedSpecimens"`
+	ForceDelete             bool           `json:"forceDelete"`
+	ExtensionDetail         *extensionView `json:"extensionDetail,omitempty"`
 }
 
 type diagnosis struct {
@@ -353,6 +355,7 @@ func gatherVisits(r *related, recs []*biobank.Record) error {
 			return err
 		}
 		keys = append(append(keys, aroundVisit(rec.Key, doc)...), setKey(biobank.Site, doc.SiteID))
+		keys = append(keys, extensionKeys(doc.Extension)...)
 		users = append(users, doc.MissedBy)
 	}
 	return r.fetchWith(users, keys...)
@@ -389,6 +392,9 @@ func viewVisit(r *related, rec *biobank.Record) (any, error) {
 	}
 	if doc.Report != nil {
 		v.SprName, v.SprLocked = orMasked(doc.Report.Name, phi), doc.Report.Locked
+	}
+	if v.ExtensionDetail, err = r.extension(doc.Extension, rec.ID, phi); err != nil {
+		return nil, err
 	}
 	for _, d := range doc.ClinicalDiagnoses {
 		v.DiagnosisList = append(v.DiagnosisList, diagnosis{d, "clinical_diagnosis"})

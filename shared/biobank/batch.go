@@ -57,9 +57,10 @@ type Batch struct {
 	serials   map[Key]int64 // by parent, the highest number below it that others drew
 	late      map[Key]int64 // by parent, the highest number below it, for rows that were not counted
 	debts     map[Key]*debt
-	family    map[Key]*debt   // while trees are collected together: what parents owe
-	whole     map[string]bool // by job, whether all its rows are finished
-	forms     map[int64]*Form // by id, nil for what is not there
+	family    map[Key]*debt    // while trees are collected together: what parents owe
+	whole     map[string]bool  // by job, whether all its rows are finished
+	forms     map[int64]*Form  // by id, nil for what is not there
+	customs   map[string]*Form // those of custom fields, by the mark of their association
 
 	stocks map[int64]*stock // by container, what is known of its cells
 	seats  []seat           // of the group
@@ -103,8 +104,7 @@ func (r *Registry) newBatch(a *Actor, at time.Time) *Batch {
 		store: r.Store, actor: a, at: at.UnixMilli(), zone: time.UTC,
 		marks: map[string]Mark{}, holder: map[string]*Record{}, recs: map[Key]*Record{}, protocols: map[int64]*protocolInfo{},
 		cpNames: map[string]int64{}, cpFaults: map[string]error{}, serials: map[Key]int64{}, late: map[Key]int64{}, debts: map[Key]*debt{}, whole: map[string]bool{},
-		forms:  map[int64]*Form{},
-		stocks: map[int64]*stock{},
+		forms: map[int64]*Form{}, customs: map[string]*Form{}, stocks: map[int64]*stock{},
 	}
 }
 

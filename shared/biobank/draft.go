@@ -54,6 +54,7 @@ type SiteDraft struct {
 	Coordinators []UserRef // nil: not sent
 	Doc          SiteDoc
 	Merge        func(*SiteDoc)
+	Extension    *ExtensionDraft // nil: not sent
 }
 
 // UserDraft is found by ID, else Doc.EmailAddress.
@@ -73,6 +74,7 @@ type ProtocolDraft struct {
 	Sites        []SiteRef // nil: not sent
 	Doc          ProtocolDoc
 	Merge        func(*ProtocolDoc)
+	Extension    *ExtensionDraft // nil: not sent
 }
 
 // SiteRef names a site of a protocol with the code it has there.
@@ -111,6 +113,7 @@ type RegistrationDraft struct {
 	Force         bool     // Disabled deletes with children
 	Doc           RegistrationDoc
 	Merge         func(*RegistrationDoc)
+	Extension     *ExtensionDraft // nil: not sent
 }
 
 // PMIRef is a medical record number at a named site.
@@ -130,7 +133,8 @@ type VisitDraft struct {
 	Doc            VisitDoc
 	Merge          func(*VisitDoc)
 	// Fills are the requirements of specimens that are saved with the visit, which need none beside.
-	Fills []int64
+	Fills     []int64
+	Extension *ExtensionDraft // nil: not sent
 }
 
 // SpecimenDraft is found by ID, else Doc.Label, else Doc.Barcode.
@@ -155,12 +159,13 @@ type SpecimenDraft struct {
 	ThawParent         int64
 	AutoCollectParents bool
 	// Location asks for a cell to be stored in; nil: not sent.
-	Location *LocationRef
-	Move     MoveRef
-	CheckOut bool
-	Force    bool
-	Doc      SpecimenDoc
-	Merge    func(*SpecimenDoc)
+	Location  *LocationRef
+	Move      MoveRef
+	CheckOut  bool
+	Force     bool
+	Doc       SpecimenDoc
+	Merge     func(*SpecimenDoc)
+	Extension *ExtensionDraft // nil: not sent
 }
 
 // MasterDraft is participant, visit and specimen of one masterSpecimen row (reference

@@ -116,6 +116,7 @@ func (s *SpecimenDoc) AppendJSON(b []byte) []byte {
 		b = append(b, '}')
 	}
 	b = jsonAlways(b, "activityStatus", s.ActivityStatus)
+	b = s.Extension.append(b)
 	return append(b, '}')
 }
 

@@ -19,6 +19,7 @@ func FuzzSpecimenJSON(f *testing.F) {
 			Disposal: &DisposalEvent{n, n, text, label}, Pool: []int64{n, 7}, PoolID: n,
 			Location: &Location{n, n, amount}, CheckedOut: &Location{ContainerID: n}, Moved: &Move{n, amount, text},
 			Serial: n, Custody: &Custody{n, []int64{n, -n}, n > 0, n, n, text}, ActivityStatus: text,
+			Extension: &Extension{n, text, FormValues{"a<b": []byte(`[1,"<x>"]`), label: []byte(`true`)}},
 		}
 		for _, doc := range []*SpecimenDoc{full, {Label: label, Collection: &CollectionEvent{}, Custody: &Custody{}, Moved: &Move{}}} {
 			want, err := json.Marshal(doc)

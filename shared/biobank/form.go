@@ -183,8 +183,8 @@ func withID(definition []byte, id int64) ([]byte, error) {
 // formKeys are the two records of a form.
 func formKeys(id int64) []Key { return []Key{SetKey(FormType, id), SetKey(DefinitionType, id)} }
 
-// formOf makes a form of its records; nil for one that is unknown or deleted.
-func formOf(recs map[Key]*Record, id int64) (*Form, error) {
+// FormOf makes a form of its records; nil for one that is unknown or deleted.
+func FormOf(recs map[Key]*Record, id int64) (*Form, error) {
 	keys := formKeys(id)
 	rec, def := recs[keys[0]], recs[keys[1]]
 	doc, err := Decode[FormDoc](rec)
@@ -214,7 +214,7 @@ func (r *Registry) Forms(ctx context.Context, ids ...int64) (map[int64]*Form, er
 	}
 	out := map[int64]*Form{}
 	for _, id := range ids {
-		f, err := formOf(recs, id)
+		f, err := FormOf(recs, id)
 		if err != nil {
 			return nil, err
 		}
@@ -269,7 +269,7 @@ func (b *Batch) form(ctx context.Context, id int64) (*Form, error) {
 	if err := b.readRecs(ctx); err != nil {
 		return nil, err
 	}
-	f, err := formOf(b.recs, id)
+	f, err := FormOf(b.recs, id)
 	if err == nil {
 		b.forms[id] = f
 	}

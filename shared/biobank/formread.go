@@ -148,7 +148,7 @@ func (r *Registry) FormRecord(ctx context.Context, a *Actor, form, id int64) (*F
 	if err != nil {
 		return nil, err
 	}
-	f, err := formOf(recs, form)
+	f, err := FormOf(recs, form)
 	if err != nil {
 		return nil, err
 	}

@@ -320,7 +320,9 @@ func (f *FormDefinition) put(l *fault.List, was FormValues, sent *SentValues, co
 	for name, v := range sent.Values {
 		c := control(f.Controls, name, sent.ByUDN)
 		if c == nil {
-			if sent.Strict {
+			if sent.Strict && name == "" {
+				l.Add("COMMON_CUSTOM_FIELD_NAME_REQ", "Give each field of form %q its name or udn.", f.Caption)
+			} else if sent.Strict {
 				l.Add("FORMS_INVALID_DATA", "Form %q has no field %q.", f.Caption, short(name))
 			}
 			continue

@@ -150,7 +150,7 @@ func creation(rec *Record, chain []*Entry) (*Entry, error) {
 func phiMembers(t Type) []string {
 	switch t {
 	case Registration:
-		return []string{"participant", "externalSubjectId"}
+		return []string{"participant", "externalSubjectId", "extension"}
 	case Visit:
 		return []string{"comments", "surgicalPathologyNumber", "report", "extension"}
 	case Specimen:

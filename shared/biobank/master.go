@@ -132,7 +132,7 @@ func (d *MasterDraft) register(ctx context.Context, b *Batch, c *Change, o *Outc
 		return o.Record.Key, is, nil
 	}
 	o.PPID = doc.PPID
-	if same, err := unchanged(rec, r.Merge); err != nil || same && r.Site == nil && r.PMIs == nil {
+	if same, err := unchanged(rec, r.Merge); err != nil || same && r.Site == nil && r.PMIs == nil && r.Extension == nil {
 		return rec.Key, &doc, err
 	}
 	if is, err := b.done(ctx, rec, c); is || err != nil {
@@ -172,7 +172,7 @@ func (d *MasterDraft) visit(ctx context.Context, b *Batch, c *Change, o *Outcome
 	} else if is {
 		return rec.Key, &doc, b.tellAgain(ctx, rec, &doc)
 	}
-	if same, err := unchanged(rec, v.Merge); err != nil || same && v.Site == nil && v.EventLabel == "" {
+	if same, err := unchanged(rec, v.Merge); err != nil || same && v.Site == nil && v.EventLabel == "" && v.Extension == nil {
 		return rec.Key, &doc, err
 	}
 	is, err := v.patch(ctx, b, c, o, rec, doc)

@@ -81,6 +81,7 @@ func hasPHI(p *ParticipantDoc, pmis []PMIRef) bool {
 func Anonymize(d *RegistrationDoc) {
 	p := d.Participant
 	d.ExternalSubjectID = ""
+	d.Extension = nil // it may identify, too; the form that tells is not at hand
 	d.Participant = ParticipantDoc{ID: p.ID, Gender: p.Gender, VitalStatus: p.VitalStatus, Races: p.Races, Ethnicities: p.Ethnicities}
 }
 

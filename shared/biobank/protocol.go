@@ -55,6 +55,7 @@ type ProtocolDoc struct {
 	BulkRegistration        bool           `json:"bulkPartRegEnabled,omitempty"`
 	DistributionProtocols   []string       `json:"distributionProtocols,omitempty"`
 	ActivityStatus          string         `json:"activityStatus"`
+	Extension               *Extension     `json:"extension,omitempty"`
 }
 
 // ProtocolSite is a site where a protocol collects.
@@ -117,6 +118,9 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 		return err
 	}
 	d.check(&l, is)
+	if err := b.extend(ctx, &l, ProtocolFields, nil, was.Extension, &is.Extension, d.Extension, true); err != nil {
+		return err
+	}
 	if rec != nil {
 		is.SpecimenCentric, is.ConsentsWaived, is.VisitLevelConsents = was.SpecimenCentric, was.ConsentsWaived, was.VisitLevelConsents
 	}

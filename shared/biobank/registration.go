@@ -12,14 +12,16 @@ import (
 // RegistrationDoc is a participant's registration to a protocol, with the person in it (reference openspecimen-rest.md
 // sections 12 and 13). Protocol and ids are told by the record's key.
 type RegistrationDoc struct {
-	PPID              string         `json:"ppid"`
-	RegistrationDate  string         `json:"registrationDate,omitempty"` // yyyy-MM-dd
-	SiteID            int64          `json:"siteId,omitempty"`
-	ExternalSubjectID string         `json:"externalSubjectId,omitempty"`
-	Barcode           string         `json:"barcode,omitempty"`
-	DataEntryStatus   string         `json:"dataEntryStatus,omitempty"` // empty: COMPLETE
-	ActivityStatus    string         `json:"activityStatus"`
-	Participant       ParticipantDoc `json:"participant"`
+	PPID              string `json:"ppid"`
+	RegistrationDate  string `json:"registrationDate,omitempty"` // yyyy-MM-dd
+	SiteID            int64  `json:"siteId,omitempty"`
+	ExternalSubjectID string `json:"externalSubjectId,omitempty"`
+	Barcode           string `json:"barcode,omitempty"`
+	DataEntryStatus   string `json:"dataEntryStatus,omitempty"` // empty: COMPLETE
+	ActivityStatus    string `json:"activityStatus"`
+	// Extension are the custom fields of the person in this protocol.
+	Extension   *Extension     `json:"extension,omitempty"`
+	Participant ParticipantDoc `json:"participant"`
 	// Others are the person's other registrations.
 	Others []Enrolment `json:"others,omitempty"`
 }
@@ -213,6 +215,9 @@ func (d *RegistrationDraft) create(ctx context.Context, b *Batch, c *Change, o *
 		d.link(b, &l, cp, p, &doc)
 	}
 	d.check(b, &l, cp, &doc)
+	if err := b.extend(ctx, &l, ParticipantFields, cp, nil, &doc.Extension, d.Extension, b.can(ResParticipantPhi, OpCreate, cp)); err != nil {
+		return nil, err
+	}
 	switch {
 	case doc.PPID == "" && (cp.ppid == nil || cp.doc.ManualPpid):
 		l.Add("CPR_PPID_REQUIRED", "Give the PPID.")
@@ -411,6 +416,9 @@ func (d *RegistrationDraft) patch(ctx context.Context, b *Batch, c *Change, o *O
 		l.Add("CPR_REG_DATE_REQUIRED", "Give the Registration Date.")
 	}
 	d.check(b, &l, cp, &is)
+	if err := b.extend(ctx, &l, ParticipantFields, cp, was.Extension, &is.Extension, d.Extension, phi); err != nil {
+		return nil, err
+	}
 	if !phi && phiOf(&was.Participant) != phiOf(&is.Participant) {
 		l.Add("PARTICIPANT_CANNOT_UPDATE_PHI", "You do not have the right to change identifying values in collection protocol %q.", cp.doc.ShortTitle)
 	}

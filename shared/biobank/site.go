@@ -8,13 +8,14 @@ import (
 
 // SiteDoc is a site of an institute (section 6).
 type SiteDoc struct {
-	Name           string  `json:"name"`
-	InstituteID    int64   `json:"instituteId"`
-	Code           string  `json:"code,omitempty"`
-	Type           string  `json:"type"`
-	Coordinators   []int64 `json:"coordinators,omitempty"`
-	Address        string  `json:"address,omitempty"`
-	ActivityStatus string  `json:"activityStatus"`
+	Name           string     `json:"name"`
+	InstituteID    int64      `json:"instituteId"`
+	Code           string     `json:"code,omitempty"`
+	Type           string     `json:"type"`
+	Coordinators   []int64    `json:"coordinators,omitempty"`
+	Address        string     `json:"address,omitempty"`
+	ActivityStatus string     `json:"activityStatus"`
+	Extension      *Extension `json:"extension,omitempty"`
 }
 
 var (
@@ -85,6 +86,9 @@ func (d *SiteDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 	status(&l, &is.ActivityStatus)
 	tooLong(&l, "Name", is.Name, 255)
 	tooLong(&l, "Code", is.Code, 50)
+	if err := b.extend(ctx, &l, SiteFields, nil, was.Extension, &is.Extension, d.Extension, true); err != nil {
+		return err
+	}
 	is.Coordinators = was.Coordinators
 	if d.Coordinators != nil {
 		if is.Coordinators, err = b.userIDs(ctx, &l, d.Coordinators, "SITE_INVALID_COORDINATOR"); err != nil {

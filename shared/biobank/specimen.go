@@ -43,9 +43,10 @@ type SpecimenDoc struct {
 	CheckedOut *Location `json:"checkedOut,omitempty"`
 	Moved      *Move     `json:"moved,omitempty"`
 	// Serial is the number that %PSPEC_UID% gave the specimen among its parent's children.
-	Serial         int64    `json:"serial,omitempty"`
-	Custody        *Custody `json:"custody,omitempty"`
-	ActivityStatus string   `json:"activityStatus"`
+	Serial         int64      `json:"serial,omitempty"`
+	Custody        *Custody   `json:"custody,omitempty"`
+	ActivityStatus string     `json:"activityStatus"`
+	Extension      *Extension `json:"extension,omitempty"`
 }
 
 // ExternalID is a name for the specimen in another system.

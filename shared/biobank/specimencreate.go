@@ -123,6 +123,9 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 		l.Add("SPECIMEN_CREATE_DISABLED_NA", "A specimen cannot be created as Disabled.")
 	}
 	d.check(&l, &doc)
+	if err := b.extend(ctx, &l, SpecimenFields, cp, nil, &doc.Extension, d.Extension, b.can(ResParticipantPhi, OpRead, cp)); err != nil {
+		return err
+	}
 	d.mayHave(&l, c, doc.Status, at)
 	if err := d.events(ctx, b, &l, &doc); err != nil {
 		return err

@@ -72,6 +72,9 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 		d.requirement(&l, cp, &is)
 	}
 	d.check(&l, &is)
+	if err := b.extend(ctx, &l, SpecimenFields, cp, was.Extension, &is.Extension, d.Extension, b.can(ResParticipantPhi, OpRead, cp)); err != nil {
+		return err
+	}
 	if is.Lineage == LineageNew || is.Collection != nil || is.Received != nil {
 		if err := d.events(ctx, b, &l, &is); err != nil {
 			return err

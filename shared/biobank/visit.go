@@ -25,8 +25,9 @@ type VisitDoc struct {
 	// Report is the path report, nil for none.
 	Report *ReportFile `json:"report,omitempty"`
 	// Serial is the number that %PPI_UID% gave the visit among its participant's.
-	Serial         int64  `json:"serial,omitempty"`
-	ActivityStatus string `json:"activityStatus"`
+	Serial         int64      `json:"serial,omitempty"`
+	ActivityStatus string     `json:"activityStatus"`
+	Extension      *Extension `json:"extension,omitempty"`
 }
 
 // The visit states.
@@ -213,6 +214,9 @@ func (d *VisitDraft) create(ctx context.Context, b *Batch, c *Change, o *Outcome
 		}
 	}
 	d.check(b, &l, &doc)
+	if err := b.extend(ctx, &l, VisitFields, cp, nil, &doc.Extension, d.Extension, b.can(ResParticipantPhi, OpRead, cp)); err != nil {
+		return Key{}, nil, err
+	}
 	switch {
 	case doc.Name == "" && cp.visit == nil:
 		l.Add("VISIT_NAME_REQUIRED", "Give the visit a Name: collection protocol %q has no visit name format.", cp.doc.ShortTitle)
@@ -408,6 +412,9 @@ func (d *VisitDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome,
 		is.VisitDate = b.at
 	}
 	d.check(b, &l, &is)
+	if err := b.extend(ctx, &l, VisitFields, cp, was.Extension, &is.Extension, d.Extension, b.can(ResParticipantPhi, OpRead, cp)); err != nil {
+		return nil, err
+	}
 	if is.Name != was.Name && cp.visit != nil && !cp.doc.ManualVisitName {
 		l.Add("VISIT_MANUAL_NAME_NOT_ALLOWED", "Visit names of collection protocol %q are generated and cannot be changed.", cp.doc.ShortTitle)
 	}

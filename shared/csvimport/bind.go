@@ -37,6 +37,8 @@ type Options struct {
 	Location *time.Location
 	// ProtocolID is the protocol of rows that name none, when above 0.
 	ProtocolID int64
+
+	custom map[biobank.Level]*biobank.Form // of the schema
 }
 
 // Binding reads the rows of one file. It does not change and may be used by several goroutines.
@@ -67,6 +69,7 @@ func (s *Schema) Bind(captions []string, o Options) (*Binding, error) {
 		// An exported file can be imported anew (1.5).
 		h.drop(captionIdentifier)
 	}
+	o.custom = s.custom
 	b.draft = s.binder(h, o)
 	if h.twice != nil {
 		return nil, h.twice

@@ -162,7 +162,9 @@ func (w *worker) prepare(ctx context.Context) error {
 	if err := json.Unmarshal(doc, &w.span); err != nil {
 		return fmt.Errorf("read plan of chunk: %w", err)
 	}
-	w.schema = SchemaFor(w.job.ObjectType)
+	if w.schema, err = SchemaOf(ctx, im.Registry, w.job.ObjectType, w.job.Params); err != nil {
+		return err
+	}
 	o, err := options(w.job)
 	if err != nil {
 		return err

@@ -18,6 +18,9 @@ import (
 // <objectType>_<create|update|upsert>_<yyyyMMddHHmmssSSS>[_m][_<param>_<value>]*.csv
 var fileName = regexp.MustCompile(`^([A-Za-z]+)_(create|update|upsert)_(\d{17})(_m)?((?:_[^_]+_[^_]+)*)\.csv$`)
 
+// formFileName is that of a form's records: extensions_<entityType>_<formName>_<operation>_<stamp>.csv.
+var formFileName = regexp.MustCompile(`^extensions_([A-Za-z]+)_(.+)_((?:create|update|upsert)_\d{17}.*)$`)
+
 // Dropped is what a file's name says.
 type Dropped struct {
 	ObjectType string
@@ -32,16 +35,21 @@ const maxFileName = 255
 
 // ParseFileName reads the name of a dropped file, without its folder. The fault tells what is wrong with it.
 func ParseFileName(name string) (Dropped, error) {
+	full := name
 	bad := func(format string, args ...any) (Dropped, error) {
 		return Dropped{}, fault.New("IMPORT_JOB_INV_FILENAME", "File name %q is not valid: "+format+
 			" It must be <objectType>_<create|update|upsert>_<yyyyMMddHHmmssSSS>.csv, for example cpr_create_20240131093000000.csv.",
-			append([]any{short(name)}, args...)...)
+			append([]any{short(full)}, args...)...)
 	}
 	if len(name) > maxFileName {
 		return bad("it is longer than %d bytes.", maxFileName)
 	}
 	if !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return bad("it holds control characters.")
+	}
+	form := formFileName.FindStringSubmatch(name)
+	if form != nil {
+		name = typeExtensions + "_" + form[3]
 	}
 	m := fileName.FindStringSubmatch(name)
 	if m == nil {
@@ -55,6 +63,9 @@ func ParseFileName(name string) (Dropped, error) {
 		for i := 0; i+1 < len(parts); i += 2 {
 			d.Params[parts[i]] = parts[i+1]
 		}
+	}
+	if form != nil {
+		d.Params["entityType"], d.Params["formName"] = form[1], form[2]
 	}
 	s := SchemaFor(d.ObjectType)
 	if s == nil {

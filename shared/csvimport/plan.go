@@ -185,7 +185,10 @@ func options(j *jobs.Job) (Options, error) {
 
 // makePlan reads the file and stores plan and chunks; j is filled in.
 func (im *Importer) makePlan(ctx context.Context, j *jobs.Job) error {
-	schema := SchemaFor(j.ObjectType)
+	schema, err := SchemaOf(ctx, im.Registry, j.ObjectType, j.Params)
+	if err != nil {
+		return err
+	}
 	if schema == nil {
 		return fault.New("IMPORT_JOB_OBJ_SCHEMA_NOT_FOUND", "Records of type %q cannot be imported.", short(j.ObjectType))
 	}
@@ -221,6 +224,10 @@ func (im *Importer) makePlan(ctx context.Context, j *jobs.Job) error {
 	}
 	if unknown := s.binding.Unknown(); len(unknown) > 0 {
 		j.Warnings = append(j.Warnings, "These columns are not known and were not read: "+fewNames(unknown)+".")
+		nested := slices.ContainsFunc(unknown, func(c string) bool { return strings.Contains(c, "#") })
+		if cp := strings.TrimSpace(j.Params["cpId"]); nested && schema.levels != nil && (cp == "" || cp == "-1") {
+			j.Warnings = append(j.Warnings, "Custom fields are read by imports into one collection protocol: give it as cpId.")
+		}
 	}
 	j.Total, j.Chunks, j.Plan, j.Attempts = h.Rows, len(s.spans), j.Fence, 0
 	return nil
@@ -546,6 +553,8 @@ func (s *Schema) recordType() biobank.Type {
 		return biobank.Container
 	case "storageContainerType":
 		return biobank.ContainerType
+	case typeExtensions, typeUserExtensions:
+		return biobank.FormRecordType
 	}
 	return biobank.Type(s.objectType)
 }

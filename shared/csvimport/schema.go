@@ -19,6 +19,11 @@ type Schema struct {
 	keys           []identityKey
 	// binder wires the columns of a file to the fields of the draft.
 	binder func(*header, Options) func(*input) biobank.Draft
+	// levels are those of the custom fields that the objects may have; custom are their forms, where a job has them, and
+	// more the columns of a form's records.
+	levels []biobank.Level
+	custom map[biobank.Level]*biobank.Form
+	more   []string
 }
 
 // column is one column, or one family of numbered columns, as captions show it.
@@ -52,6 +57,7 @@ var schemas = sync.OnceValue(func() map[string]*Schema {
 	for _, s := range []*Schema{
 		registrationSchema(), visitSchema(), specimenSchema(), masterSchema(), instituteSchema(), siteSchema(),
 		protocolSchema(), containerSchema(), containerTypeSchema(),
+		formRecordsSchema(typeExtensions), formRecordsSchema(typeUserExtensions),
 	} {
 		all[s.objectType] = s
 	}
@@ -73,6 +79,12 @@ func (s *Schema) Template() []string {
 	var all []string
 	for _, c := range s.columns {
 		all = append(all, c.captions()...)
+	}
+	all = append(all, s.more...)
+	for _, level := range s.levels {
+		if f := s.custom[level]; f != nil {
+			all = append(all, formCaptions(f.Caption+"#", f.Controls)...)
+		}
 	}
 	return all
 }

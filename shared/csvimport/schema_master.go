@@ -79,16 +79,21 @@ func masterSchema() *Schema {
 			specimenKeys(),
 			cellKeys("", "Container"),
 		),
-		binder: func(h *header, _ Options) func(*input) biobank.Draft {
+		levels: []biobank.Level{biobank.SpecimenFields, biobank.ParticipantFields, biobank.VisitFields},
+		binder: func(h *header, o Options) func(*input) biobank.Draft {
 			regPart := bindPart(h, regFields)
 			visitPart := bindPart(h, visitFields)
 			specimenPart := bindPart(h, specimenFields)
+			person := o.customFields(h, biobank.ParticipantFields)
+			ofVisit := o.customFields(h, biobank.VisitFields)
+			ofSpecimen := o.customFields(h, biobank.SpecimenFields)
 			return func(in *input) biobank.Draft {
 				m := &biobank.MasterDraft{}
 				reg, vis, spec := &m.Registration, &m.Visit, &m.Specimen
 				reg.Merge = merger(regPart, reg, regPart.read(in, reg), registrationDoc)
 				vis.Merge = merger(visitPart, vis, visitPart.read(in, vis), visitDoc)
 				spec.Merge = merger(specimenPart, spec, specimenPart.read(in, spec), specimenDoc)
+				reg.Extension, vis.Extension, spec.Extension = person(in), ofVisit(in), ofSpecimen(in)
 				in.defaultProtocol(&reg.Protocol)
 				vis.Protocol, spec.Protocol = reg.Protocol, reg.Protocol
 				vis.PPID, spec.VisitName = reg.Doc.PPID, vis.Doc.Name

@@ -44,11 +44,14 @@ func registrationSchema() *Schema {
 		update:     [][]string{{captionIdentifier, captionProtocol}, {captionIdentifier, captionPPID}},
 		keys: append([]identityKey{{tag: "cpr", own: true, captions: []string{captionIdentifier}}},
 			participantKeys(false)...),
+		levels: []biobank.Level{biobank.ParticipantFields},
 		binder: func(h *header, o Options) func(*input) biobank.Draft {
 			part := bindPart(h, fields)
+			custom := o.customFields(h, biobank.ParticipantFields)
 			return func(in *input) biobank.Draft {
 				d := &registration{Force: true}
 				set := part.read(in, d)
+				d.Extension = custom(in)
 				in.defaultProtocol(&d.Protocol)
 				if o.Op != biobank.Create {
 					d.Merge = merger(part, d, set, registrationDoc)

@@ -64,11 +64,14 @@ func siteSchema() *Schema {
 			{tag: "site.name", own: true, captions: []string{"Name"}},
 			{tag: "site.code", own: true, captions: []string{"Code"}},
 		},
+		levels: []biobank.Level{biobank.SiteFields},
 		binder: func(h *header, o Options) func(*input) biobank.Draft {
 			part := bindPart(h, fields)
+			custom := o.customFields(h, biobank.SiteFields)
 			return func(in *input) biobank.Draft {
 				d := &site{}
 				set := part.read(in, d)
+				d.Extension = custom(in)
 				if o.Op != biobank.Create {
 					d.Merge = merger(part, d, set, func(d *site) *biobank.SiteDoc { return &d.Doc })
 				}

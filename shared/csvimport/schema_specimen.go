@@ -84,11 +84,14 @@ func specimenSchema() *Schema {
 			{tag: "specimen.additionalLabel", own: true, captions: []string{"Additional Label"}},
 			{tag: "specimen.counted", own: true, captions: []string{"Visit Name"}, unnamed: "Specimen Label"},
 		}, specimenKeys(), cellKeys("Location#", "Container")),
+		levels: []biobank.Level{biobank.SpecimenFields},
 		binder: func(h *header, o Options) func(*input) biobank.Draft {
 			part := bindPart(h, fields)
+			custom := o.customFields(h, biobank.SpecimenFields)
 			return func(in *input) biobank.Draft {
 				d := &specimen{Force: true}
 				set := part.read(in, d)
+				d.Extension = custom(in)
 				in.defaultProtocol(&d.Protocol)
 				if o.Op != biobank.Create {
 					d.Merge = merger(part, d, set, specimenDoc)

@@ -41,11 +41,14 @@ func visitSchema() *Schema {
 			{tag: "cpr.ppid", captions: []string{captionPPID}, scoped: true},
 			{tag: "visit.counted", own: true, captions: []string{captionPPID}, scoped: true, unnamed: "Name"},
 		},
+		levels: []biobank.Level{biobank.VisitFields},
 		binder: func(h *header, o Options) func(*input) biobank.Draft {
 			part := bindPart(h, fields)
+			custom := o.customFields(h, biobank.VisitFields)
 			return func(in *input) biobank.Draft {
 				d := &visit{Force: true}
 				set := part.read(in, d)
+				d.Extension = custom(in)
 				in.defaultProtocol(&d.Protocol)
 				if o.Op != biobank.Create {
 					d.Merge = merger(part, d, set, visitDoc)
