@@ -165,11 +165,10 @@ func (c *crashing) Write(ctx context.Context, opening bool, writes []biobank.Wri
 	return c.bank.Write(ctx, opening, writes)
 }
 
-// import is what a worker does: plans are kept before they are written, and whoever goes on begins with the last one kept.
+// worker is what a worker does: plans are kept before they are written, and whoever goes on begins with the last one kept.
 type worker struct {
-	kept   *Plan
-	offset int64
-	rows   []string
+	kept *Plan
+	rows []string
 }
 
 func (w *worker) run(t *testing.T, s biobank.Store, p *Planner, doc string, most int) error {

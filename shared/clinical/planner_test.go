@@ -162,10 +162,7 @@ func (b *bank) log(p *Planner, doc string) []string {
 
 func short(rows []Row) (out []string) {
 	for _, r := range rows {
-		var named []string
-		for _, s := range []string{r.SubjectKey, r.ParticipantID, r.EventOID, r.EventKey, r.FormOID, r.GroupOID, r.GroupKey, r.ItemOID} {
-			named = append(named, s)
-		}
+		named := []string{r.SubjectKey, r.ParticipantID, r.EventOID, r.EventKey, r.FormOID, r.GroupOID, r.GroupKey, r.ItemOID}
 		line := strings.TrimRight(strings.Join(named, ","), ",") + " " + r.Status
 		if r.Message != "" {
 			line += " " + strings.TrimPrefix(r.Message, "errorCode.")

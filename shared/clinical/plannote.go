@@ -46,7 +46,7 @@ func (p *Planner) discuss(ctx context.Context, w *work, def *GroupDef, item *Ite
 		r := p.place(kind)
 		r.GroupOID, r.GroupKey, r.ItemOID = def.OID, itoa(at.GroupKey), item.OID
 		switch {
-		case code == "" && !added && (systemNote(n)):
+		case code == "" && !added && systemNote(n):
 			r.Status, r.Message = RowSkipped, "Only the system makes notes of this type"
 		case code != "":
 			r.Status, r.Message = RowFailed, code.Wire()
