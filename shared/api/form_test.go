@@ -340,7 +340,7 @@ func TestFormRecords(t *testing.T) {
 			fmt.Sprintf(`{"appData":{"formCtxtId":%d}}`, fc):                    "FORMS_OBJ_ID_REQ",
 			fmt.Sprintf(`{"appData":{"formCtxtId":99,"objectId":%d}}`, s.visit): "FORMS_INVALID_FORM_CTXT",
 			fmt.Sprintf(`{"appData":{"formCtxtId":%d,"objectId":99}}`, fc):      "VISIT_NOT_FOUND",
-			fmt.Sprintf(`{"appData":{"formCtxtId":"x","objectId":99}}`):         "INVALID_REQUEST",
+			`{"appData":{"formCtxtId":"x","objectId":99}}`:                      "INVALID_REQUEST",
 			`{"appData":7}`:                                                          "INVALID_REQUEST",
 			`{` + app + `}`:                                                          "FORMS_INVALID_DATA", // mandatory
 			`{` + app + `,"id":7,"DD2":"Never"}`:                                     "FORMS_REC_ID_SPECIFIED_FOR_CREATE",

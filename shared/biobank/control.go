@@ -328,7 +328,7 @@ func (c *Control) Display(value json.RawMessage) string {
 			return text
 		}
 	}
-	return fmt.Sprintf("%s", value)
+	return string(value)
 }
 
 // option is the name of a value.
