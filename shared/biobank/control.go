@@ -2,7 +2,6 @@ package biobank
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
