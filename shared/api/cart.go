@@ -53,7 +53,7 @@ func cartRoutes() []route {
 		route{pattern: "PUT " + one + "/specimens", summary: "Put specimens into a cart or take them out", answers: countView{}, serve: fillCart},
 		route{pattern: "POST " + one + "/add-child-specimens", summary: "Add what was made from the specimens of a cart", answers: countView{}, serve: addDescendants},
 		route{pattern: "PUT " + one + "/users", summary: "Share a cart", answers: []userSummary{}, serve: shareCart},
-		route{pattern: "GET " + one + "/report", summary: "What is in a cart, as CSV", serve: reportCart},
+		route{pattern: "GET " + one + "/report", summary: "What is in a cart, as CSV", answers: file("application/csv"), serve: reportCart},
 	)
 }
 

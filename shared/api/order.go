@@ -53,7 +53,7 @@ func orderRoutes() []route {
 		auditRoute(n),
 		route{pattern: "GET " + one + "/items", summary: "List the items of an order", answers: []orderItemView{}, serve: listOrderItems},
 		route{pattern: "DELETE " + one + "/items", summary: "Take items out of a pending order", answers: []orderItemView{}, serve: dropOrderItems},
-		route{pattern: "GET " + one + "/report", summary: "The items of an order as CSV", serve: reportOrder},
+		route{pattern: "GET " + one + "/report", summary: "The items of an order as CSV", answers: file("application/csv"), serve: reportOrder},
 		route{pattern: "GET " + n.path + "/specimens", summary: "Find what orders gave out, by label", answers: []orderItemView{}, serve: findDistributed},
 		route{pattern: "POST " + n.path + "/specimens", summary: "Add specimens to a pending order", answers: n.shows, serve: addToOrder},
 		route{pattern: "POST " + n.path + "/return-specimens", summary: "Take specimens of executed orders back", answers: specimens().list(), serve: returnSpecimens},

@@ -50,7 +50,7 @@ func shipmentRoutes() []route {
 		deleteRoute(removal{noun: n}),
 		auditRoute(n),
 		route{pattern: "GET " + one + "/specimens", summary: "List the specimens of a shipment", answers: []shipmentItemView{}, serve: listShipped},
-		route{pattern: "GET " + one + "/report", summary: "The specimens of a shipment as CSV", serve: reportShipment},
+		route{pattern: "GET " + one + "/report", summary: "The specimens of a shipment as CSV", answers: file("application/csv"), serve: reportShipment},
 	)
 }
 
