@@ -125,10 +125,8 @@ func Routes() []string {
 func routes() []route {
 	var all []route
 	for _, some := range [][]route{
-		formRoutes(), formContextRoutes(), formRecordRoutes(), formFileRoutes(),
 		sessionRoutes(), userRoutes(), accountRoutes(), roleRoutes(), instituteRoutes(), siteRoutes(), protocolRoutes(), eventRoutes(),
 		formRoutes(), formContextRoutes(), formRecordRoutes(), formFileRoutes(), extensionRoutes(),
-		sessionRoutes(), userRoutes(), roleRoutes(), instituteRoutes(), siteRoutes(), protocolRoutes(), eventRoutes(),
 		requirementRoutes(), registrationRoutes(), participantRoutes(), visitRoutes(), specimenRoutes(), valueRoutes(), documentRoutes(),
 		importRoutes(), uploadRoutes(), scheduleRoutes(), workflowRoutes(),
 		distributionRoutes(),

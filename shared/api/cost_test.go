@@ -119,6 +119,7 @@ func TestMain(m *testing.M) {
 	if code == 0 && flag.Lookup("test.run").Value.String() == "" {
 		for _, fault := range overBars() {
 			fmt.Println(fault)
+			code = 1
 		}
 	}
 	os.Exit(code)

@@ -224,9 +224,6 @@ func viewSpecimen(r *related, rec *biobank.Record) (any, error) {
 		ImageID: orNull(doc.ImageID), ExternalIDs: orEmpty(doc.ExternalIDs), LabelFmt: orNull(req.LabelFmt),
 		Biohazards: orEmpty(doc.Biohazards), Comments: orNull(doc.Comments), Children: []specimenView{}, ReqCode: orNull(req.Code),
 	}
-	if v.StorageSite, err = r.siteName(doc.Held().SiteID); err != nil { // where it came to
-		return nil, err
-	}
 	if v.ExtensionDetail, err = r.extension(doc.Extension, rec.ID, r.c.seesPHI(rec.Key.Protocol(), around.protocol)); err != nil {
 		return nil, err
 	}
@@ -236,7 +233,10 @@ func viewSpecimen(r *related, rec *biobank.Record) (any, error) {
 	if v.StorageLocation, err = r.locate(doc.Location); err != nil {
 		return nil, err
 	}
-	if v.StorageSite, err = r.siteOf(doc.Location); err != nil {
+	if v.StorageSite, err = r.siteOf(doc.Location); err == nil && v.StorageSite == nil {
+		v.StorageSite, err = r.siteName(doc.Held().SiteID) // where it came to, and is not stored yet
+	}
+	if err != nil {
 		return nil, err
 	}
 	if doc.CheckedOut != nil {
