@@ -131,8 +131,7 @@ func routes() []route {
 		importRoutes(), uploadRoutes(), scheduleRoutes(), workflowRoutes(),
 		distributionRoutes(),
 		orderRoutes(),
-		cartRoutes(), shipmentRoutes(),
-		containerTypeRoutes(), containerRoutes(),
+		cartRoutes(), shipmentRoutes(), containerTypeRoutes(), containerRoutes(), listViewRoutes(),
 	} {
 		all = append(all, some...)
 	}

@@ -285,3 +285,36 @@ func protocolOf(rec *Record) int64 {
 	}
 	return rec.Key.Protocol()
 }
+
+// EachSpecimen reads the specimens of a protocol that the actor may see, tree by tree, until keep returns false. It holds
+// no more than a page of them.
+func (r *Registry) EachSpecimen(ctx context.Context, a *Actor, cp int64, keep func(*Record) (more bool, err error)) error {
+	if _, err := r.Get(ctx, a, Protocol, cp); err != nil {
+		return err
+	}
+	for _, part := range TreeParts(cp) {
+		for after := ""; ; {
+			page, err := r.Store.List(ctx, part, "", after, walkPage)
+			if err != nil {
+				return fmt.Errorf("read the tree of protocol %d: %w", cp, err)
+			}
+			full := len(page) == walkPage
+			if full {
+				after = page[len(page)-1].Key.Sort
+			}
+			recs, err := r.Readable(ctx, a, slices.DeleteFunc(page, func(rec *Record) bool { return rec.Type != Specimen }))
+			if err != nil {
+				return err
+			}
+			for _, rec := range recs {
+				if more, err := keep(rec); err != nil || !more {
+					return err
+				}
+			}
+			if !full {
+				break
+			}
+		}
+	}
+	return nil
+}
