@@ -20,7 +20,9 @@ func TestListViews(t *testing.T) {
 		}
 		return strings.Join(all, ",")
 	}
-	of := func(list string, id int64) string { return fmt.Sprintf("/lists/data?listName=%s&objectId=%d", list, id) }
+	of := func(list string, id int64) string {
+		return fmt.Sprintf("/lists/data?listName=%s&objectId=%d", list, id)
+	}
 	for _, tt := range []struct{ path, filters, want string }{
 		{of("specimen-list-view", s.cp), `[]`, "INV-1-S,INV-1-S-1,D-01,D-02,D-03"},
 		{of("specimen-list-view", s.cp) + "&startAt=2&maxResults=2", `[]`, "D-01,D-02"},

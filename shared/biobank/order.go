@@ -259,8 +259,6 @@ func (d *OrderDraft) write(ctx context.Context, b *Batch, c *Change, o *Outcome,
 		if id, err = b.memberID(ctx, c, Order, 0); err != nil {
 			return err
 		}
-	} else {
-		id = rec.ID
 	}
 	if is.Status == OrderExecuted {
 		next := is.Items[is.Given:min(len(is.Items), is.Given+together)]
