@@ -58,6 +58,7 @@ func orderRows() []row {
 		{pattern: "GET " + path + "/{id}/items", kind: "order", want: columns{"eee--", "eex--", "eex--", "eex--", "eex--", "xxx--"}},
 		{pattern: "DELETE " + path + "/{id}/items", kind: "order", query: "?itemId=9", want: columns{"vvv--", "vvx--", "vvx--", "vvx--", "vvx--", "xxx--"}},
 		{pattern: "GET " + path + "/{id}/report", kind: "order", want: dpSee},
+		{pattern: "POST " + path + "/{id}/retrieve", kind: "order", want: dpSee},
 		{pattern: "GET " + path + "/specimens", proved: "TestWhoWorksOnOrders"},
 		{pattern: "POST " + path + "/specimens", body: `{"orderId":{orderID},"orderItems":[{"specimen":{"id":987654}}]}`, want: work.with("v")},
 		{pattern: "POST " + path + "/return-specimens", body: `[{"orderId":{orderID},"specimenLabel":"L-{short}","quantity":1}]`, want: work.with("v")},

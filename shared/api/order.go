@@ -54,6 +54,7 @@ func orderRoutes() []route {
 		route{pattern: "GET " + one + "/items", summary: "List the items of an order", answers: []orderItemView{}, serve: listOrderItems},
 		route{pattern: "DELETE " + one + "/items", summary: "Take items out of a pending order", answers: []orderItemView{}, serve: dropOrderItems},
 		route{pattern: "GET " + one + "/report", summary: "The items of an order as CSV", answers: file("application/csv"), serve: reportOrder},
+		route{pattern: "POST " + one + "/retrieve", summary: "Take the specimens of an order out of their containers", answers: n.shows, serve: retrieveOrder},
 		route{pattern: "GET " + n.path + "/specimens", summary: "Find what orders gave out, by label", answers: []orderItemView{}, serve: findDistributed},
 		route{pattern: "POST " + n.path + "/specimens", summary: "Add specimens to a pending order", answers: n.shows, serve: addToOrder},
 		route{pattern: "POST " + n.path + "/return-specimens", summary: "Take specimens of executed orders back", answers: specimens().list(), serve: returnSpecimens},
@@ -544,6 +545,42 @@ func (r *related) distributed(order, specimen int64) ([]orderItemView, error) {
 	}
 	items := slices.DeleteFunc(doc.Items, func(item biobank.OrderItem) bool { return item.SpecimenID != specimen })
 	return r.orderItems(rec, &doc, items)
+}
+
+// retrieveOrder serves POST /distribution-orders/{id}/retrieve: it takes the order's specimens out of their containers, a
+// hundred checked together, for someone with the right to change them. What takes too long goes on when it is sent again.
+func retrieveOrder(c *call) (any, error) {
+	rec, doc, err := c.order()
+	if err != nil {
+		return nil, err
+	}
+	var ids []int64
+	for _, item := range doc.Items {
+		ids = append(ids, item.SpecimenID)
+	}
+	recs, err := c.api.Registry.ByIDs(c.Context(), c.actor, biobank.Specimen, ids)
+	if err != nil {
+		return nil, err
+	}
+	var changes []biobank.Change
+	for _, one := range recs {
+		s, err := biobank.Decode[biobank.SpecimenDoc](one)
+		if err != nil {
+			return nil, err
+		}
+		if s.Location != nil || s.CheckedOut != nil {
+			changes = append(changes, biobank.Change{Op: biobank.Update, ByID: true, Draft: &biobank.UnstoreDraft{ID: one.ID}, ID: c.id, Reason: "order " + doc.Name})
+		}
+	}
+	for some := range slices.Chunk(changes, maxBulk) {
+		if c.api.Now().After(c.at.Add(removalTime)) {
+			return nil, unfinished()
+		}
+		if _, err := c.api.Registry.ApplyAll(c.Context(), c.actor, c.at, some); err != nil {
+			return nil, err
+		}
+	}
+	return c.showOne(orders(), rec)
 }
 
 // addToOrder serves POST /distribution-orders/specimens: the order, as orderId or {id}, gets the orderItems.

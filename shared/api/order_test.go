@@ -32,7 +32,7 @@ func (c caller) specimen(label string) map[string]any {
 func TestOrders(t *testing.T) {
 	w := newWorld(t)
 	c := w.signIn("admin", password)
-	w.newDepot(c, 6)
+	s := w.newDepot(c, 6)
 	const head = `"name":"First","distributionProtocol":{"shortTitle":"dp"},"requester":{"loginName":"admin"}`
 	a := c.do("POST", "/distribution-orders", `{`+head+`,"status":"pending","siteName":"North Biobank","trackingUrl":"https://track.example.org/1","comments":"with care",
 		"orderItems":[{"specimen":{"label":"D-01"},"quantity":4,"cost":"2.5","label":"tube 1"},{"specimen":{"barcode":"DB-02"},"quantity":10}]}`)
@@ -160,6 +160,32 @@ func TestOrders(t *testing.T) {
 		if got := c.list("GET", fmt.Sprintf("/distribution-orders/specimens?label=D-01&orderId=%v", second["id"]), ""); len(got) != 0 {
 			t.Errorf("found in another order: %v", got)
 		}
+	})
+	t.Run("cells", func(t *testing.T) {
+		c.must("POST", "/storage-containers", `{"name":"Rack","siteName":"North Biobank","noOfRows":1,"noOfColumns":2,"storeSpecimensEnabled":true}`)
+		for _, label := range []string{"C-1", "C-2"} {
+			c.must("POST", "/specimens", fmt.Sprintf(`{"visitId":%d,"label":%q,"type":"Whole Blood","initialQty":10,"storageLocation":{"name":"Rack"}}`, s.visit, label))
+		}
+		o := c.must("POST", "/distribution-orders", `{"name":"Cells","distributionProtocol":{"id":1},"requester":{"id":2},"status":"EXECUTED",
+			"orderItems":[{"specimen":{"label":"C-1"},"quantity":10},{"specimen":{"label":"C-2"},"quantity":1}]}`)
+		lies := func(label string) any { return c.specimen(label)["storageLocation"].(map[string]any)["name"] }
+		if lies("C-1") != nil || lies("C-2") != "Rack" {
+			t.Errorf("after the order they lie in %v and %v", lies("C-1"), lies("C-2"))
+		}
+		for range 2 {
+			c.must("POST", fmt.Sprintf("/distribution-orders/%v/retrieve", o["id"]), "")
+			if lies("C-2") != nil {
+				t.Errorf("retrieved, it lies in %v", lies("C-2"))
+			}
+		}
+		c.must("POST", "/specimens", fmt.Sprintf(`{"visitId":%d,"label":"C-3","type":"Whole Blood","initialQty":10,"storageLocation":{"name":"Rack","positionX":"1","positionY":"1"}}`, s.visit))
+		c.must("POST", "/shipments", `{"name":"Box","sendingSite":"North Biobank","receivingSite":"North Biobank","status":"Shipped","shipmentSpmns":[{"specimen":{"label":"C-3"}}]}`)
+		box := c.list("GET", "/shipments?name=Box", "")[0]["id"]
+		c.must("PUT", fmt.Sprintf("/shipments/%v", box), `{"name":"Box","status":"Received","shipmentSpmns":[{"specimen":{"label":"C-3"},"receivedQuality":"Acceptable"}]}`)
+		if lies("C-3") != nil || c.specimen("C-3")["storageSite"] != "North Biobank" {
+			t.Errorf("received, it lies in %v", lies("C-3"))
+		}
+		c.must("DELETE", fmt.Sprintf("/shipments/%v", c.must("POST", "/shipments", `{"name":"Never","sendingSite":"North Biobank","receivingSite":"North Biobank","status":"Pending"}`)["id"]), "")
 	})
 	t.Run("delete", func(t *testing.T) {
 		p := c.must("POST", "/distribution-orders", items(`{"specimen":{"label":"D-01"},"quantity":1}`))
@@ -336,7 +362,7 @@ func TestALargeOrderIsExecutedOnce(t *testing.T) {
 		t.Errorf("a refused execution left %v", got)
 	}
 
-	// Cut short after 4 of 11 transactions, twice.
+	// Cut short after 4 of 18 transactions, twice.
 	real := w.registry.Store
 	for range 2 {
 		w.registry.Store = &crash{real, 4}

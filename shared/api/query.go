@@ -175,7 +175,7 @@ func notNamed(code, what, name string) *fault.Fault {
 
 // unfinished tells that a forced deletion took too long for one request.
 func unfinished() *fault.Fault {
-	return fault.New("COMMON_INVALID_INPUT", "There is so much to delete that it is not done yet. Send the request again to go on.").WithKind(fault.Busy)
+	return fault.New("COMMON_INVALID_INPUT", "There is so much to do that it is not done yet. Send the request again to go on.").WithKind(fault.Busy)
 }
 
 // day is a date without a time as yyyy-MM-dd, "" when absent: written so, or as milliseconds.

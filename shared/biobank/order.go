@@ -13,8 +13,8 @@ import (
 //
 // A pending order may be changed at will; executed it stays as it is, but for what is returned. To execute it gives its
 // specimens out: the available quantities are lowered, and where nothing shall be left the specimens are closed. That is
-// one transaction for up to 30 specimens. More are given out by thirties, in the order of the items, and each transaction
-// also counts them in Given: so none is given out twice, whoever executes the order again after a crash goes on where it
+// one transaction for a few specimens. More are given out in groups, in the order of the items, and each transaction also
+// counts them in Given: so none is given out twice, whoever executes the order again after a crash goes on where it
 // ended, and the status moves last.
 type OrderDoc struct {
 	Name           string `json:"name"`
@@ -300,6 +300,9 @@ func (b *Batch) give(ctx context.Context, c *Change, item *OrderItem, order int6
 	}
 	if item.Status == ItemClosed {
 		doc.ActivityStatus, held.Spent = StatusClosed, true
+		if err := b.unstore(ctx, rec, &doc); err != nil {
+			return err
+		}
 		doc.Disposal = &DisposalEvent{Time: is.ExecutedOn, UserID: is.Distributor, Reason: "Distributed", Comments: "Order " + is.Name}
 		if err := b.unstore(ctx, rec, &doc); err != nil {
 			return err

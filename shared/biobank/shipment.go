@@ -13,7 +13,8 @@ import (
 // ShipmentDoc is a shipment of specimens from one site to another (reference openspecimen-rest.md 20.3).
 //
 // Sites, items and notified users change while it is pending. When it is received its specimens get the receiving site and
-// the quality in which they came: by thirties, each in one transaction with the count in Got, and the status moves last.
+// the quality in which they came, and leave the containers that they lay in: in groups, each in one transaction with the
+// count in Got, and the status moves last.
 type ShipmentDoc struct {
 	Name              string  `json:"name"`
 	Type              string  `json:"type"`
@@ -455,6 +456,11 @@ func (b *Batch) arrive(ctx context.Context, c *Change, items []ShipmentItem, shi
 		held := doc.Held()
 		if rec == nil || doc.ActivityStatus == StatusDisabled || held.ShipmentID == shipment && held.SiteID == site && held.Quality == item.Quality {
 			continue
+		}
+		if held.ShipmentID != shipment {
+			if err := b.unstore(ctx, rec, &doc); err != nil {
+				return err
+			}
 		}
 		held.ShipmentID, held.SiteID, held.Quality = shipment, site, item.Quality
 		doc.hold(held)
