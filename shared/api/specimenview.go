@@ -239,11 +239,6 @@ func viewSpecimen(r *related, rec *biobank.Record) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v.StorageSite == nil { // where it came to last
-		if v.StorageSite, err = r.siteName(doc.Held().SiteID); err != nil {
-			return nil, err
-		}
-	}
 	if doc.CheckedOut != nil {
 		from, err := r.locate(doc.CheckedOut)
 		if err != nil {
