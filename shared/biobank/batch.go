@@ -64,6 +64,7 @@ type Batch struct {
 
 	stocks map[int64]*stock // by container, what is known of its cells
 	seats  []seat           // of the group
+	missed int              // how often somebody else took the cell that was next
 	handed map[string]bool  // the marks of cells that change hands in the change that is planned
 
 	wantMarks []string
@@ -299,6 +300,9 @@ func (b *Batch) rec(ctx context.Context, key Key) (*Record, error) {
 // tries is how often a change is planned anew when others change the same records meanwhile.
 const tries = 8
 
+// maxMissed is how often more, when others take the cells that it is to have: each of them is one less to wait for.
+const maxMissed = 100
+
 // group plans and writes up to MaxBatch changes.
 func (b *Batch) group(ctx context.Context, changes []Change, out []Outcome) error {
 	b.again = resized(b.again, len(changes))
@@ -308,7 +312,7 @@ func (b *Batch) group(ctx context.Context, changes []Change, out []Outcome) erro
 	opening := true
 	b.seats = b.seats[:0]
 	for try := 0; ; try++ {
-		if try == tries {
+		if try == tries+min(b.missed, maxMissed) {
 			return fmt.Errorf("records were changed by others %d times in a row", tries)
 		}
 		for i := range b.writes {

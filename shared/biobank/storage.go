@@ -140,6 +140,7 @@ func (b *Batch) whenTaken(g *Grid, at Location, named bool) func(Mark) error {
 		st := b.stocks[at.ContainerID]
 		st.marks[at] = m
 		st.missed++
+		b.missed++
 		return nil
 	}
 }

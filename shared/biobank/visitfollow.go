@@ -155,6 +155,9 @@ func (d *VisitDraft) follow(ctx context.Context, b *Batch, c *Change, cp *protoc
 		}
 		if status != "" {
 			doc.Status = status
+			if err := b.unstore(ctx, r, &doc); err != nil {
+				return err
+			}
 		}
 		if err := b.changeBelow(c, r, &doc); err != nil {
 			return err
