@@ -81,6 +81,14 @@ type LocationRef struct {
 // None tells whether the reference names no container.
 func (l LocationRef) None() bool { return l.ContainerID <= 0 && l.Name == "" && l.Barcode == "" }
 
+// sound refuses a cell of no container: it would be taken for the wish not to be stored.
+func (l *LocationRef) sound() error {
+	if l != nil && l.None() && (l.X != "" || l.Y != "" || l.Position != 0) {
+		return fault.New("STORAGE_CONTAINER_ID_NAME_OR_BARCODE_REQ", "Give the container of the position.")
+	}
+	return nil
+}
+
 // AnyCell tells whether it names a container and leaves the cell open.
 func (l *LocationRef) AnyCell() bool {
 	return l != nil && !l.None() && l.X == "" && l.Y == "" && l.Position == 0

@@ -133,7 +133,7 @@ func (d *SpecimenDraft) want(ctx context.Context, b *Batch, c *Change) error {
 	}
 	if d.Location != nil {
 		b.wantLocation(d.Location)
-		d.wantNames(b, c)
+		d.wantNames(b)
 	}
 	switch {
 	case d.VisitID != 0:
@@ -163,7 +163,7 @@ func (d *SpecimenDraft) read(ctx context.Context, b *Batch, c *Change) error {
 	}
 	if d.Location != nil {
 		b.wantLocationRec(d.Location)
-		d.wantHolders(b, c)
+		d.wantHolders(b)
 	}
 	switch {
 	case d.VisitID != 0:

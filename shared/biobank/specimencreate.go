@@ -137,7 +137,7 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 	if err := d.label(ctx, b, c, &l, cp, &doc, at, req); err != nil {
 		return err
 	}
-	if err := d.namesFree(ctx, b, c, &l); err != nil {
+	if err := d.namesFree(ctx, b, c, &l, Key{}); err != nil {
 		return err
 	}
 	if len(l) > 0 {

@@ -23,15 +23,15 @@ func (s *SpecimenDoc) names() []struct {
 	}
 }
 
-// anyNewCell tells whether the row of a job makes a specimen that goes into the next free cell.
-func (d *SpecimenDraft) anyNewCell(b *Batch, c *Change) bool {
-	return b.bulk && c.Op != Update && d.Location.AnyCell()
+// takesCell tells whether the row of a job asks for a cell.
+func (d *SpecimenDraft) takesCell(b *Batch) bool {
+	return b.bulk && d.Location != nil && !d.Location.None()
 }
 
-// wantNames and wantHolders look ahead at the names of a specimen that goes into the next free cell: one that is refused
-// for its name must not take a cell from the row behind it.
-func (d *SpecimenDraft) wantNames(b *Batch, c *Change) {
-	if !d.anyNewCell(b, c) {
+// wantNames and wantHolders look ahead at the names of a specimen that asks for a cell: one that is refused for its name
+// must not take a cell from the row behind it.
+func (d *SpecimenDraft) wantNames(b *Batch) {
+	if !d.takesCell(b) {
 		return
 	}
 	for _, n := range d.Doc.names() {
@@ -41,8 +41,8 @@ func (d *SpecimenDraft) wantNames(b *Batch, c *Change) {
 	}
 }
 
-func (d *SpecimenDraft) wantHolders(b *Batch, c *Change) {
-	if !d.anyNewCell(b, c) {
+func (d *SpecimenDraft) wantHolders(b *Batch) {
+	if !d.takesCell(b) {
 		return
 	}
 	for _, n := range d.Doc.names() {
@@ -52,9 +52,9 @@ func (d *SpecimenDraft) wantHolders(b *Batch, c *Change) {
 	}
 }
 
-// namesFree refuses names that others hold. What a later row of the same job holds was free when this row was first tried.
-func (d *SpecimenDraft) namesFree(ctx context.Context, b *Batch, c *Change, l *fault.List) error {
-	if !d.anyNewCell(b, c) {
+// namesFree refuses names that others than the specimen at key hold. What a later row of the same job holds was free when this row was first tried.
+func (d *SpecimenDraft) namesFree(ctx context.Context, b *Batch, c *Change, l *fault.List, key Key) error {
+	if !d.takesCell(b) {
 		return nil
 	}
 	for _, n := range d.Doc.names() {
@@ -69,7 +69,7 @@ func (d *SpecimenDraft) namesFree(ctx context.Context, b *Batch, c *Change, l *f
 		if err != nil {
 			return err
 		}
-		if rec == nil || rec.Source == c.Source || sameJob(rec.Source, c.Source) && sourceRow(rec.Source) > sourceRow(c.Source) {
+		if rec == nil || rec.Key == key || rec.Source == c.Source || sameJob(rec.Source, c.Source) && sourceRow(rec.Source) > sourceRow(c.Source) {
 			continue
 		}
 		if held, err := n.u.holds(rec, n.value); err != nil {
@@ -84,7 +84,7 @@ func (d *SpecimenDraft) namesFree(ctx context.Context, b *Batch, c *Change, l *f
 // put plans that a specimen is stored where the draft says, or that it stays out of storage, where it says nothing.
 func (d *SpecimenDraft) put(ctx context.Context, b *Batch, c *Change, cp *protocolInfo, doc *SpecimenDoc, who occupantRef) error {
 	if d.Location == nil || d.Location.None() {
-		return nil
+		return d.Location.sound()
 	}
 	if doc.Status != Collected || doc.ActivityStatus == StatusClosed {
 		return fault.New("SPECIMEN_STORE_NOT_ALLOWED", "Only specimens that are collected and not closed can be stored.")
@@ -140,6 +140,9 @@ func (d *SpecimenDraft) move(ctx context.Context, b *Batch, c *Change, cp *proto
 	case d.CheckOut && is.Location != nil:
 		is.Location, is.CheckedOut = nil, is.Location
 	case d.Location != nil && d.Location.None():
+		if err := d.Location.sound(); err != nil {
+			return err
+		}
 		is.Location = nil
 	case d.Location != nil:
 		if err := d.put(ctx, b, c, cp, is, who); err != nil {

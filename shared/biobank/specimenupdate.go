@@ -102,6 +102,9 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 	if !bytes.Equal(is.AppendJSON(nil), was.AppendJSON(nil)) {
 		reserved(&l, &was)
 	}
+	if err := d.namesFree(ctx, b, c, &l, rec.Key); err != nil {
+		return err
+	}
 	if len(l) > 0 {
 		return l
 	}

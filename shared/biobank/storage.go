@@ -42,6 +42,7 @@ type stock struct {
 type seat struct {
 	row int
 	at  Location
+	was Mark // that the stock knew of the cell before
 }
 
 func (b *Batch) wantLocation(ref *LocationRef) {
@@ -111,6 +112,8 @@ func (b *Batch) takeCell(ctx context.Context, c *Change, into *Branch, ref Locat
 		if at, err = b.nextCell(ctx, c, into, who); err != nil {
 			return at, err
 		}
+	} else if b.bulk && slices.ContainsFunc(b.seats, func(s seat) bool { return s.at == at && s.row != b.row }) {
+		return at, noSpace(grid, at) // an earlier row of the group has it
 	}
 	if who.holds(at) {
 		return at, nil
@@ -160,10 +163,11 @@ func (b *Batch) claimCell(source string, at Location, who occupantRef, held Mark
 		w = Write{Kind: TakeMark, Mark: m, WasSource: held.Source, WasTo: held.To}
 	}
 	b.writes[roundNames] = append(b.writes[roundNames], rowWrite{row: b.row, unique: uniqueCell, value: m.Name, taken: taken, Write: w})
-	b.seats = append(b.seats, seat{b.row, at})
+	one := seat{row: b.row, at: at}
 	if st := b.stocks[at.ContainerID]; st != nil {
-		st.marks[at] = m
+		one.was, st.marks[at] = st.marks[at], m
 	}
+	b.seats = append(b.seats, one)
 }
 
 // uniqueCell is the claim of a cell; who is refused hears it from the claim's own text.
@@ -172,9 +176,12 @@ var uniqueCell = &unique{code: "STORAGE_CONTAINER_NO_FREE_SPACE", text: "The pos
 	return live, err
 }}
 
-// leaveCell plans that somebody leaves a cell. Unlike a name it is given up at once by a job, too: nobody finds a record by
-// its cell, so a repeat of the row does not need it.
+// leaveCell plans that somebody leaves a cell. A job leaves its mark, as it does that of a name: which cells its further
+// rows find free must not depend on how far an earlier try came.
 func (b *Batch) leaveCell(ctx context.Context, at Location, who occupantRef) error {
+	if b.bulk {
+		return nil
+	}
 	m, err := b.mark(ctx, at.mark(who.typ, who.id))
 	if err != nil || m.IsZero() || m.To != who.key || b.handed[m.Name] {
 		return err
@@ -326,7 +333,9 @@ func (b *Batch) unseat(row int) {
 			continue
 		}
 		if st := b.stocks[s.at.ContainerID]; st != nil {
-			delete(st.marks, s.at)
+			if delete(st.marks, s.at); !s.was.IsZero() {
+				st.marks[s.at] = s.was // the cell was somebody's all along
+			}
 			st.first = 0
 		}
 	}

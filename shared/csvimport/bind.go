@@ -441,6 +441,8 @@ type identityKey struct {
 	// lane are the columns of a place within what is named. A row that leaves them blank takes the next free place: the rows
 	// about one such thing are done by one worker, in the order of the file, but not one by one.
 	lane []string
+	// joins keeps the rows that share the key with one worker, and says no more: their order is that of their lane.
+	joins bool
 }
 
 type boundKey struct {
@@ -451,6 +453,7 @@ type boundKey struct {
 	primary bool
 	unnamed int // the cell that must be blank, -1: none
 	lane    bool
+	joins   bool
 	places  []int // the cells of the place, for a lane
 }
 
@@ -460,6 +463,8 @@ type boundKey struct {
 type Identity struct {
 	Own  []uint64 // what the row creates or changes
 	Refs []uint64 // what it names besides
+	// Joins are the places that it takes, by which rows stay with one worker.
+	Joins []uint64
 	// Lane is the hash of what the row takes a place in, 0 for nothing; Taker is its name, and Open tells that the row takes
 	// the next free place.
 	Lane  uint64
@@ -469,7 +474,7 @@ type Identity struct {
 
 // Identity appends the hashes of a row to ids.
 func (b *Binding) Identity(cells [][]byte, ids *Identity) {
-	ids.Lane, ids.Taker, ids.Open = 0, nil, false
+	ids.Joins, ids.Lane, ids.Taker, ids.Open = ids.Joins[:0], 0, nil, false
 	primary := true
 	if raw, s := cellAt(cells, b.lineage); s == given {
 		primary = bytes.EqualFold(raw, []byte(biobank.LineageNew))
@@ -502,6 +507,8 @@ keys:
 					ids.Open = false
 				}
 			}
+		} else if k.joins {
+			ids.Joins = append(ids.Joins, h)
 		} else if k.own {
 			ids.Own = append(ids.Own, h)
 		} else {
@@ -525,7 +532,7 @@ func (b *Binding) hashProtocol(h uint64, cells [][]byte) uint64 {
 func (s *Schema) bindKeys(h *header, lineage *int) []boundKey {
 	var keys []boundKey
 	add := func(k identityKey, prefix string) {
-		b := boundKey{seed: hashTag(k.tag), own: k.own, scoped: k.scoped, primary: k.primary, unnamed: -1, lane: k.lane != nil}
+		b := boundKey{seed: hashTag(k.tag), own: k.own, scoped: k.scoped, primary: k.primary, unnamed: -1, lane: k.lane != nil, joins: k.joins}
 		for _, caption := range k.lane {
 			b.places = append(b.places, h.find(caption))
 		}

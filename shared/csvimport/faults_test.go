@@ -140,6 +140,10 @@ func (s shakyStore) List(ctx context.Context, part, prefix, after string, limit 
 	return ask(s.breaker, func() ([]*biobank.Record, error) { return s.Store.List(ctx, part, prefix, after, limit) })
 }
 
+func (s shakyStore) MarksIn(ctx context.Context, set, prefix, after string, limit int) ([]biobank.Mark, error) {
+	return ask(s.breaker, func() ([]biobank.Mark, error) { return s.Store.MarksIn(ctx, set, prefix, after, limit) })
+}
+
 func (s shakyStore) Write(ctx context.Context, opening bool, writes []biobank.Write) ([]biobank.Result, error) {
 	s.mu.Lock()
 	half := s.faults[s.calls+1] == dieHalf
@@ -260,7 +264,7 @@ func (r *rig) ended() bool {
 func (r *rig) natural() string {
 	var all []string
 	names := map[biobank.Key]string{}
-	for _, part := range biobank.TreeParts(1) {
+	for _, part := range append(biobank.TreeParts(1), biobank.SetParts(biobank.Container)...) {
 		records, err := r.store.List(r.t.Context(), part, "", "", 0)
 		if err != nil {
 			r.t.Fatal(err)
@@ -283,7 +287,16 @@ func (r *rig) natural() string {
 			for _, e := range chain {
 				text += fmt.Sprintf("  v%d %s by %d why %q: %s -> %s\n", e.Version, e.Change, e.By, e.Reason, e.Before, e.After)
 			}
-			all = append(all, regexp.MustCompile(`"(id|time)":\d+`).ReplaceAllString(text, `"$1":_`))
+			all = append(all, regexp.MustCompile(`"(id|time|container)":\d+|"path":\[[\d,]+\]`).ReplaceAllString(text, `"$1":_`))
+		}
+	}
+	for id := int64(1); id < 30; id++ {
+		at, err := r.reg.Occupants(r.t.Context(), r.clock.now(), id)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for _, o := range at[id] {
+			all = append(all, fmt.Sprintf("cell %d/%d kept %v: %s\n", o.At.Row, o.At.Column, o.Kept, names[o.Record.Key]))
 		}
 	}
 	slices.Sort(all)
@@ -335,6 +348,25 @@ var flows = []struct{ name, file, content string }{
 		"LAKE,R-1,,,Baseline,R-1.2,04-02-2026,Lakeside Biobank,M-6,Plasma,New,,10,04-02-2026,04-02-2026\n" +
 		"LAKE,R-4,Nils,,Autumn,R-4.1,03-02-2026,Lakeside Biobank,M-7,Plasma,New,,10,03-02-2026,03-02-2026\n" + // no such event
 		"LAKE,R-1,,,Baseline,R-1.1,03-02-2026,Lakeside Biobank,M-1,Plasma,New,,20,03-02-2026,03-02-2026\n"},
+	{"storage", "specimen_create_20260301080000000.csv", "Visit Name,Specimen Label,Type,Initial Quantity,Created On,Lineage,Parent Specimen Label,Location#Container,Location#Row,Location#Column,Location#Position\n" +
+		"V-1,S-1,Plasma,10,03-02-2026,,,Box,,,\n" +
+		"V-1,S-2,Plasma,10,03-02-2026,,,Box,1,2,\n" +
+		"V-1,S-1,Plasma,10,03-02-2026,,,Box,,,\n" + // label taken: takes no cell
+		"V-1,S-3,Plasma,10,03-02-2026,,,Tank,,,\n" +
+		",S-1.1,,1,03-02-2026,Aliquot,S-1,Box,,,\n" +
+		"V-2,S-4,Plasma,10,03-02-2026,,,Box,1,2,\n" + // cell taken
+		"V-2,S-5,Plasma,10,03-02-2026,,,Tank,,,\n" +
+		"V-2,S-6,Plasma,10,03-02-2026,,,Box,,,\n" +
+		"V-2,S-7,Plasma,10,03-02-2026,,,Nowhere,,,\n" +
+		"V-3,S-8,Plasma,10,03-02-2026,,,Box,,,5\n" +
+		"V-3,S-9,Plasma,10,03-02-2026,,,Box,,,\n" +
+		"V-3,S-10,Plasma,10,03-02-2026,,,Box,,,\n" +
+		"V-3,S-11,Plasma,10,03-02-2026,,,Box,,,\n"}, // full
+	{"moves", "specimen_update_20260301080000000.csv", "Specimen Label,Comments,Barcode,Location#Container,Location#Position,Transfer Time,Checkout,Activity Status\n" +
+		"U-1,a,,Box,,03-02-2026,,\nU-2,,,Box,3,,,\nU-3,,,Box,,,,\nU-1,,,Box,6,,,\nU-2,,,##set_to_blank##,,,,\nU-3,,,,,,yes,\nU-4,,B-9,Box,,,,\nU-5,,B-9,Box,,,,\n" +
+		"U-4,,,,,,,Closed\nU-6,,,Tank,,,,\nU-6,,,Box,,,,\n"},
+	{"containers", "storageContainer_create_20260301080000000.csv", "Name,Site Name,Storage Location#Parent Container Name,Storage Location#Row,Storage Location#Column,No. of Rows,No. of Columns,Stores Specimen\n" +
+		"Shelf,Lakeside Biobank,,,,2,2,\nR-1,,Shelf,,,2,2,\nR-2,,Shelf,1,1,2,2,\nR-3,,Late,,,,,\nR-1,,Shelf,,,2,2,\nLate,Lakeside Biobank,,,,,,\nR-4,,Shelf,,,3,3,yes\nR-5,,Shelf,,,3,,yes\nR-6,,Shelf,,,3,3,yes\nR-7,,Shelf,,,3,3,yes\n"},
 	{"participants", "cpr_create_20260301080000000.csv", "CP Short Title,PPID,Registration Date,First Name,PMI#1#Site Name,PMI#1#MRN\n" +
 		"LAKE,Q-1,01-02-2026,Mira,Lakeside Biobank,11\nLAKE,Q-2,01-02-2026,Tomo,Lakeside Biobank,12\nLAKE,Q-1,01-02-2026,Ulla,,\nLAKE,Q-3,01-02-2026,Nils,,\nLAKE,Q-4,01-02-2026,Ole,Lakeside Biobank,11\nLAKE,Q-5,01-02-2026,Ada,,\n"},
 }

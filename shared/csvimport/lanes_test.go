@@ -309,6 +309,33 @@ func randomFile(rng *rand.Rand) (name, content string) {
 	return name + "_20260301080000000.csv", b.String()
 }
 
+// storedFile makes a file of specimens that go into a few containers: into the next free cell, one that is named, one that
+// is taken. A parent that stands further down would bring its own cell along, so parents are stored before.
+func storedFile(rng *rand.Rand) (name, content string) {
+	var b strings.Builder
+	pick := func(options ...string) string { return options[rng.IntN(len(options))] }
+	one := func(prefix string, of int) string { return prefix + strconv.Itoa(1+rng.IntN(of)) }
+	rows := 5 + rng.IntN(90)
+	few := 3 + rng.IntN(rows)
+	b.WriteString("CP Short Title,Visit Name,Specimen Label,Barcode,Type,Lineage,Parent Specimen Label,Initial Quantity,Created On,Location#Container,Location#Row,Location#Column,Location#Position\n")
+	for range rows {
+		lineage, visit, parent := "New", one("V-", 3), ""
+		if rng.IntN(4) == 0 {
+			lineage, visit, parent = "Aliquot", "", one("U-", 6)
+		}
+		container, row, column, position := pick("Rack", "Rack", "Rack", "Tank", "Box", "", "rack", "None"), "", "", ""
+		switch rng.IntN(6) {
+		case 0:
+			row, column = one("", 10), one("", 9)
+		case 1:
+			position = one("", 85)
+		}
+		fmt.Fprintf(&b, "LAKE,%s,%s,%s,%s,%s,%s,%s,03-02-2026,%s,%s,%s,%s\n", visit, one("S-", few), pick("", "", "", "", one("B-", 9)),
+			pick("Plasma", "Plasma", "Plasma", "Plasma", "Gold"), lineage, parent, pick("1", "2", "x"), container, row, column, position)
+	}
+	return "specimen_create_20260301080000000.csv", b.String()
+}
+
 // crowd sets up participants, visits and specimens that random files are about, and a protocol that makes names.
 func (r *rig) crowd() {
 	r.t.Helper()
@@ -326,6 +353,9 @@ func (r *rig) crowd() {
 	for i := range 3 {
 		r.apply(r.admin, &biobank.VisitDraft{Protocol: cp("LAKE"), PPID: fmt.Sprintf("P-%d", i+1), Site: &site, Doc: biobank.VisitDoc{Name: fmt.Sprintf("V-%d", i+1), VisitDate: day}})
 	}
+	r.apply(r.admin, &biobank.ContainerDraft{Site: &site, Doc: biobank.ContainerDoc{Name: "Box", Grid: biobank.Grid{Rows: 2, Columns: 3}, StoreSpecimens: true}})
+	r.apply(r.admin, &biobank.ContainerDraft{Site: &site, Doc: biobank.ContainerDoc{Name: "Tank", StoreSpecimens: true}})
+	r.apply(r.admin, &biobank.ContainerDraft{Site: &site, Doc: biobank.ContainerDoc{Name: "Rack", Grid: biobank.Grid{Rows: 9, Columns: 9, Assignment: "VT_BOTTOM_UP_LEFT_RIGHT"}, StoreSpecimens: true}})
 	q := biobank.Quantity(100_000_000)
 	for i := range 6 {
 		r.apply(r.admin, &biobank.SpecimenDraft{VisitName: "V-1", Doc: biobank.SpecimenDoc{Label: fmt.Sprintf("U-%d", i+1), Type: "Plasma", InitialQty: &q, CreatedOn: day}})
@@ -334,7 +364,13 @@ func (r *rig) crowd() {
 
 // However a file is cut, and in whatever order its messages come, records and report are those of its rows done one after
 // the other.
-func TestLikeRowByRow(t *testing.T) {
+func TestLikeRowByRow(t *testing.T) { likeRowByRow(t, randomFile) }
+
+// So it is with the cells that specimens get.
+func TestCellsLikeRowByRow(t *testing.T) { likeRowByRow(t, storedFile) }
+
+func likeRowByRow(t *testing.T, file func(*rand.Rand) (name, content string)) {
+	t.Helper()
 	base := newRig(t)
 	base.crowd()
 	seeds := 300
@@ -343,7 +379,7 @@ func TestLikeRowByRow(t *testing.T) {
 	}
 	for s := *seed; s < *seed+uint64(seeds); s++ {
 		rng := rand.New(rand.NewPCG(s, 0))
-		name, content := randomFile(rng)
+		name, content := file(rng)
 		one := rigOver(t, base.copy())
 		one.actors()
 		wantReport := one.sequential(name, content)

@@ -400,6 +400,9 @@ func (s *scan) rows(ctx context.Context, schema *Schema) error {
 			for _, h := range ids.Refs {
 				s.keys = append(s.keys, newRowKey(h, row, false))
 			}
+			for _, h := range ids.Joins {
+				s.keys = append(s.keys, newRowKey(h, row, true))
+			}
 			if ids.Lane != 0 {
 				s.keys = append(s.keys, newRowKey(ids.Lane, row, ids.Open))
 				if ids.Open && len(s.takers) < maxTakers && s.takers[ids.Lane] == "" {

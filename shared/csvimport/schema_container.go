@@ -37,15 +37,15 @@ func ofLocation[R any](part func(*R) **biobank.LocationRef, f field[biobank.Loca
 	return out
 }
 
-// cellKeys keep the rows of one container in the order of the file where some of them ask for the next free cell, and those
-// that name one cell one after the other. Prefix is that of the captions, container the caption of the container.
+// cellKeys keep the rows of one container in the order of the file where some of them ask for the next free cell, and the
+// rows that name one cell. Prefix is that of the captions, container the caption of the container.
 func cellKeys(prefix, container string) []identityKey {
 	container = prefix + container
 	row, column, number := prefix+"Row", prefix+"Column", prefix+"Position"
 	return []identityKey{
 		{tag: "container", own: true, captions: []string{container}, lane: []string{row, column, number}},
-		{tag: "cell", own: true, captions: []string{container, row, column}},
-		{tag: "cell.number", own: true, captions: []string{container, number}},
+		{tag: "cell", own: true, joins: true, captions: []string{container, row, column}},
+		{tag: "cell.number", own: true, joins: true, captions: []string{container, number}},
 	}
 }
 
