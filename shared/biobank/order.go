@@ -253,7 +253,7 @@ func (d *OrderDraft) check(ctx context.Context, b *Batch, l *fault.List, rec *Re
 
 // write plans the order, its items, and what its execution does to the next specimens.
 func (d *OrderDraft) write(ctx context.Context, b *Batch, c *Change, o *Outcome, rec, apart *Record, was, is *OrderDoc) error {
-	var id int64
+	id := d.ID
 	if rec == nil {
 		var err error
 		if id, err = b.memberID(ctx, c, Order, 0); err != nil {
