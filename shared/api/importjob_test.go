@@ -376,7 +376,7 @@ func TestTemplate(t *testing.T) {
 	c.do("GET", "/import-jobs/input-file-template", "").refused(t, 400, "IMPORT_JOB_OBJ_SCHEMA_NOT_FOUND")
 	c.do("GET", "/import-jobs/input-file-template?schema=wizard", "").refused(t, 400, "IMPORT_JOB_OBJ_SCHEMA_NOT_FOUND")
 	for _, sep := range []string{",", ";"} {
-		a := c.do("GET", "/import-jobs/input-file-template?schema=cpr&cpId=1&fieldSeparator="+strings.ReplaceAll(sep, ";", "%3B"), "")
+		a := c.do("GET", "/import-jobs/input-file-template?schema=cpr&fieldSeparator="+strings.ReplaceAll(sep, ";", "%3B"), "")
 		want := regexp.MustCompile(`^[^\n]*"?CP Short Title"?` + sep + `[^\n]*\n$`)
 		if a.status != http.StatusOK || !want.MatchString(a.body) ||
 			a.header.Get("Content-Disposition") != "attachment;filename=cpr.csv" {
