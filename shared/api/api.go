@@ -128,6 +128,7 @@ func routes() []route {
 		sessionRoutes(), userRoutes(), accountRoutes(), roleRoutes(), instituteRoutes(), siteRoutes(), protocolRoutes(), eventRoutes(),
 		formRoutes(), formContextRoutes(), formRecordRoutes(), formFileRoutes(), extensionRoutes(),
 		requirementRoutes(), registrationRoutes(), participantRoutes(), visitRoutes(), specimenRoutes(), valueRoutes(), documentRoutes(),
+		consentRoutes(), statementRoutes(), protocolConsentRoutes(),
 		importRoutes(), uploadRoutes(), scheduleRoutes(), workflowRoutes(),
 		distributionRoutes(),
 		orderRoutes(),

@@ -87,6 +87,8 @@ var bars = []bar{
 	{on(`DELETE /distribution-protocols$`), 6 * shards},
 	// Their specimens come a hundred a call with what lies around them, and change by thirties; the tests have some hundreds.
 	{on(`(GET|POST|PUT|DELETE) /(distribution-orders|distribution-protocols/orders|shipments|specimen-lists)`), 160},
+	// Who has answered a statement is looked for in the protocol and in those that take their consents from it.
+	{on(`DELETE .*/consent-tiers/\{tier\}$`), 3*shards + 5},
 	{on(`DELETE `), 2*shards + 4},
 	// What a protocol's definition holds up is looked for in all shards.
 	{on(`GET .*/(dependent-entities|specimens-count)$`), shards + 4},
@@ -97,6 +99,10 @@ var bars = []bar{
 	// With detailedList each protocol's registrations and specimens are counted.
 	{on(`GET /collection-protocols$`), 4*shards + 5},
 	{on(`(GET|HEAD) `), shards + 5},
+	// Without cpId the shards of every protocol are asked, five in the tests.
+	{on(`POST /collection-protocol-registrations/(list|count)$`), 5*shards + 5},
+	// Each participant is checked, and then registered in a transaction of its own; three in the tests.
+	{on(`POST /collection-protocol-registrations/bulk$`), 3 * 14},
 	{on(`POST .*/(list|count|search|match|multi-match)$`), shards + 5},
 	// A definition is written in as many transactions as it takes.
 	{on(`POST .*/(copy|definition|merge)$`), 40},

@@ -22,6 +22,7 @@ import (
 type protocolDefinition struct {
 	protocolView
 	Events    []eventDefinition          `json:"events"`
+	Consents  []tierDefinition           `json:"consents,omitempty"`
 	Workflows map[string]json.RawMessage `json:"workflows,omitempty"`
 }
 
@@ -42,6 +43,9 @@ func (c *call) definition(rec *biobank.Record) (protocolDefinition, error) {
 		return def, err
 	}
 	def.protocolView = shown.(protocolView)
+	if def.Consents, err = c.tierDefinitions(rec); err != nil {
+		return def, err
+	}
 	if _, def.Workflows, err = c.api.Registry.WorkflowsOf(c.Context(), c.actor, rec.ID); err != nil {
 		return def, err
 	}

@@ -225,6 +225,12 @@ func protocolDraft(in *input, id int64) biobank.Draft {
 		}
 		d.PI.Clear = !d.PI.Sent()
 	}
+	for _, s := range in.objects("consents") {
+		d.Consents = append(d.Consents, s.statementRef())
+	}
+	if o := in.object("consentsSource"); o != nil {
+		d.ConsentsSource = o.asProtocolRef()
+	}
 	for _, s := range in.objects("cpSites") {
 		d.Sites = append(d.Sites, biobank.SiteRef{Name: s.text("siteName"), Code: s.text("code")})
 	}
@@ -255,6 +261,7 @@ type protocolView struct {
 	SpecimenCentric         bool               `json:"specimenCentric"`
 	ConsentsWaived          bool               `json:"consentsWaived"`
 	VisitLevelConsents      bool               `json:"visitLevelConsents"`
+	ConsentsSource          *protocolRefView   `json:"consentsSource,omitempty"`
 	PpidFmt                 *string            `json:"ppidFmt,omitempty"`
 	ManualPpid              bool               `json:"manualPpidEnabled"`
 	VisitNameFmt            *string            `json:"visitNameFmt,omitempty"`
@@ -311,6 +318,7 @@ func gatherProtocols(r *related, recs []*biobank.Record) error {
 		}
 		users = append(append(users, doc.PI), doc.Coordinators...)
 		keys = append(keys, extensionKeys(doc.Extension)...)
+		keys = append(keys, setKey(biobank.Protocol, doc.ConsentsSource))
 		for _, s := range doc.Sites {
 			keys = append(keys, setKey(biobank.Site, s.SiteID))
 		}
@@ -417,6 +425,9 @@ func viewProtocol(r *related, rec *biobank.Record) (any, error) {
 		return nil, err
 	}
 	if v.Coordinators, err = r.summaries(doc.Coordinators); err != nil {
+		return nil, err
+	}
+	if v.ConsentsSource, err = r.consentsSource(doc); err != nil {
 		return nil, err
 	}
 	if v.CPSites, err = r.protocolSites(doc); err != nil {

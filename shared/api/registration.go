@@ -38,6 +38,9 @@ func registrationRoutes() []route {
 
 func registrationDraft(in *input) biobank.Draft {
 	d := &biobank.RegistrationDraft{Protocol: in.protocolRef(), Site: in.maybeText("site"), Doc: registrationDoc(in)}
+	if o := in.object("consentDetails"); o != nil {
+		d.Consents = o.consentDetails()
+	}
 	if p := in.object("participant"); p != nil {
 		d.ParticipantID, d.PMIs, d.Extension = p.number("id"), p.pmis(), p.extension(true)
 		d.Doc.Participant = participantDoc(p)
@@ -65,6 +68,9 @@ func registrationPatch(in *input, id int64) biobank.Draft {
 	m.set(in, "dataEntryStatus", func(d *biobank.RegistrationDoc) { d.DataEntryStatus = fresh.DataEntryStatus })
 	m.set(in, "activityStatus", func(d *biobank.RegistrationDoc) { d.ActivityStatus = fresh.ActivityStatus })
 	d := &biobank.RegistrationDraft{ID: id, Site: in.maybeText("site"), Force: in.flag("forceDelete")}
+	if o := in.object("consentDetails"); o != nil { // null is what is shown to those who may not see consents
+		d.Consents = o.consentDetails()
+	}
 	if p := in.object("participant"); p != nil {
 		d.ParticipantID, d.PMIs, d.Extension = p.number("id"), p.pmis(), p.extension(true)
 		patch := participantPatch(p)
@@ -106,7 +112,7 @@ type registrationView struct {
 	RegistrationDate   *int64          `json:"registrationDate"`
 	ExternalSubjectID  *string         `json:"externalSubjectId"`
 	Site               *string         `json:"site"`
-	ConsentDetails     *struct{}       `json:"consentDetails"`
+	ConsentDetails     *consentView    `json:"consentDetails"`
 	SpecimenLabelFmt   *string         `json:"specimenLabelFmt"`
 	AliquotLabelFmt    *string         `json:"aliquotLabelFmt"`
 	DerivativeLabelFmt *string         `json:"derivativeLabelFmt"`
@@ -121,7 +127,10 @@ func gatherRegistrations(r *related, recs []*biobank.Record) error {
 	if err != nil {
 		return err
 	}
-	return r.fetch(keys...)
+	if err := r.fetch(keys...); err != nil {
+		return err
+	}
+	return r.fetchConsents(recs)
 }
 
 // registrationKeys are the keys of what views of registrations show parts of.
@@ -156,7 +165,10 @@ func gatherOneRegistration(r *related, recs []*biobank.Record) error {
 			keys = append(keys, e.Key(), setKey(biobank.Protocol, e.Protocol))
 		}
 	}
-	return r.fetch(keys...)
+	if err := r.fetch(keys...); err != nil {
+		return err
+	}
+	return r.fetchConsents(recs)
 }
 
 // viewOneRegistration shows besides where the person is registered.
@@ -187,14 +199,22 @@ func viewRegistration(r *related, rec *biobank.Record) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return registrationView{
+	v := registrationView{
 		ID: rec.ID, Participant: participant, CPID: rec.Key.Protocol(), CPTitle: protocol.Title,
 		CPShortTitle: protocol.ShortTitle, PPID: doc.PPID, Barcode: orNull(doc.Barcode), ActivityStatus: doc.ActivityStatus,
 		DataEntryStatus:  cmp.Or(doc.DataEntryStatus, biobank.EntryComplete),
 		RegistrationDate: dayMillis(doc.RegistrationDate), ExternalSubjectID: orNull(doc.ExternalSubjectID), Site: site,
 		SpecimenLabelFmt: orNull(protocol.SpecimenLabelFmt), AliquotLabelFmt: orNull(protocol.AliquotLabelFmt),
 		DerivativeLabelFmt: orNull(protocol.DerivativeLabelFmt),
-	}, nil
+	}
+	if doc.Consents != nil && r.c.seesConsents(rec.Key.Protocol(), protocol) {
+		consents, err := r.consents(rec, doc, protocol)
+		if err != nil {
+			return nil, err
+		}
+		v.ConsentDetails = &consents
+	}
+	return v, nil
 }
 
 // seesPHI tells whether the caller may see what identifies participants of a protocol.

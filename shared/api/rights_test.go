@@ -218,6 +218,7 @@ func rightsRows() []row {
 		specimenRows(),
 		visitRows(),
 		peopleRows(),
+		consentRows(),
 		distributionRows(),
 		orderRows(),
 		cartRows(),

@@ -116,13 +116,18 @@ func uploadURL(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	return uploadURLView{uploadView{id, name}, put.Method, put.URL, signedHeaders(put.Header)}, nil
+}
+
+// signedHeaders are the headers that must come with a file, as its URL was signed with them.
+func signedHeaders(h http.Header) map[string]string {
 	headers := map[string]string{}
-	for name := range put.Header {
+	for name := range h {
 		if name != "Content-Length" {
-			headers[name] = put.Header.Get(name)
+			headers[name] = h.Get(name)
 		}
 	}
-	return uploadURLView{uploadView{id, name}, put.Method, put.URL, headers}, nil
+	return headers
 }
 
 // uploadURLView says how to send the file: the method, the URL, and headers that must come with it.
@@ -135,18 +140,27 @@ type uploadURLView struct {
 
 // newUpload draws a file id.
 func (c *call) newUpload(name string) (id, key string, err error) {
+	id, err = c.fileID()
+	return id, uploadPrefix + id + "/" + name, err
+}
+
+func (c *call) fileID() (string, error) {
 	raw := make([]byte, fileIDLen/2)
 	if _, err := io.ReadFull(c.api.Random, raw); err != nil {
-		return "", "", fmt.Errorf("draw a file id: %w", err)
+		return "", fmt.Errorf("draw a file id: %w", err)
 	}
-	id = hex.EncodeToString(raw)
-	return id, uploadPrefix + id + "/" + name, nil
+	return hex.EncodeToString(raw), nil
+}
+
+func isFileID(id string) bool {
+	raw, err := hex.DecodeString(id)
+	return err == nil && len(raw) == fileIDLen/2 && id == strings.ToLower(id)
 }
 
 // upload finds an uploaded file, in its newest version.
 func (c *call) upload(id string) (blob.Object, error) {
 	missing := fault.New("COMMON_FILE_NOT_FOUND", "There is no uploaded file with the inputFileId %q.", id)
-	if raw, err := hex.DecodeString(id); err != nil || len(raw) != fileIDLen/2 || id != strings.ToLower(id) {
+	if !isFileID(id) {
 		return blob.Object{}, missing
 	}
 	list, err := c.api.Blobs.List(c.Context(), c.api.Intake, uploadPrefix+id+"/", "", 1)

@@ -72,9 +72,12 @@ type ProtocolDraft struct {
 	PI           UserRef
 	Coordinators []UserRef // nil: not sent
 	Sites        []SiteRef // nil: not sent
-	Doc          ProtocolDoc
-	Merge        func(*ProtocolDoc)
-	Extension    *ExtensionDraft // nil: not sent
+	// Of a new protocol only: the statements of its consent tiers, or the protocol to take them from.
+	Consents       []StatementRef
+	ConsentsSource ProtocolRef
+	Doc            ProtocolDoc
+	Merge          func(*ProtocolDoc)
+	Extension      *ExtensionDraft // nil: not sent
 }
 
 // SiteRef names a site of a protocol with the code it has there.
@@ -105,12 +108,13 @@ type RequirementDraft struct {
 type RegistrationDraft struct {
 	ID            int64
 	Protocol      ProtocolRef
-	ParticipantID int64    // the participant that a new registration is of, or that a stored one is given to
-	Many          bool     // one of many that are registered at once, which the protocol must allow
-	NoParticipant bool     // the participant, even an empty one, was not sent where it must be
-	Site          *string  // nil: not sent
-	PMIs          []PMIRef // nil: not sent; empty: cleared
-	Force         bool     // Disabled deletes with children
+	ParticipantID int64           // the participant that a new registration is of, or that a stored one is given to
+	Many          bool            // one of many that are registered at once, which the protocol must allow
+	NoParticipant bool            // the participant, even an empty one, was not sent where it must be
+	Site          *string         // nil: not sent
+	PMIs          []PMIRef        // nil: not sent; empty: cleared
+	Force         bool            // Disabled deletes with children
+	Consents      *ConsentDetails // nil: not sent
 	Doc           RegistrationDoc
 	Merge         func(*RegistrationDoc)
 	Extension     *ExtensionDraft // nil: not sent

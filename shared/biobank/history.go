@@ -105,6 +105,9 @@ func (r *Registry) mayAudit(ctx context.Context, a *Actor, rec *Record) (hidden 
 	if !a.Can(ResParticipantPhi, OpRead, cp, sites) {
 		hidden = append(hidden, phiMembers(rec.Type)...)
 	}
+	if rec.Type == Registration && !a.Can(ResConsent, OpRead, cp, sites) {
+		hidden = append(hidden, "consents")
+	}
 	if rec.Type == Registration && !a.Super() {
 		hidden = append(hidden, "others") // in which other protocols the person is
 	}

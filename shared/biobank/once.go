@@ -27,6 +27,11 @@ func Remembering(ctx context.Context) context.Context {
 	return context.WithValue(ctx, memoryKey{}, &memory{recs: map[Key]*Record{}})
 }
 
+// forgetful is the context of reads that are too many to be remembered.
+func forgetful(ctx context.Context) context.Context {
+	return context.WithValue(ctx, memoryKey{}, (*memory)(nil))
+}
+
 func memoryOf(ctx context.Context) *memory {
 	m, _ := ctx.Value(memoryKey{}).(*memory)
 	return m

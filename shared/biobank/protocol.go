@@ -43,19 +43,22 @@ type ProtocolDoc struct {
 	SpecimenCentric         bool           `json:"specimenCentric,omitempty"`
 	ConsentsWaived          bool           `json:"consentsWaived,omitempty"`
 	VisitLevelConsents      bool           `json:"visitLevelConsents,omitempty"`
-	CloseParentSpecimens    bool           `json:"closeParentSpecimens,omitempty"`
-	SetQtyToZero            bool           `json:"setQtyToZero,omitempty"`
-	ContainerSelection      string         `json:"containerSelectionStrategy,omitempty"`
-	AliquotsInSameContainer bool           `json:"aliquotsInSameContainer,omitempty"`
-	StorageSiteBasedAccess  bool           `json:"storageSiteBasedAccess,omitempty"`
-	StoreSpr                bool           `json:"storeSprEnabled,omitempty"`
-	ExtractSprText          bool           `json:"extractSprText,omitempty"`
-	KitLabels               bool           `json:"kitLabelsEnabled,omitempty"`
-	DraftDataEntry          bool           `json:"draftDataEntry,omitempty"`
-	BulkRegistration        bool           `json:"bulkPartRegEnabled,omitempty"`
-	DistributionProtocols   []string       `json:"distributionProtocols,omitempty"`
-	ActivityStatus          string         `json:"activityStatus"`
-	Extension               *Extension     `json:"extension,omitempty"`
+	// Consents are the protocol's own consent tiers, ConsentsSource the protocol whose tiers count instead.
+	Consents                []ProtocolConsent `json:"consents,omitempty"`
+	ConsentsSource          int64             `json:"consentsSource,omitempty"`
+	CloseParentSpecimens    bool              `json:"closeParentSpecimens,omitempty"`
+	SetQtyToZero            bool              `json:"setQtyToZero,omitempty"`
+	ContainerSelection      string            `json:"containerSelectionStrategy,omitempty"`
+	AliquotsInSameContainer bool              `json:"aliquotsInSameContainer,omitempty"`
+	StorageSiteBasedAccess  bool              `json:"storageSiteBasedAccess,omitempty"`
+	StoreSpr                bool              `json:"storeSprEnabled,omitempty"`
+	ExtractSprText          bool              `json:"extractSprText,omitempty"`
+	KitLabels               bool              `json:"kitLabelsEnabled,omitempty"`
+	DraftDataEntry          bool              `json:"draftDataEntry,omitempty"`
+	BulkRegistration        bool              `json:"bulkPartRegEnabled,omitempty"`
+	DistributionProtocols   []string          `json:"distributionProtocols,omitempty"`
+	ActivityStatus          string            `json:"activityStatus"`
+	Extension               *Extension        `json:"extension,omitempty"`
 }
 
 // ProtocolSite is a site where a protocol collects.
@@ -123,6 +126,7 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 	}
 	if rec != nil {
 		is.SpecimenCentric, is.ConsentsWaived, is.VisitLevelConsents = was.SpecimenCentric, was.ConsentsWaived, was.VisitLevelConsents
+		is.Consents, is.ConsentsSource = was.Consents, was.ConsentsSource
 	}
 	if len(l) > 0 {
 		return l
@@ -212,6 +216,9 @@ func (d *ProtocolDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 		if !b.actor.Can(ResProtocol, OpCreate, 0, []ProtocolSite{s}) {
 			return fault.New("CP_CREATOR_DOES_NOT_BELONG_CP_REPOS", "You may create collection protocols only at sites where you have the right to.")
 		}
+	}
+	if err := d.consents(ctx, b, c, is); err != nil {
+		return err
 	}
 	id, err := b.memberID(ctx, c, Protocol, d.ID)
 	if err != nil {

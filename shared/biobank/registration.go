@@ -22,6 +22,7 @@ type RegistrationDoc struct {
 	// Extension are the custom fields of the person in this protocol.
 	Extension   *Extension     `json:"extension,omitempty"`
 	Participant ParticipantDoc `json:"participant"`
+	Consents    *ConsentDoc    `json:"consents,omitempty"`
 	// Others are the person's other registrations.
 	Others []Enrolment `json:"others,omitempty"`
 }
@@ -218,6 +219,9 @@ func (d *RegistrationDraft) create(ctx context.Context, b *Batch, c *Change, o *
 	if err := b.extend(ctx, &l, ParticipantFields, cp, nil, &doc.Extension, d.Extension, b.can(ResParticipantPhi, OpCreate, cp)); err != nil {
 		return nil, err
 	}
+	if err := d.consentsOf(ctx, b, &l, OpCreate, cp, &doc); err != nil {
+		return nil, err
+	}
 	switch {
 	case doc.PPID == "" && (cp.ppid == nil || cp.doc.ManualPpid):
 		l.Add("CPR_PPID_REQUIRED", "Give the PPID.")
@@ -320,7 +324,7 @@ func (d *RegistrationDraft) check(b *Batch, l *fault.List, cp *protocolInfo, doc
 	default:
 		l.Add("COMMON_INVALID_INPUT", "Data Entry Status %q is not valid. It is COMPLETE or DRAFT.", doc.DataEntryStatus)
 	}
-	tomorrow := time.UnixMilli(b.at + day).UTC().Format(time.DateOnly)
+	tomorrow := dayAfter(b.at)
 	if doc.RegistrationDate > tomorrow {
 		l.Add("COMMON_DATE_GT_TODAY", "Registration Date %s lies in the future.", doc.RegistrationDate)
 	}
@@ -351,6 +355,9 @@ func (d *RegistrationDraft) check(b *Batch, l *fault.List, cp *protocolInfo, doc
 		tooLong(l, "MRN", m.MRN, 255)
 	}
 }
+
+// dayAfter is the day after a time, in epoch milliseconds: what lies behind it is in the future wherever the caller is.
+func dayAfter(at int64) string { return time.UnixMilli(at + day).UTC().Format(time.DateOnly) }
 
 // claims plans the marks of the values that changed and must be unique.
 func (d *RegistrationDraft) claims(b *Batch, c *Change, cp *protocolInfo, was, is *RegistrationDoc, key Key, id int64) {
@@ -391,7 +398,7 @@ func (d *RegistrationDraft) patch(ctx context.Context, b *Batch, c *Change, o *O
 		d.Merge(&is)
 	} else {
 		is = d.Doc
-		is.Participant.ID, is.Others = was.Participant.ID, was.Others
+		is.Participant.ID, is.Others, is.Consents = was.Participant.ID, was.Others, was.Consents
 	}
 	if is.PPID == "" {
 		is.PPID = was.PPID
@@ -417,6 +424,9 @@ func (d *RegistrationDraft) patch(ctx context.Context, b *Batch, c *Change, o *O
 	}
 	d.check(b, &l, cp, &is)
 	if err := b.extend(ctx, &l, ParticipantFields, cp, was.Extension, &is.Extension, d.Extension, phi); err != nil {
+		return nil, err
+	}
+	if err := d.consentsOf(ctx, b, &l, OpUpdate, cp, &is); err != nil {
 		return nil, err
 	}
 	if !phi && phiOf(&was.Participant) != phiOf(&is.Participant) {

@@ -107,6 +107,7 @@ var notFound = map[Type]struct{ code, noun string }{
 	ContextType: {"FORMS_INVALID_FORM_CTXT", "Form association"}, FormRecordType: {"FORMS_REC_NOT_FOUND", "Form record"},
 	Cart: {"SPECIMEN_LIST_NOT_FOUND", "Cart"}, Shipment: {"SHIPMENT_NOT_FOUND", "Shipment"},
 	Container: {"STORAGE_CONTAINER_NOT_FOUND", "Container"}, ContainerType: {"CONTAINER_TYPE_NOT_FOUND", "Container type"},
+	ConsentStatement: {"CONSENT_STATEMENT_NOT_FOUND", "Consent statement"},
 }
 
 func missing(t Type, what any) *fault.Fault {
@@ -210,7 +211,7 @@ func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
 func (a *Actor) sees(rec *Record, sites []ProtocolSite, deciding givers) (bool, error) {
 	res := Resource("")
 	switch rec.Type {
-	case Institute, Site, User, RoleType, FormType, ContextType, ContainerType:
+	case Institute, Site, User, RoleType, FormType, ContextType, ContainerType, ConsentStatement:
 		return true, nil
 	case Protocol, Event, Requirement, Workflows:
 		res = ResProtocol

@@ -23,6 +23,8 @@ func Removal(t Type, id int64, status string, force bool) Draft {
 		return &SiteDraft{ID: id, Merge: func(d *SiteDoc) { d.ActivityStatus = status }}
 	case User:
 		return &UserDraft{ID: id, Merge: func(d *UserDoc) { d.ActivityStatus = status }}
+	case ConsentStatement:
+		return &StatementDraft{ID: id, Merge: func(d *StatementDoc) { d.ActivityStatus = status }}
 	case RoleType:
 		return &RoleDraft{ID: id, Merge: func(d *RoleDoc) { d.ActivityStatus = status }}
 	case Protocol:
@@ -214,6 +216,11 @@ func (r *Registry) dependents(ctx context.Context, rec *Record) ([]Dependent, er
 			}),
 			r.tallyDistribution(ctx, count, func(d *DistributionDoc) bool { return d.PI == rec.ID || slices.Contains(d.Coordinators, rec.ID) }),
 		)
+	case ConsentStatement:
+		err = each(ctx, r, Protocol, func(d *ProtocolDoc) {
+			asks := slices.ContainsFunc(d.Consents, func(t ProtocolConsent) bool { return t.StatementID == rec.ID })
+			count.add("collection_protocol", asks && d.ActivityStatus != StatusDisabled)
+		})
 	case RoleType:
 		err = each(ctx, r, User, func(d *UserDoc) {
 			has := slices.ContainsFunc(d.Roles, func(g Grant) bool { return g.RoleID == rec.ID })

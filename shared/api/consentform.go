@@ -1,0 +1,186 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"path"
+	"strconv"
+
+	"aliquot/shared/biobank"
+	"aliquot/shared/blob"
+	"aliquot/shared/fault"
+)
+
+// Signed consent forms. A file lies at consent-forms/<registration>/<fileId>/<its name> in the results bucket; the
+// registration names the one that counts. One that is replaced or deleted is deleted in the bucket, too.
+
+const consentFormPrefix = "consent-forms/"
+
+func consentFormRoutes() []route {
+	path := registrations().path + "/{id}/consent-form"
+	return []route{
+		{pattern: "GET " + path, summary: "Download the signed consent form", answers: file("application/octet-stream"), serve: getConsentForm},
+		{pattern: "POST " + path, summary: "Store the signed consent form", answers: "", serve: sendConsentForm},
+		{pattern: "PUT " + path, summary: "Name as the signed consent form a file that was sent to the URL of upload-url", answers: "", serve: takeConsentForm},
+		{pattern: "POST " + path + "/upload-url", summary: "Ask for a URL that takes a signed consent form of up to 5 GB", answers: uploadURLView{}, serve: consentFormURL},
+		{pattern: "DELETE " + path, summary: "Delete the signed consent form", answers: true, serve: deleteConsentForm},
+	}
+}
+
+func formFolder(reg int64, fileID string) string {
+	return consentFormPrefix + strconv.FormatInt(reg, 10) + "/" + fileID + "/"
+}
+
+// toConsent is consented for a form that is about to be stored.
+func (c *call) toConsent() (*biobank.Record, biobank.RegistrationDoc, error) {
+	rec, doc, protocol, err := c.consented(biobank.OpUpdate)
+	if err == nil && protocol.ConsentsWaived {
+		err = fault.New("CP_CONSENTS_WAIVED", "Consents are waived in collection protocol %q.", protocol.ShortTitle)
+	}
+	return rec, doc, err
+}
+
+// sendConsentForm stores the part "file" of a multipart body and answers with its name.
+func sendConsentForm(c *call) (any, error) {
+	c.Body = http.MaxBytesReader(c.w, c.Body, maxBody)
+	name, part, err := c.filePart()
+	if err != nil {
+		return nil, err
+	}
+	rec, was, err := c.toConsent()
+	if err != nil {
+		return nil, err
+	}
+	id, err := c.fileID()
+	if err != nil {
+		return nil, err
+	}
+	form := &biobank.ConsentForm{Name: name, Key: formFolder(rec.ID, id) + name}
+	w := c.api.Blobs.Create(c.Context(), c.api.Results, form.Key, "application/octet-stream")
+	defer w.Abort()
+	if _, err := io.Copy(w, part); err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return nil, bodyTooLarge("Ask POST " + registrations().path + "/{id}/consent-form/upload-url for a URL and send larger files there.")
+		}
+		return nil, uploadBroke(err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return name, c.setForm(rec.ID, was, form)
+}
+
+// takeConsentForm has the registration name a file that was sent to the URL of upload-url, and answers with its name.
+func takeConsentForm(c *call) (any, error) {
+	in, err := c.body()
+	if err != nil {
+		return nil, err
+	}
+	id := in.text("fileId")
+	if err := in.err(); err != nil {
+		return nil, err
+	}
+	rec, was, err := c.toConsent()
+	if err != nil {
+		return nil, err
+	}
+	form, err := c.uploadedForm(rec.ID, id)
+	if err != nil {
+		return nil, err
+	}
+	return form.Name, c.setForm(rec.ID, was, form)
+}
+
+// uploadedForm finds a file that was sent to a URL for this registration.
+func (c *call) uploadedForm(reg int64, id string) (*biobank.ConsentForm, error) {
+	missing := fault.New("COMMON_FILE_NOT_FOUND", "There is no uploaded consent form with the fileId %q.", id)
+	if !isFileID(id) {
+		return nil, missing
+	}
+	list, err := c.api.Blobs.List(c.Context(), c.api.Results, formFolder(reg, id), "", 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, missing
+	}
+	return &biobank.ConsentForm{Name: path.Base(list[0].Key), Key: list[0].Key}, nil
+}
+
+func consentFormURL(c *call) (any, error) {
+	in, err := c.body()
+	if err != nil {
+		return nil, err
+	}
+	name := fileName(in.text("filename"))
+	if err := in.err(); err != nil {
+		return nil, err
+	}
+	rec, _, err := c.toConsent()
+	if err != nil {
+		return nil, err
+	}
+	id, err := c.fileID()
+	if err != nil {
+		return nil, err
+	}
+	put, err := c.api.Blobs.PresignPut(c.Context(), c.api.Results, formFolder(rec.ID, id)+name, "application/octet-stream", linkFor)
+	if err != nil {
+		return nil, err
+	}
+	return uploadURLView{uploadView{id, name}, put.Method, put.URL, signedHeaders(put.Header)}, nil
+}
+
+// getConsentForm answers with the file, or, over 4 MB, with a URL for it.
+func getConsentForm(c *call) (any, error) {
+	_, doc, _, err := c.consented(biobank.OpRead)
+	if err != nil {
+		return nil, err
+	}
+	missing := fault.New("CPR_CONSENT_FORM_NOT_FOUND", "The registration has no signed consent form.")
+	if doc.Consents == nil || doc.Consents.Form == nil {
+		return nil, missing
+	}
+	form := doc.Consents.Form
+	object := blob.Object{Bucket: c.api.Results, Key: form.Key}
+	info, err := c.api.Blobs.Head(c.Context(), object)
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil, missing
+	} else if err != nil {
+		return nil, err
+	}
+	if info.Size > maxBody {
+		get, err := c.api.Blobs.PresignGet(c.Context(), object, form.Name, linkFor)
+		if err != nil {
+			return nil, err
+		}
+		return elsewhere{get.URL}, nil
+	}
+	body, err := c.api.Blobs.Get(c.Context(), object, maxBody)
+	if err != nil {
+		return nil, err
+	}
+	return attachment{name: form.Name, contentType: "application/octet-stream", body: body}, nil
+}
+
+func deleteConsentForm(c *call) (any, error) {
+	rec, was, _, err := c.consented(biobank.OpUpdate)
+	if err != nil {
+		return nil, err
+	}
+	return true, c.setForm(rec.ID, was, &biobank.ConsentForm{})
+}
+
+// setForm has the registration name a form, and deletes the one that it named before.
+func (c *call) setForm(reg int64, was biobank.RegistrationDoc, form *biobank.ConsentForm) error {
+	d := &biobank.ConsentDraft{Registration: biobank.RegistrationDraft{ID: reg}, Form: form}
+	if _, err := c.apply(biobank.Change{Op: biobank.Update, ByID: true, Draft: d}); err != nil {
+		return err
+	}
+	if was.Consents == nil || was.Consents.Form == nil || was.Consents.Form.Key == form.Key {
+		return nil
+	}
+	return c.api.Blobs.Delete(c.Context(), blob.Object{Bucket: c.api.Results, Key: was.Consents.Form.Key})
+}
