@@ -89,12 +89,18 @@ var bars = []bar{
 	{on(`(GET|POST|PUT|DELETE) /(distribution-orders|distribution-protocols/orders|shipments|specimen-lists)`), 160},
 	// Who has answered a statement is looked for in the protocol and in those that take their consents from it.
 	{on(`DELETE .*/consent-tiers/\{tier\}$`), 3*shards + 5},
+	// What stands in containers, and which of them are of a type, is looked for in the shards of the containers.
+	{on(`DELETE /(storage-containers|container-types)`), 4 * shards},
 	{on(`DELETE `), 2*shards + 4},
+	// Registrations are looked for in one set of shards, containers in the other.
+	{on(`GET /collection-protocols/\{id\}/dependent-entities$`), 2*shards + 4},
 	// What a protocol's definition holds up is looked for in all shards.
 	{on(`GET .*/(dependent-entities|specimens-count)$`), shards + 4},
 	// The object, its entries, who made them and of what institute.
+	{on(`GET /forms/.*/audit$`), 6}, // and whom the record is about
 	{on(`GET .*/audit$`), 5},
 	// A mark, the record with what lies around it, the names it shows, and what it was pooled of.
+	{on(`GET /storage-containers/\{id\}$`), 6}, // and what it stands in
 	{on(`GET (/[^{}]*)?/\{id\}$`), 5},
 	// With detailedList each protocol's registrations and specimens are counted.
 	{on(`GET /collection-protocols$`), 4*shards + 5},
@@ -106,6 +112,9 @@ var bars = []bar{
 	{on(`POST .*/(list|count|search|match|multi-match)$`), shards + 5},
 	// A definition is written in as many transactions as it takes.
 	{on(`POST .*/(copy|definition|merge)$`), 40},
+	// Who misses a cell of a container, since others were faster, tries again; the tests have many at once. A hierarchy is
+	// made 25 containers at a time.
+	{on(`POST (/specimens|/storage-containers/(create-hierarchy|multiple))$`), 40},
 	// Several objects at once: their reads and their transaction, and the names they show.
 	{on(`(PUT|PATCH|POST) .*(bulk|status|multiple|collect|/specimens$)`), 20},
 	// Creates and updates: a call for each kind of thing they name (marks, records, the definition of the protocol), one or
