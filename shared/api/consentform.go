@@ -2,7 +2,6 @@ package api
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"path"
 	"strconv"
@@ -57,16 +56,8 @@ func sendConsentForm(c *call) (any, error) {
 		return nil, err
 	}
 	form := &biobank.ConsentForm{Name: name, Key: formFolder(rec.ID, id) + name}
-	w := c.api.Blobs.Create(c.Context(), c.api.Results, form.Key, "application/octet-stream")
-	defer w.Abort()
-	if _, err := io.Copy(w, part); err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return nil, bodyTooLarge("Ask POST " + registrations().path + "/{id}/consent-form/upload-url for a URL and send larger files there.")
-		}
-		return nil, uploadBroke(err)
-	}
-	if err := w.Close(); err != nil {
+	twin := registrations().path + "/{id}/consent-form/upload-url"
+	if err := c.receive(c.api.Results, form.Key, "application/octet-stream", part, twin); err != nil {
 		return nil, err
 	}
 	return name, c.setForm(rec.ID, was, form)
@@ -126,11 +117,11 @@ func consentFormURL(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	put, err := c.api.Blobs.PresignPut(c.Context(), c.api.Results, formFolder(rec.ID, id)+name, "application/octet-stream", linkFor)
+	put, err := c.presign(c.api.Results, formFolder(rec.ID, id)+name, "application/octet-stream")
 	if err != nil {
 		return nil, err
 	}
-	return uploadURLView{uploadView{id, name}, put.Method, put.URL, signedHeaders(put.Header)}, nil
+	return uploadURLView{uploadView{id, name}, put}, nil
 }
 
 // getConsentForm answers with the file, or, over 4 MB, with a URL for it.
@@ -151,18 +142,9 @@ func getConsentForm(c *call) (any, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	if info.Size > maxBody {
-		get, err := c.api.Blobs.PresignGet(c.Context(), object, form.Name, linkFor)
-		if err != nil {
-			return nil, err
-		}
-		return elsewhere{get.URL}, nil
-	}
-	body, err := c.api.Blobs.Get(c.Context(), object, maxBody)
-	if err != nil {
-		return nil, err
-	}
-	return attachment{name: form.Name, contentType: "application/octet-stream", body: body}, nil
+	return c.hand(object, info.Size, form.Name, func(body []byte) any {
+		return attachment{name: form.Name, contentType: "application/octet-stream", body: body}
+	})
 }
 
 func deleteConsentForm(c *call) (any, error) {

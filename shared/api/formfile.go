@@ -1,12 +1,8 @@
 package api
 
 import (
-	"encoding/hex"
-	"fmt"
-	"io"
 	"mime"
 	"net/http"
-	"strings"
 
 	"aliquot/shared/biobank"
 	"aliquot/shared/blob"
@@ -32,12 +28,8 @@ func formFileRoutes() []route {
 
 // newFormFile draws the id of a file and says where it lies.
 func (c *call) newFormFile(name string) (biobank.FormFile, string, error) {
-	raw := make([]byte, fileIDLen/2)
-	if _, err := io.ReadFull(c.api.Random, raw); err != nil {
-		return biobank.FormFile{}, "", fmt.Errorf("draw a file id: %w", err)
-	}
-	f := biobank.FormFile{Filename: name, FileID: hex.EncodeToString(raw)}
-	return f, formFilePrefix + f.FileID + "/" + name, nil
+	id, err := c.fileID()
+	return biobank.FormFile{Filename: name, FileID: id}, formFilePrefix + id + "/" + name, err
 }
 
 func uploadFormFile(c *call) (any, error) {
@@ -50,20 +42,13 @@ func uploadFormFile(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := c.api.Blobs.Create(c.Context(), c.api.Results, key, "application/octet-stream")
-	defer w.Abort()
-	if _, err := io.Copy(w, part); err != nil {
-		return nil, uploadBroke(err)
-	}
-	return f, w.Close()
+	return f, c.receive(c.api.Results, key, "application/octet-stream", part, inputTwin)
 }
 
 // formFileLink has the URL beside what a field takes as its value.
 type formFileLink struct {
 	biobank.FormFile
-	Method  string            `json:"method"`
-	URL     string            `json:"url"`
-	Headers map[string]string `json:"headers"`
+	signedPut
 }
 
 func formFileURL(c *call) (any, error) {
@@ -79,23 +64,17 @@ func formFileURL(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	put, err := c.api.Blobs.PresignPut(c.Context(), c.api.Results, key, "application/octet-stream", linkFor)
+	put, err := c.presign(c.api.Results, key, "application/octet-stream")
 	if err != nil {
 		return nil, err
 	}
-	link := formFileLink{f, put.Method, put.URL, map[string]string{}}
-	for name := range put.Header {
-		if name != "Content-Length" {
-			link.Headers[name] = put.Header.Get(name)
-		}
-	}
-	return link, nil
+	return formFileLink{f, put}, nil
 }
 
 // findFormFile finds an uploaded file.
 func (c *call) findFormFile(id string) (blob.Object, error) {
 	missing := fault.New("FORMS_FILE_NOT_FOUND", "There is no uploaded file with that fileId.")
-	if raw, err := hex.DecodeString(id); err != nil || len(raw) != fileIDLen/2 || id != strings.ToLower(id) {
+	if !isFileID(id) {
 		return blob.Object{}, missing
 	}
 	list, err := c.api.Blobs.List(c.Context(), c.api.Results, formFilePrefix+id+"/", "", 1)
@@ -118,12 +97,8 @@ func (c *call) formFile(id string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Size > maxBody {
-		link, err := c.api.Blobs.PresignGet(c.Context(), f, uploadName(f.Key), linkFor)
-		return elsewhere{link.URL}, err
-	}
-	body, err := c.api.Blobs.Get(c.Context(), f, maxBody)
-	return download{uploadName(f.Key), body}, err
+	name := uploadName(f.Key)
+	return c.hand(f, info.Size, name, func(body []byte) any { return download{name, body} })
 }
 
 // download is a file that a browser saves and never shows: what somebody uploaded must not run where the API does.

@@ -474,12 +474,7 @@ func (c *call) report(key, name string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Size > maxBody {
-		link, err := c.api.Blobs.PresignGet(c.Context(), file, name, linkFor)
-		return elsewhere{link.URL}, err
-	}
-	body, err := c.api.Blobs.Get(c.Context(), file, maxBody)
-	return csvAnswer{name, body}, err
+	return c.hand(file, info.Size, name, func(body []byte) any { return csvAnswer{name, body} })
 }
 
 // elsewhere sends the caller to a URL; the body repeats it for clients that do not follow.

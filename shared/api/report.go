@@ -63,12 +63,7 @@ func downloadReport(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Size > maxBody {
-		link, err := c.api.Blobs.PresignGet(c.Context(), file, report.Name, linkFor)
-		return elsewhere{link.URL}, err
-	}
-	body, err := c.api.Blobs.Get(c.Context(), file, maxBody)
-	return download{report.Name, body}, err
+	return c.hand(file, info.Size, report.Name, func(body []byte) any { return download{report.Name, body} })
 }
 
 // uploadReport serves POST /{id}/spr-file: the part "file" of a multipart body, or {"fileId", "filename"} of a file that was
@@ -98,35 +93,17 @@ func (c *call) saveReport(visit int64, name string, body io.Reader) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	w := c.api.Blobs.Create(c.Context(), c.api.Results, key, "application/octet-stream")
-	defer w.Abort()
-	if _, err := io.Copy(w, body); err != nil {
-		return nil, reportBroke(err)
-	}
-	if err := w.Close(); err != nil {
+	if err := c.receive(c.api.Results, key, "application/octet-stream", body, "/visits/{id}/spr-file/upload-url"); err != nil {
 		return nil, err
 	}
 	_, err = c.apply(biobank.Change{Op: biobank.Update, Draft: &biobank.ReportDraft{VisitID: visit, File: report}})
 	return report.Name, err
 }
 
-// reportBroke is uploadBroke with the twin that takes larger reports.
-func reportBroke(err error) error {
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return bodyTooLarge("Ask POST /visits/{id}/spr-file/upload-url for a URL and send larger files there.")
-	}
-	return uploadBroke(err)
-}
-
 // newReport draws the id of a file.
 func (c *call) newReport(name string) (*biobank.ReportFile, string, error) {
-	raw := make([]byte, fileIDLen/2)
-	if _, err := io.ReadFull(c.api.Random, raw); err != nil {
-		return nil, "", fmt.Errorf("draw a file id: %w", err)
-	}
-	report := &biobank.ReportFile{Name: name, FileID: hex.EncodeToString(raw)}
-	return report, visitFilePrefix + report.FileID + "/" + name, nil
+	id, err := c.fileID()
+	return &biobank.ReportFile{Name: name, FileID: id}, visitFilePrefix + id + "/" + name, err
 }
 
 func reportURL(c *call) (any, error) {
@@ -149,17 +126,11 @@ func reportURL(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	put, err := c.api.Blobs.PresignPut(c.Context(), c.api.Results, key, "application/octet-stream", linkFor)
+	put, err := c.presign(c.api.Results, key, "application/octet-stream")
 	if err != nil {
 		return nil, err
 	}
-	headers := map[string]string{}
-	for name := range put.Header {
-		if name != "Content-Length" {
-			headers[name] = put.Header.Get(name)
-		}
-	}
-	return uploadURLView{uploadView{report.FileID, name}, put.Method, put.URL, headers}, nil
+	return uploadURLView{uploadView{report.FileID, name}, put}, nil
 }
 
 // attachReport makes a file that was sent to an upload URL the visit's report.

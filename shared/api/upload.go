@@ -51,12 +51,7 @@ func uploadFile(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := c.api.Blobs.Create(c.Context(), c.api.Intake, key, "text/csv")
-	defer w.Abort()
-	if _, err := io.Copy(w, part); err != nil {
-		return nil, uploadBroke(err)
-	}
-	if err := w.Close(); err != nil {
+	if err := c.receive(c.api.Intake, key, "text/csv", part, inputTwin); err != nil {
 		return nil, err
 	}
 	return uploadView{id, name}, nil
@@ -87,7 +82,7 @@ func (c *call) filePart() (name string, body io.Reader, err error) {
 func uploadBroke(err error) error {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return bodyTooLarge("Ask POST /import-jobs/input-file/upload-url for a URL and send larger files there.")
+		return bodyTooLarge("Ask POST " + inputTwin + " for a URL and send larger files there.")
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || strings.HasPrefix(err.Error(), "multipart: ") {
 		return invalid("The multipart body is not whole.").Wrap(err)
@@ -112,30 +107,20 @@ func uploadURL(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	put, err := c.api.Blobs.PresignPut(c.Context(), c.api.Intake, key, "text/csv", linkFor)
+	put, err := c.presign(c.api.Intake, key, "text/csv")
 	if err != nil {
 		return nil, err
 	}
-	return uploadURLView{uploadView{id, name}, put.Method, put.URL, signedHeaders(put.Header)}, nil
+	return uploadURLView{uploadView{id, name}, put}, nil
 }
 
-// signedHeaders are the headers that must come with a file, as its URL was signed with them.
-func signedHeaders(h http.Header) map[string]string {
-	headers := map[string]string{}
-	for name := range h {
-		if name != "Content-Length" {
-			headers[name] = h.Get(name)
-		}
-	}
-	return headers
-}
+// inputTwin is the path that gives a URL for input files over 4 MB.
+const inputTwin = "/import-jobs/input-file/upload-url"
 
-// uploadURLView says how to send the file: the method, the URL, and headers that must come with it.
+// uploadURLView names a file and says how to send it.
 type uploadURLView struct {
 	uploadView
-	Method  string            `json:"method"`
-	URL     string            `json:"url"`
-	Headers map[string]string `json:"headers"`
+	signedPut
 }
 
 // newUpload draws a file id.
