@@ -147,15 +147,8 @@ func (d *ContainerDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outco
 // save plans a new container or a change of one, and returns it as it will be, with what it lies in. Of a new one that is
 // made together with the container it goes into, into is that.
 func (d *ContainerDraft) save(ctx context.Context, b *Batch, c *Change, o *Outcome, into *Branch) (*Branch, error) {
-	rec, was, err := member[ContainerDoc](ctx, b, c, Container, d.ID, d.Doc.Name, containerMark, uniqueContainer)
-	if err != nil {
-		return nil, err
-	}
-	if is, err := b.done(ctx, rec, c); is || err != nil {
-		return nil, done(o, rec, err)
-	}
-	is, err := merged(rec, &d.Doc, d.Merge)
-	if err != nil {
+	rec, was, is, err := begin(ctx, b, c, o, sought{Container, d.ID, d.Doc.Name, containerMark, uniqueContainer}, &d.Doc, d.Merge)
+	if is == nil || err != nil {
 		return nil, err
 	}
 	var now *Branch // where it lies

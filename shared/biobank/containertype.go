@@ -58,15 +58,8 @@ func (d *ContainerTypeDraft) plan(ctx context.Context, b *Batch, c *Change, o *O
 	if !b.actor.Super() && !b.actor.InstituteAdmin() {
 		return fault.New("RBAC_ADMIN_RIGHTS_REQUIRED", "Only an administrator may create, change or delete container types.")
 	}
-	rec, was, err := member[ContainerTypeDoc](ctx, b, c, ContainerType, d.ID, d.Doc.Name, containerTypeMark, uniqueContainerType)
-	if err != nil {
-		return err
-	}
-	if is, err := b.done(ctx, rec, c); is || err != nil {
-		return done(o, rec, err)
-	}
-	is, err := merged(rec, &d.Doc, d.Merge)
-	if err != nil {
+	rec, was, is, err := begin(ctx, b, c, o, sought{ContainerType, d.ID, d.Doc.Name, containerTypeMark, uniqueContainerType}, &d.Doc, d.Merge)
+	if is == nil || err != nil {
 		return err
 	}
 	if rec != nil && gone(is.ActivityStatus) {

@@ -133,15 +133,8 @@ func (d *DistributionDraft) read(_ context.Context, b *Batch, c *Change) error {
 }
 
 func (d *DistributionDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
-	rec, was, err := member[DistributionDoc](ctx, b, c, DistributionProtocol, d.ID, d.Doc.ShortTitle, dpShortTitleMark, uniqueDPShortTitle)
-	if err != nil {
-		return err
-	}
-	if is, err := b.done(ctx, rec, c); is || err != nil {
-		return done(o, rec, err)
-	}
-	is, err := merged(rec, &d.Doc, d.Merge)
-	if err != nil {
+	rec, was, is, err := begin(ctx, b, c, o, sought{DistributionProtocol, d.ID, d.Doc.ShortTitle, dpShortTitleMark, uniqueDPShortTitle}, &d.Doc, d.Merge)
+	if is == nil || err != nil {
 		return err
 	}
 	if rec != nil && gone(is.ActivityStatus) {

@@ -32,15 +32,8 @@ func (d *InstituteDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outco
 	if !b.actor.Super() {
 		return adminOnly("create or change institutes")
 	}
-	rec, was, err := member[InstituteDoc](ctx, b, c, Institute, d.ID, d.Doc.Name, instituteMark, uniqueInstitute)
-	if err != nil {
-		return err
-	}
-	if is, err := b.done(ctx, rec, c); is || err != nil {
-		return done(o, rec, err)
-	}
-	is, err := merged(rec, &d.Doc, d.Merge)
-	if err != nil {
+	rec, was, is, err := begin(ctx, b, c, o, sought{Institute, d.ID, d.Doc.Name, instituteMark, uniqueInstitute}, &d.Doc, d.Merge)
+	if is == nil || err != nil {
 		return err
 	}
 	if rec != nil && gone(is.ActivityStatus) {
@@ -156,6 +149,28 @@ func merged[T any](rec *Record, sent *T, merge func(*T)) (*T, error) {
 	is, err := Decode[T](rec)
 	merge(&is)
 	return &is, err
+}
+
+// sought is which member of a small set a draft is about: by id, else by name.
+type sought struct {
+	typ    Type
+	id     int64
+	name   string
+	mark   func(string) string
+	unique *unique
+}
+
+// begin finds the stored member, nil for a new one, as it was, and as it is to be: sent, or stored with what was sent
+// merged into it. is is nil where an earlier try has done the change, which o then tells.
+func begin[T any](ctx context.Context, b *Batch, c *Change, o *Outcome, s sought, sent *T, merge func(*T)) (rec *Record, was T, is *T, err error) {
+	if rec, was, err = member[T](ctx, b, c, s.typ, s.id, s.name, s.mark, s.unique); err != nil {
+		return nil, was, nil, err
+	}
+	if before, err := b.done(ctx, rec, c); before || err != nil {
+		return nil, was, nil, done(o, rec, err)
+	}
+	is, err = merged(rec, sent, merge)
+	return rec, was, is, err
 }
 
 func done(o *Outcome, rec *Record, err error) error {

@@ -100,15 +100,8 @@ func (d *ProtocolDraft) read(_ context.Context, b *Batch, c *Change) error {
 }
 
 func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
-	rec, was, err := member[ProtocolDoc](ctx, b, c, Protocol, d.ID, d.Doc.ShortTitle, shortTitleMark, uniqueShortTitle)
-	if err != nil {
-		return err
-	}
-	if is, err := b.done(ctx, rec, c); is || err != nil {
-		return done(o, rec, err)
-	}
-	is, err := merged(rec, &d.Doc, d.Merge)
-	if err != nil {
+	rec, was, is, err := begin(ctx, b, c, o, sought{Protocol, d.ID, d.Doc.ShortTitle, shortTitleMark, uniqueShortTitle}, &d.Doc, d.Merge)
+	if is == nil || err != nil {
 		return err
 	}
 	if rec != nil && gone(is.ActivityStatus) {

@@ -66,12 +66,8 @@ func (d *RoleDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 	if !b.actor.Super() {
 		return adminOnly("create or change roles")
 	}
-	rec, was, err := member[RoleDoc](ctx, b, c, RoleType, d.ID, "", roleMark, uniqueRole)
-	if err != nil {
-		return err
-	}
-	is, err := merged(rec, &d.Doc, d.Merge)
-	if err != nil {
+	rec, was, is, err := begin(ctx, b, c, o, sought{RoleType, d.ID, "", roleMark, uniqueRole}, &d.Doc, d.Merge)
+	if is == nil || err != nil {
 		return err
 	}
 	if rec != nil && gone(is.ActivityStatus) {

@@ -43,15 +43,8 @@ func (d *SiteDraft) read(_ context.Context, b *Batch, c *Change) error {
 }
 
 func (d *SiteDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
-	rec, was, err := member[SiteDoc](ctx, b, c, Site, d.ID, d.Doc.Name, siteMark, uniqueSite)
-	if err != nil {
-		return err
-	}
-	if is, err := b.done(ctx, rec, c); is || err != nil {
-		return done(o, rec, err)
-	}
-	is, err := merged(rec, &d.Doc, d.Merge)
-	if err != nil {
+	rec, was, is, err := begin(ctx, b, c, o, sought{Site, d.ID, d.Doc.Name, siteMark, uniqueSite}, &d.Doc, d.Merge)
+	if is == nil || err != nil {
 		return err
 	}
 	if rec != nil && gone(is.ActivityStatus) {

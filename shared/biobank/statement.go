@@ -78,12 +78,8 @@ func (d *StatementDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outco
 	if !b.actor.Super() {
 		return adminOnly("create or change consent statements")
 	}
-	rec, was, err := member[StatementDoc](ctx, b, c, ConsentStatement, d.ID, "", nil, nil)
-	if err != nil {
-		return err
-	}
-	is, err := merged(rec, &d.Doc, d.Merge)
-	if err != nil {
+	rec, was, is, err := begin(ctx, b, c, o, sought{ConsentStatement, d.ID, "", nil, nil}, &d.Doc, d.Merge)
+	if is == nil || err != nil {
 		return err
 	}
 	if rec != nil && gone(is.ActivityStatus) {

@@ -117,15 +117,8 @@ func (d *UserDraft) read(_ context.Context, b *Batch, c *Change) error {
 }
 
 func (d *UserDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
-	rec, was, err := member[UserDoc](ctx, b, c, User, d.ID, d.Doc.EmailAddress, emailMark, uniqueEmail)
-	if err != nil {
-		return err
-	}
-	if is, err := b.done(ctx, rec, c); is || err != nil {
-		return done(o, rec, err)
-	}
-	is, err := merged(rec, &d.Doc, d.Merge)
-	if err != nil {
+	rec, was, is, err := begin(ctx, b, c, o, sought{User, d.ID, d.Doc.EmailAddress, emailMark, uniqueEmail}, &d.Doc, d.Merge)
+	if is == nil || err != nil {
 		return err
 	}
 	if rec != nil && gone(is.ActivityStatus) {
