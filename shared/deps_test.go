@@ -64,7 +64,7 @@ var architecture = []rule{
 	{"shared/odmapi", "shared/fault shared/biobank shared/jobs shared/auth shared/archive shared/odm shared/clinical shared/odmimport shared/store shared/blob"},
 
 	// The assembly.
-	{"shared/trigger", "shared/fault " + lambda},
+	{"shared/trigger", "shared/fault shared/jobs " + lambda},
 	{"shared/wire", "shared/biobank shared/jobs shared/auth shared/csvimport shared/store shared/blob shared/queue shared/api " +
 		"shared/clinical shared/odmimport shared/odmapi github.com/caarlos0/env " + sdk},
 	{"functions/api", "shared/trigger shared/wire " + lambda},

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"aliquot/shared/csvimport"
+	"aliquot/shared/jobs"
 	"aliquot/shared/wire"
 )
 
@@ -140,7 +141,7 @@ func (d folder) path(bucket, key string) string {
 func (d folder) Open(_ context.Context, bucket, key, _ string, from, to int64) (io.ReadCloser, error) {
 	f, err := os.Open(d.path(bucket, key))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, csvimport.ErrNoFile
+		return nil, jobs.ErrNoFile
 	}
 	if err != nil {
 		return nil, err
@@ -162,7 +163,7 @@ func (d folder) Put(ctx context.Context, bucket, key string, body []byte) error 
 	return w.Close()
 }
 
-func (d folder) Create(_ context.Context, bucket, key string) csvimport.Writer {
+func (d folder) Create(_ context.Context, bucket, key string) jobs.Writer {
 	path := d.path(bucket, key)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return &fileWriter{err: err}

@@ -37,7 +37,7 @@ func badArchive(format string, args ...any) error {
 func (im *Importer) unpack(ctx context.Context, j *jobs.Job) error {
 	entries, err := im.entries(ctx, j)
 	switch {
-	case errors.Is(err, ErrNoFile):
+	case errors.Is(err, jobs.ErrNoFile):
 		err = errFileGone
 		fallthrough
 	case fault.All(err) != nil:

@@ -57,7 +57,7 @@ func (im *Importer) chunk(ctx context.Context, id int64, n int) error {
 	case errors.Is(err, jobs.ErrLeaseLost):
 		im.Log.WarnContext(ctx, "lease lost", "job", id, "chunk", n, "fence", c.Fence)
 		return nil
-	case errors.As(err, new(*Later)):
+	case errors.As(err, new(*jobs.Later)):
 		return err
 	case errors.Is(err, errOutOfTime):
 		again = true

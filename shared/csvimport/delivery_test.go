@@ -49,7 +49,7 @@ func TestOneEventTenTimesAtOnce(t *testing.T) {
 					t.Error("there are fewer messages than events")
 					return
 				}
-				var later *csvimport.Later
+				var later *jobs.Later
 				if err := r.im.Handle(t.Context(), m.body); errors.As(err, &later) {
 					r.queue.back(m, later.After)
 				} else if err != nil {
@@ -351,7 +351,7 @@ func TestTimeRunsOut(t *testing.T) {
 			}
 			err := late.Handle(ctx, m.body)
 			cancel()
-			var later *csvimport.Later
+			var later *jobs.Later
 			if errors.As(err, &later) {
 				r.queue.back(m, later.After)
 			} else if err != nil {

@@ -112,12 +112,12 @@ func (f shakyFiles) Put(ctx context.Context, bucket, key string, body []byte) er
 	return f.call(func() error { return f.Files.Put(ctx, bucket, key, body) })
 }
 
-func (f shakyFiles) Create(ctx context.Context, bucket, key string) csvimport.Writer {
+func (f shakyFiles) Create(ctx context.Context, bucket, key string) jobs.Writer {
 	return shakyWriter{f.Files.Create(ctx, bucket, key), f.breaker}
 }
 
 type shakyWriter struct {
-	csvimport.Writer
+	jobs.Writer
 	*breaker
 }
 
@@ -228,7 +228,7 @@ func (r *rig) survive(first ...[]byte) {
 			}
 			continue
 		}
-		var later *csvimport.Later
+		var later *jobs.Later
 		switch err := r.attempt(func() error { return r.im.Handle(r.t.Context(), m.body) }); {
 		case errors.As(err, &later):
 			r.queue.back(m, later.After)

@@ -31,13 +31,13 @@ type JobStore interface {
 	Dropped(ctx context.Context, bucket, key, version string) (bool, error)
 }
 
-// Files keeps objects. A missing object gives ErrNoFile.
+// Files keeps objects. A missing object gives jobs.ErrNoFile.
 type Files interface {
 	// Open reads the bytes [from, to) of an object, to < 0 for all.
 	Open(ctx context.Context, bucket, key, version string, from, to int64) (io.ReadCloser, error)
 	Put(ctx context.Context, bucket, key string, body []byte) error
 	// Create makes an object that appears whole when it is closed. Abort drops it, and does nothing after Close.
-	Create(ctx context.Context, bucket, key string) Writer
+	Create(ctx context.Context, bucket, key string) jobs.Writer
 	// List names the objects after a key, in order, at most 1,000; Version is the newest version of one.
 	List(ctx context.Context, bucket, after string) ([]Listed, error)
 	Version(ctx context.Context, bucket, key string) (string, error)
@@ -46,20 +46,11 @@ type Files interface {
 	AbortUploads(ctx context.Context, bucket string, olderThan time.Time) error
 }
 
-// Writer is an object being made.
-type Writer interface {
-	io.WriteCloser
-	Abort() error
-}
-
 // Listed is an object in a list.
 type Listed struct {
 	Key      string
 	Modified time.Time
 }
-
-// ErrNoFile means that there is no such object.
-var ErrNoFile = errors.New("no such file")
 
 // Queue takes messages. Messages of one group share the workers fairly with other groups.
 type Queue interface {
@@ -119,32 +110,14 @@ func (m Message) encode() []byte {
 	return b
 }
 
-// Later means that the message must come again after a while; it is no failure.
-type Later struct{ After time.Duration }
-
-func (l *Later) Error() string { return "come again in " + l.After.String() }
-
-// Delay is how long the message must wait.
-func (l *Later) Delay() time.Duration { return l.After }
-
 // envelope is what the queue brings: a message of ours, or an event of S3 by way of EventBridge.
 type envelope struct {
 	Message
-	Source     string `json:"source"`
-	DetailType string `json:"detail-type"`
-	Detail     struct {
-		Bucket struct {
-			Name string `json:"name"`
-		} `json:"bucket"`
-		Object struct {
-			Key       string `json:"key"`
-			VersionID string `json:"version-id"`
-		} `json:"object"`
-	} `json:"detail"`
-	Event string `json:"Event"` // of a test event
+	jobs.Event
+	Test string `json:"Event"` // of a test event
 }
 
-// Handle does what a message asks for. nil: it is done and the message can go. *Later: let it come again. Any other error:
+// Handle does what a message asks for. nil: it is done and the message can go. *jobs.Later: let it come again. Any other error:
 // it failed and must come again.
 func (im *Importer) Handle(ctx context.Context, body []byte) error {
 	var e envelope
@@ -158,9 +131,9 @@ func (im *Importer) Handle(ctx context.Context, body []byte) error {
 		return im.chunk(ctx, e.Job, e.Chunk)
 	case e.Job != 0 && e.Step == stepFinish:
 		return im.finish(ctx, e.Job)
-	case e.Source == "aws.s3" && e.DetailType == "Object Created":
+	case e.IsObject():
 		return im.Drop(ctx, e.Detail.Bucket.Name, e.Detail.Object.Key, e.Detail.Object.VersionID)
-	case e.Event == "s3:TestEvent":
+	case e.Test == "s3:TestEvent":
 		im.Log.InfoContext(ctx, "test event")
 		return nil
 	}
@@ -202,7 +175,7 @@ func temporary(err error) bool {
 
 // wait is how long a message waits for a lease that another worker holds.
 func (im *Importer) wait(leasedTo time.Time) error {
-	return &Later{After: max(time.Second, leasedTo.Sub(im.Now())+time.Second)}
+	return &jobs.Later{After: max(time.Second, leasedTo.Sub(im.Now())+time.Second)}
 }
 
 // failJob ends a job that cannot run, with a reason and a report that tells it.

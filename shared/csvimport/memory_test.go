@@ -383,7 +383,7 @@ func (m *memFiles) find(bucket, key, version string) (memObject, error) {
 			break
 		}
 	}
-	return memObject{}, fmt.Errorf("%s: %w", key, csvimport.ErrNoFile)
+	return memObject{}, fmt.Errorf("%s: %w", key, jobs.ErrNoFile)
 }
 
 func (m *memFiles) Open(ctx context.Context, bucket, key, version string, from, to int64) (io.ReadCloser, error) {
@@ -421,7 +421,7 @@ func (m *memFiles) forget(bucket, key string) {
 	delete(m.objects, bucket+"/"+key)
 }
 
-func (m *memFiles) Create(ctx context.Context, bucket, key string) csvimport.Writer {
+func (m *memFiles) Create(ctx context.Context, bucket, key string) jobs.Writer {
 	return &memWriter{ctx: ctx, files: m, bucket: bucket, key: key}
 }
 

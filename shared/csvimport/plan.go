@@ -90,7 +90,7 @@ func (im *Importer) plan(ctx context.Context, id int64) error {
 		if err := im.Jobs.Save(ctx, j); err != nil {
 			return leaseGone(err)
 		}
-		return &Later{After: early}
+		return &jobs.Later{After: early}
 	}
 	turn := true
 	if j.Drop { // uploads of the API do not wait
@@ -110,7 +110,7 @@ func (im *Importer) plan(ctx context.Context, id int64) error {
 		switch {
 		case errors.Is(err, jobs.ErrLeaseLost):
 			return nil
-		case errors.Is(err, ErrNoFile):
+		case errors.Is(err, jobs.ErrNoFile):
 			err = errFileGone
 		}
 		if fault.All(err) != nil {

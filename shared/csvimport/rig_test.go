@@ -338,7 +338,7 @@ func (r *rig) run(first ...[]byte) {
 			return
 		}
 		err := r.im.Handle(r.t.Context(), m.body)
-		var later *csvimport.Later
+		var later *jobs.Later
 		switch {
 		case errors.As(err, &later):
 			r.queue.back(m, later.After)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"aliquot/shared/jobs"
 )
 
 // sweepWindow is how far back the sweep looks for files without a job. Events are lost rarely, and found within minutes.
@@ -111,7 +113,7 @@ func (im *Importer) sweepDrops(ctx context.Context) error {
 
 func (im *Importer) sweepDrop(ctx context.Context, key string) error {
 	version, err := im.Files.Version(ctx, im.Config.Intake, key)
-	if errors.Is(err, ErrNoFile) {
+	if errors.Is(err, jobs.ErrNoFile) {
 		return nil
 	}
 	if err != nil {

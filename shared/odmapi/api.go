@@ -299,16 +299,6 @@ func (c *call) read(v any) error {
 	return nil
 }
 
-// uuid draws a random UUID.
-func (c *call) uuid() (string, error) {
-	var b [16]byte
-	if _, err := io.ReadFull(c.api.Random, b[:]); err != nil {
-		return "", fmt.Errorf("draw a UUID: %w", err)
-	}
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]), nil
-}
-
 // timestamp is how times are shown (section 2.4).
 func timestamp(t time.Time) string {
 	if t.IsZero() {

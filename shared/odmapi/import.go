@@ -52,7 +52,7 @@ func importDocument(c *call) (any, error) {
 	if err := c.complete(p, in.document, files); err != nil {
 		return nil, err
 	}
-	uuid, err := c.uuid()
+	uuid, err := odmimport.NewUUID(c.api.Random)
 	if err != nil {
 		return nil, err
 	}

@@ -18,12 +18,8 @@ import (
 // Jobs: their lists, logs and end (sections 2.4 and 2.5).
 
 const (
-	// typeImport is the type of a job that imports a document.
-	typeImport = "XML_IMPORT"
-	// The parameters of a job: the OIDs of its study and site, and the name of its log.
-	paramStudy = "study"
-	paramSite  = "site"
-	paramLog   = "log"
+	// paramLog is the parameter of a job that has the name of its log.
+	paramLog = "log"
 	// noLogFileFound has no errorCode. before it.
 	noLogFileFound clinical.Code = "error.noLogFileFound"
 )
@@ -73,7 +69,7 @@ func showJob(j *jobs.Job) jobView {
 		updated = j.EndedAt
 	}
 	v := jobView{
-		UUID: j.UUID, Type: typeImport, Status: wireStatus(j.Status), StudyOID: j.Params[paramStudy], SiteOID: j.Params[paramSite],
+		UUID: j.UUID, Type: odmimport.TypeImport, Status: wireStatus(j.Status), StudyOID: j.Params[odmimport.ParamStudy], SiteOID: j.Params[odmimport.ParamSite],
 		CreatedBy: j.Owner, UpdatedBy: j.Owner, DateCreated: timestamp(j.CreatedAt), DateUpdated: timestamp(updated),
 		DateCompleted: timestamp(j.EndedAt), SourceFileName: j.FileName, Message: j.Reason,
 	}
@@ -93,7 +89,7 @@ func listJobs(c *call) (any, error) {
 		return nil, err
 	}
 	all, err := c.api.Jobs.List(c.Context(), jobs.Filter{
-		OwnerIDs: []int64{c.actor.ID}, Params: map[string][]string{paramStudy: {p.Study.OID}},
+		OwnerIDs: []int64{c.actor.ID}, Params: map[string][]string{odmimport.ParamStudy: {p.Study.OID}},
 	})
 	if err != nil {
 		return nil, err
@@ -104,7 +100,7 @@ func listJobs(c *call) (any, error) {
 	}
 	views := []jobView{}
 	for _, j := range all {
-		if j.Params[paramSite] == site {
+		if j.Params[odmimport.ParamSite] == site {
 			views = append(views, showJob(j))
 		}
 	}
@@ -243,9 +239,9 @@ func (c *call) newJob(p *clinical.Place, uuid, name string, file blob.Object, at
 		site = p.Site.OID
 	}
 	j := &jobs.Job{
-		ObjectType: typeImport, UUID: uuid, Status: jobs.Queued, Total: -1, OwnerID: c.actor.ID, Owner: c.actor.User.LoginName,
+		ObjectType: odmimport.TypeImport, UUID: uuid, Status: jobs.Queued, Total: -1, OwnerID: c.actor.ID, Owner: c.actor.User.LoginName,
 		CreatedAt: c.at, Bucket: file.Bucket, Key: file.Key, Version: file.Version, Attached: attached, FileName: name,
-		Params: map[string]string{paramStudy: p.Study.OID, paramSite: site, paramLog: logName(p, c.at)},
+		Params: map[string]string{odmimport.ParamStudy: p.Study.OID, odmimport.ParamSite: site, paramLog: logName(p, c.at)},
 	}
 	if err := c.api.Jobs.Create(c.Context(), j); err != nil && !errors.Is(err, jobs.ErrEnded) {
 		return nil, fmt.Errorf("create a job: %w", err)
@@ -262,5 +258,5 @@ func (c *call) newJob(p *clinical.Place, uuid, name string, file blob.Object, at
 
 // logName is the name under which a job's log is downloaded.
 func logName(p *clinical.Place, at time.Time) string {
-	return fmt.Sprintf("%s-%s_%s_%s.csv", p.Site.Unique, environment(p), typeImport, at.Format("2006-01-02-150405")+at.Format(".000")[1:]+"+0000")
+	return fmt.Sprintf("%s-%s_%s_%s.csv", p.Site.Unique, environment(p), odmimport.TypeImport, at.Format("2006-01-02-150405")+at.Format(".000")[1:]+"+0000")
 }

@@ -12,6 +12,7 @@ import (
 	"aliquot/shared/blob"
 	"aliquot/shared/clinical"
 	"aliquot/shared/fault"
+	"aliquot/shared/odmimport"
 )
 
 // Uploads past the gateway, for what is over 4 MB (design.md section 6). The endpoints are ours.
@@ -58,7 +59,7 @@ func (c *call) upload(name string, attached bool) (*uploadView, error) {
 	if !isXML(name) {
 		return nil, clinical.FileFormatNotSupported
 	}
-	uuid, err := c.uuid()
+	uuid, err := odmimport.NewUUID(c.api.Random)
 	if err != nil {
 		return nil, err
 	}

@@ -87,7 +87,7 @@ func (im *Importer) beside(ctx context.Context, j *jobs.Job) error {
 	}
 	key := attachedTo(j.Key)
 	_, err := im.Files.Size(ctx, j.Bucket, key, "")
-	if errors.Is(err, ErrNoFile) {
+	if errors.Is(err, jobs.ErrNoFile) {
 		return nil
 	}
 	if err == nil {

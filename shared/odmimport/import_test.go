@@ -169,7 +169,7 @@ func (f files) Open(_ context.Context, bucket, key, _ string, from, to int64) (i
 func (f files) Size(_ context.Context, bucket, key, _ string) (int64, error) {
 	body, ok := f.objects[bucket+"/"+key]
 	if !ok {
-		return 0, ErrNoFile
+		return 0, jobs.ErrNoFile
 	}
 	return int64(len(body)), nil
 }
@@ -178,7 +178,7 @@ func (f files) Put(_ context.Context, bucket, key string, body []byte) error {
 	return f.call(func() error { f.objects[bucket+"/"+key] = bytes.Clone(body); return nil })
 }
 
-func (f files) Create(_ context.Context, bucket, key string) Writer {
+func (f files) Create(_ context.Context, bucket, key string) jobs.Writer {
 	return &object{files: f, key: bucket + "/" + key}
 }
 
@@ -272,7 +272,7 @@ func (w *world) run(im *Importer) {
 		}
 		err := im.Handle(w.t.Context(), Message(w.job.ID))
 		if err != nil && !errors.Is(err, errBroken) {
-			var later *Later
+			var later *jobs.Later
 			if !errors.As(err, &later) {
 				w.t.Fatal(err)
 			}

@@ -36,24 +36,15 @@ type JobStore interface {
 	Dropped(ctx context.Context, bucket, key, version string) (bool, error)
 }
 
-// Files keeps objects. A missing object gives ErrNoFile.
+// Files keeps objects. A missing object gives jobs.ErrNoFile.
 type Files interface {
 	// Open reads the bytes [from, to) of an object, to < 0 for all.
 	Open(ctx context.Context, bucket, key, version string, from, to int64) (io.ReadCloser, error)
 	Size(ctx context.Context, bucket, key, version string) (int64, error)
 	Put(ctx context.Context, bucket, key string, body []byte) error
 	// Create makes an object that appears whole when it is closed. Abort drops it, and does nothing after Close.
-	Create(ctx context.Context, bucket, key string) Writer
+	Create(ctx context.Context, bucket, key string) jobs.Writer
 }
-
-// Writer is an object being made.
-type Writer interface {
-	io.WriteCloser
-	Abort() error
-}
-
-// ErrNoFile means that there is no such object.
-var ErrNoFile = errors.New("no such file")
 
 // Queue takes messages. Messages of one group share the workers fairly with other groups.
 type Queue interface {
@@ -99,17 +90,7 @@ type message struct {
 // envelope is what the queue brings: a message of ours, or an event of S3 by way of EventBridge.
 type envelope struct {
 	message
-	Source     string `json:"source"`
-	DetailType string `json:"detail-type"`
-	Detail     struct {
-		Bucket struct {
-			Name string `json:"name"`
-		} `json:"bucket"`
-		Object struct {
-			Key       string `json:"key"`
-			VersionID string `json:"version-id"`
-		} `json:"object"`
-	} `json:"detail"`
+	jobs.Event
 }
 
 // Message is the message that starts a job, or sets it going again.
@@ -121,18 +102,10 @@ func Message(id int64) []byte {
 	return b
 }
 
-// Later means that the message must come again after a while; it is no failure.
-type Later struct{ After time.Duration }
-
-func (l *Later) Error() string { return "come again in " + l.After.String() }
-
-// Delay is how long the message must wait.
-func (l *Later) Delay() time.Duration { return l.After }
-
 // pendingWait is how long a job waits for the changes of a participant by somebody else.
 const pendingWait = 2 * time.Second
 
-// Handle does what a message asks for. nil: it is done and the message can go. *Later: let it come again. Any other error:
+// Handle does what a message asks for. nil: it is done and the message can go. *jobs.Later: let it come again. Any other error:
 // it failed and must come again.
 func (im *Importer) Handle(ctx context.Context, body []byte) error {
 	var e envelope
@@ -140,7 +113,7 @@ func (im *Importer) Handle(ctx context.Context, body []byte) error {
 		return errors.New("message is not JSON")
 	}
 	switch {
-	case e.Source == "aws.s3" && e.DetailType == "Object Created":
+	case e.IsObject():
 		return im.Drop(ctx, e.Detail.Bucket.Name, e.Detail.Object.Key, e.Detail.Object.VersionID)
 	case e.Job == 0:
 		return errors.New("message is of no known kind")
@@ -150,7 +123,7 @@ func (im *Importer) Handle(ctx context.Context, body []byte) error {
 	case errors.Is(err, jobs.ErrEnded):
 		return nil
 	case errors.Is(err, jobs.ErrLeased):
-		return &Later{max(time.Second, j.LeasedTo.Sub(im.Now())+time.Second)}
+		return &jobs.Later{After: max(time.Second, j.LeasedTo.Sub(im.Now())+time.Second)}
 	case err != nil:
 		return err
 	}
@@ -170,7 +143,7 @@ func (im *Importer) lead(ctx context.Context, j *jobs.Job) error {
 		return nil // somebody else goes on
 	case errors.Is(err, clinical.ErrPending):
 		j.Attempts--
-		return im.giveBack(ctx, j, &Later{pendingWait})
+		return im.giveBack(ctx, j, &jobs.Later{After: pendingWait})
 	case errors.Is(err, errMoreTime):
 		if err := im.Queue.Send(ctx, Message(j.ID), im.group(j), 0); err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"aliquot/shared/fault"
+	"aliquot/shared/jobs"
 )
 
 // Extender sets when a message that is being worked on comes again.
@@ -28,12 +29,9 @@ func Queue(handle func(context.Context, []byte) error, queue Extender, lease tim
 				continue
 			}
 			out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: m.MessageId})
-			var later interface {
-				error
-				Delay() time.Duration
-			}
+			var later *jobs.Later
 			if errors.As(err, &later) {
-				if err := queue.Extend(ctx, m.ReceiptHandle, later.Delay()); err != nil {
+				if err := queue.Extend(ctx, m.ReceiptHandle, later.After); err != nil {
 					log.WarnContext(ctx, "message not put off", "message", m.MessageId, "cause", err.Error())
 				}
 				continue

@@ -13,8 +13,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"aliquot/shared/csvimport"
 	"aliquot/shared/fault"
+	"aliquot/shared/jobs"
 	"aliquot/shared/trigger"
 )
 
@@ -40,7 +40,7 @@ func TestQueueAnswersEachMessage(t *testing.T) {
 	handle := func(_ context.Context, body []byte) error {
 		switch string(body) {
 		case "later":
-			return fmt.Errorf("wrapped: %w", &csvimport.Later{After: 7 * time.Second})
+			return fmt.Errorf("wrapped: %w", &jobs.Later{After: 7 * time.Second})
 		case "broken":
 			return errors.New("the table is gone")
 		case "refused":

@@ -71,7 +71,7 @@ func NewImporter(cfg aws.Config, s ImportSettings, q csvimport.Queue) *csvimport
 	}
 }
 
-// files is blob.Store in the importer's words.
+// files is blob.Store in the importers' words.
 type files struct{ *blob.Store }
 
 func (f files) Open(ctx context.Context, bucket, key, version string, from, to int64) (io.ReadCloser, error) {
@@ -81,7 +81,7 @@ func (f files) Open(ctx context.Context, bucket, key, version string, from, to i
 
 func noFile(err error) error {
 	if errors.Is(err, blob.ErrNotFound) {
-		return errors.Join(csvimport.ErrNoFile, err)
+		return errors.Join(jobs.ErrNoFile, err)
 	}
 	return err
 }
@@ -91,7 +91,7 @@ func (f files) Put(ctx context.Context, bucket, key string, body []byte) error {
 	return err
 }
 
-func (f files) Create(ctx context.Context, bucket, key string) csvimport.Writer {
+func (f files) Create(ctx context.Context, bucket, key string) jobs.Writer {
 	return f.Store.Create(ctx, bucket, key, "text/csv; charset=utf-8")
 }
 

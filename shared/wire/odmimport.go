@@ -3,8 +3,6 @@ package wire
 import (
 	"context"
 	"crypto/rand"
-	"errors"
-	"io"
 	"log/slog"
 	"os"
 	"time"
@@ -14,6 +12,7 @@ import (
 	"aliquot/shared/biobank"
 	"aliquot/shared/blob"
 	"aliquot/shared/clinical"
+	"aliquot/shared/jobs"
 	"aliquot/shared/odmimport"
 	"aliquot/shared/queue"
 	"aliquot/shared/store"
@@ -57,37 +56,15 @@ func OdmImporter(ctx context.Context) (*odmimport.Importer, *queue.Queue, error)
 			Results: s.Results, DropWait: time.Duration(s.DropWait) * time.Second, Lease: time.Duration(s.Lease) * time.Second,
 			PartRows: s.PartRows, MaxAttempts: s.MaxAttempts,
 		},
-		Jobs: store.NewJobs(db, tables).Space(odmSpace), Files: odmFiles{blobs}, Queue: q, Store: records,
+		Jobs: store.NewJobs(db, tables).Space(odmSpace), Files: odmFiles{files{blobs}}, Queue: q, Store: records,
 		Planner: planners.Make, DropOwner: users.DropOwner,
 		Now: now, Random: rand.Reader, Log: slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 	}, q, nil
 }
 
-// odmFiles is blob.Store in the words of the import of ODM.
-type odmFiles struct{ *blob.Store }
+// odmFiles are files of which those that are made are of any type.
+type odmFiles struct{ files }
 
-func (f odmFiles) Open(ctx context.Context, bucket, key, version string, from, to int64) (io.ReadCloser, error) {
-	in, err := f.Store.Open(ctx, blob.Object{Bucket: bucket, Key: key, Version: version}, from, to)
-	return in, noOdmFile(err)
-}
-
-func (f odmFiles) Size(ctx context.Context, bucket, key, version string) (int64, error) {
-	info, err := f.Head(ctx, blob.Object{Bucket: bucket, Key: key, Version: version})
-	return info.Size, noOdmFile(err)
-}
-
-func noOdmFile(err error) error {
-	if errors.Is(err, blob.ErrNotFound) {
-		return errors.Join(odmimport.ErrNoFile, err)
-	}
-	return err
-}
-
-func (f odmFiles) Put(ctx context.Context, bucket, key string, body []byte) error {
-	_, err := f.Store.Put(ctx, bucket, key, "application/octet-stream", body)
-	return err
-}
-
-func (f odmFiles) Create(ctx context.Context, bucket, key string) odmimport.Writer {
+func (f odmFiles) Create(ctx context.Context, bucket, key string) jobs.Writer {
 	return f.Store.Create(ctx, bucket, key, "application/octet-stream")
 }
