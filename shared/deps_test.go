@@ -47,6 +47,7 @@ var architecture = []rule{
 	{"shared/auth", "shared/fault shared/biobank golang.org/x/crypto"},
 	{"shared/csvfile", ""},
 	{"shared/archive", ""},
+	{"shared/router", ""},
 	{"shared/odm", ""},
 	{"shared/clinical", "shared/fault shared/biobank shared/odm"},
 
@@ -60,8 +61,8 @@ var architecture = []rule{
 	{"shared/queue", sdk},
 
 	// The doors.
-	{"shared/api", "shared/fault shared/biobank shared/jobs shared/auth shared/csvfile shared/csvimport shared/store shared/blob"},
-	{"shared/odmapi", "shared/fault shared/biobank shared/jobs shared/auth shared/archive shared/odm shared/clinical shared/odmimport shared/store shared/blob"},
+	{"shared/api", "shared/router shared/fault shared/biobank shared/jobs shared/auth shared/csvfile shared/csvimport shared/store shared/blob"},
+	{"shared/odmapi", "shared/router shared/fault shared/biobank shared/jobs shared/auth shared/archive shared/odm shared/clinical shared/odmimport shared/store shared/blob"},
 
 	// The assembly.
 	{"shared/trigger", "shared/fault shared/jobs " + lambda},

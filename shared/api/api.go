@@ -11,7 +11,6 @@ package api
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,8 +20,6 @@ import (
 	"mime"
 	"net/http"
 	"path"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -32,6 +29,7 @@ import (
 	"aliquot/shared/biobank"
 	"aliquot/shared/blob"
 	"aliquot/shared/fault"
+	"aliquot/shared/router"
 	"aliquot/shared/store"
 )
 
@@ -141,17 +139,7 @@ func routes() []route {
 
 // Handler serves the API below /rest/ng and /openspecimen/rest/ng.
 func (a *API) Handler() http.Handler {
-	known := map[string]route{}
-	// A hundred patterns take milliseconds, which the first request pays and not every start.
-	router := sync.OnceValue(func() *http.ServeMux {
-		mux := http.NewServeMux()
-		for _, r := range routes() {
-			known[r.pattern] = r
-			// The mux only finds the route and its wildcards; serve calls it.
-			mux.HandleFunc(r.pattern, func(http.ResponseWriter, *http.Request) {})
-		}
-		return mux
-	})
+	finder := router.New(routes, func(r route) string { return r.pattern })
 	a.document = sync.OnceValues(func() (json.RawMessage, error) { return json.Marshal(document(routes())) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := a.Now()
@@ -159,7 +147,7 @@ func (a *API) Handler() http.Handler {
 		if a.watch != nil {
 			c.reads = &reads{query: map[string]string{}}
 		}
-		pattern, status, err := a.serve(c, router(), known)
+		pattern, status, err := a.serve(c, finder)
 		if a.watch != nil {
 			a.watch.served(r.Context(), pattern, status, c.reads)
 		}
@@ -168,7 +156,7 @@ func (a *API) Handler() http.Handler {
 }
 
 // serve answers a request and tells, for the log, which route it took, the status and the faults.
-func (a *API) serve(c *call, mux *http.ServeMux, known map[string]route) (pattern string, status int, err error) {
+func (a *API) serve(c *call, finder *router.Router[route]) (pattern string, status int, err error) {
 	origin := c.Header.Get("Origin")
 	if origin != "" && len(a.Origins) > 0 && !slices.Contains(a.Origins, "*") && !slices.Contains(a.Origins, origin) {
 		setHeaders(c.w.Header(), "")
@@ -180,12 +168,9 @@ func (a *API) serve(c *call, mux *http.ServeMux, known map[string]route) (patter
 		c.w.WriteHeader(http.StatusOK)
 		return "OPTIONS", http.StatusOK, nil
 	}
-	id := make([]byte, 16)
-	if _, err := io.ReadFull(a.Random, id); err != nil {
-		return "", c.fail(fmt.Errorf("draw a request id: %w", err)), err
+	if c.id, err = router.RequestID(a.Random); err != nil {
+		return "", c.fail(err), err
 	}
-	c.id = hex.EncodeToString(id)
-
 	below, ok := c.below()
 	if !ok {
 		err := noRoute(http.StatusNotFound)
@@ -193,17 +178,15 @@ func (a *API) serve(c *call, mux *http.ServeMux, known map[string]route) (patter
 	}
 	c.Request = c.Request.Clone(biobank.Remembering(c.Context()))
 	c.URL.Path, c.URL.RawPath = below, ""
-	found := &statusOnly{header: http.Header{}}
-	mux.ServeHTTP(found, c.Request)
-	pattern = c.Pattern
-	r, ok := known[pattern]
-	if !ok {
-		if allow := found.header.Get("Allow"); allow != "" {
-			c.w.Header().Set("Allow", allow)
+	r, miss := finder.Find(c.Request)
+	if miss != nil {
+		if miss.Allow != "" {
+			c.w.Header().Set("Allow", miss.Allow)
 		}
-		err := noRoute(found.status)
+		err := noRoute(miss.Status)
 		return "", c.fail(err), err
 	}
+	pattern = r.pattern
 	answer, err := c.answer(r)
 	if err != nil {
 		return pattern, c.fail(err), err
@@ -218,7 +201,7 @@ func (a *API) serve(c *call, mux *http.ServeMux, known map[string]route) (patter
 func (c *call) answer(r route) (answer any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			answer, err = nil, panicked(p)
+			answer, err = nil, router.Panicked(p)
 		}
 	}()
 	if !r.public {
@@ -230,15 +213,6 @@ func (c *call) answer(r route) (answer any, err error) {
 		c.api.watch.identified(c.Context())
 	}
 	return r.serve(c)
-}
-
-// panicked turns a panic into an internal fault. Only the runtime's own texts are sure to hold no one's data.
-func panicked(p any) error {
-	what := fmt.Sprintf("%T", p)
-	if re, ok := p.(runtime.Error); ok {
-		what = re.Error()
-	}
-	return fmt.Errorf("panic: %s\n%s", what, debug.Stack())
 }
 
 // below returns the path below the prefix, without doubled and trailing slashes, and notes what came before /rest/ng. The
@@ -259,16 +233,6 @@ func (c *call) below() (below string, ok bool) {
 	}
 	return "", false
 }
-
-// statusOnly keeps the status of an answer and drops the rest.
-type statusOnly struct {
-	header http.Header
-	status int
-}
-
-func (s *statusOnly) Header() http.Header         { return s.header }
-func (s *statusOnly) WriteHeader(status int)      { s.status = status }
-func (s *statusOnly) Write(p []byte) (int, error) { return len(p), nil }
 
 // setHeaders sets what every answer carries (section 1, Caching headers and CORS).
 func setHeaders(h http.Header, origin string) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"aliquot/shared/biobank"
+	"aliquot/shared/router"
 )
 
 // What a route reads of a request, its parameters and the members of its body, is not written down a second time for the
@@ -85,7 +86,7 @@ func rehearsal(r route, seen *reads) {
 	drops := true
 	user := biobank.UserDoc{DropFolder: &drops, Type: biobank.UserSuper, LoginName: "1", ActivityStatus: biobank.StatusActive}
 	c := &call{
-		Request: req, w: &statusOnly{header: http.Header{}}, at: time.UnixMilli(0).UTC(), reads: seen,
+		Request: req, w: router.NewDiscard(), at: time.UnixMilli(0).UTC(), reads: seen,
 		actor: &biobank.Actor{ID: biobank.AdminUserID, User: user},
 	}
 	_, _ = r.serve(c)

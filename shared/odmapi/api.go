@@ -11,7 +11,6 @@ package odmapi
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,11 +18,8 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"aliquot/shared/auth"
@@ -31,6 +27,7 @@ import (
 	"aliquot/shared/blob"
 	"aliquot/shared/clinical"
 	"aliquot/shared/fault"
+	"aliquot/shared/router"
 	"aliquot/shared/store"
 )
 
@@ -122,53 +119,39 @@ func routes() []route {
 
 // Handler serves the API.
 func (a *API) Handler() http.Handler {
-	known := map[string]route{}
-	router := sync.OnceValue(func() *http.ServeMux {
-		mux := http.NewServeMux()
-		for _, r := range routes() {
-			known[r.pattern] = r
-			// The mux only finds the route and its wildcards; serve calls it.
-			mux.HandleFunc(r.pattern, func(http.ResponseWriter, *http.Request) {})
-		}
-		return mux
-	})
+	finder := router.New(routes, func(r route) string { return r.pattern })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := a.Now()
 		c := &call{Request: r, api: a, w: w, at: began.UTC(), tell: asFaults}
-		pattern, status, err := a.serve(c, router(), known)
+		pattern, status, err := a.serve(c, finder)
 		a.log(c, pattern, status, err, a.Now().Sub(began))
 	})
 }
 
 // serve answers a request and tells, for the log, which route it took, the status and what was wrong.
-func (a *API) serve(c *call, mux *http.ServeMux, known map[string]route) (pattern string, status int, err error) {
+func (a *API) serve(c *call, finder *router.Router[route]) (pattern string, status int, err error) {
 	h := c.w.Header()
 	h.Set("Cache-Control", "no-cache, no-store, must-revalidate")
 	h.Set("X-Content-Type-Options", "nosniff")
-	id := make([]byte, 16)
-	if _, err := io.ReadFull(a.Random, id); err != nil {
-		return "", c.fail(fmt.Errorf("draw a request id: %w", err)), err
+	if c.id, err = router.RequestID(a.Random); err != nil {
+		return "", c.fail(err), err
 	}
-	c.id = hex.EncodeToString(id)
 	below, ok := below(c.URL.Path)
 	if !ok {
 		return "", c.fail(errNoRoute), errNoRoute
 	}
 	c.Request = c.Request.Clone(c.Context())
 	c.URL.Path, c.URL.RawPath = below, ""
-	found := &statusOnly{header: http.Header{}}
-	mux.ServeHTTP(found, c.Request)
-	pattern = c.Pattern
-	r, ok := known[pattern]
-	if !ok {
+	r, miss := finder.Find(c.Request)
+	if miss != nil {
 		err := errNoRoute
-		if found.status == http.StatusMethodNotAllowed {
-			h.Set("Allow", found.header.Get("Allow"))
+		if miss.Status == http.StatusMethodNotAllowed {
+			h.Set("Allow", miss.Allow)
 			err = errNoVerb
 		}
 		return "", c.fail(err), err
 	}
-	c.tell = r.tell
+	pattern, c.tell = r.pattern, r.tell
 	answer, err := c.answer(r)
 	if err != nil {
 		return pattern, c.fail(err), err
@@ -180,12 +163,7 @@ func (a *API) serve(c *call, mux *http.ServeMux, known map[string]route) (patter
 func (c *call) answer(r route) (answer any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			// Only the runtime's own texts are sure to hold no one's data.
-			what := fmt.Sprintf("%T", p)
-			if re, ok := p.(runtime.Error); ok {
-				what = re.Error()
-			}
-			answer, err = nil, fmt.Errorf("panic: %s\n%s", what, debug.Stack())
+			answer, err = nil, router.Panicked(p)
 		}
 	}()
 	if !r.public {
@@ -262,16 +240,6 @@ func below(whole string) (string, bool) {
 	below, ok := strings.CutPrefix(clean, "/pages/auth/api/")
 	return "/" + below, ok
 }
-
-// statusOnly keeps the status of an answer and drops the rest.
-type statusOnly struct {
-	header http.Header
-	status int
-}
-
-func (s *statusOnly) Header() http.Header         { return s.header }
-func (s *statusOnly) WriteHeader(status int)      { s.status = status }
-func (s *statusOnly) Write(p []byte) (int, error) { return len(p), nil }
 
 // body reads a request's body of up to 4 MB. hint tells where to send a larger one.
 func (c *call) body(hint string) ([]byte, error) {
