@@ -54,8 +54,7 @@ func Apply(ctx context.Context, s biobank.Store, plan *Plan) error {
 // lock marks the participants of a plan as pending. It leaves out those of which all is done, and tells whether one was
 // changed by somebody else: an earlier try has then written nothing, since it locks all before it writes.
 func lock(ctx context.Context, s biobank.Store, plan *Plan) (todo []*SubjectPlan, moved bool, err error) {
-	for from := 0; from < len(plan.Subjects); from += biobank.MaxBatch {
-		some := plan.Subjects[from:min(from+biobank.MaxBatch, len(plan.Subjects))]
+	for some := range slices.Chunk(plan.Subjects, biobank.MaxBatch) {
 		writes := make([]biobank.Write, len(some))
 		for i := range some {
 			writes[i] = biobank.Write{Kind: biobank.UpdateRecord, Record: some[i].Lock}
@@ -115,8 +114,7 @@ func release(ctx context.Context, s biobank.Store, locked []*SubjectPlan) error 
 
 // write does writes that nobody else can stand in the way of: what is there already must be of the same source.
 func write(ctx context.Context, s biobank.Store, source string, writes []biobank.Write) error {
-	for from := 0; from < len(writes); from += biobank.MaxBatch {
-		some := writes[from:min(from+biobank.MaxBatch, len(writes))]
+	for some := range slices.Chunk(writes, biobank.MaxBatch) {
 		results, err := s.Write(ctx, false, some)
 		if err != nil {
 			return fmt.Errorf("write participants: %w", err)

@@ -117,7 +117,6 @@ const (
 	RemovedFormCannotBeVerified       Code = "formWithRemovedOrArchivedAttributeCannotBeSdvVerified"
 	SDVNotUpdatedBecauseOfItemFailure Code = "sdvStatusCannotBeUpdatedBecauseOfItemImportFailure"
 	SignedStatusIsInvalid             Code = "signedStatusIsInvalid"
-	StatusAttributeIsInvalid          Code = "statusAttributeIsInvalid"
 	EventIsNotEligibleToBeSigned      Code = "eventIsNotEligibleToBeSigned"
 	CannotSignWithoutAttestation      Code = "cannotSignEventWithoutAttestation"
 	AttestationIsMissing              Code = "attestationIsMissing"

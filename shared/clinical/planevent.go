@@ -3,7 +3,6 @@ package clinical
 import (
 	"context"
 	"slices"
-	"strconv"
 
 	"aliquot/shared/odm"
 )
@@ -151,7 +150,7 @@ func (p *Planner) endEvent(ctx context.Context) error {
 		return err
 	}
 	if h := w.event(c.OID, c.Key); h != nil {
-		p.sign(w, h, c)
+		p.sign(h, c)
 	}
 	return nil
 }
@@ -162,7 +161,7 @@ const (
 	attestedOutside = " [Signed Externally]"
 )
 
-func (p *Planner) sign(w *work, h *held[Event], c *eventCursor) {
+func (p *Planner) sign(h *held[Event], c *eventCursor) {
 	signed := false
 	switch c.Sent.Signed {
 	case "Yes":
@@ -220,7 +219,6 @@ func (p *Planner) sign(w *work, h *held[Event], c *eventCursor) {
 		h.change().Signed = true
 		row(RowSigned, "")
 	}
-	_ = w
 }
 
 // touched does what an item that is stored does to the event and the participant (section 3.6).
@@ -257,5 +255,3 @@ func (e *Event) completed(meta *Metadata) bool {
 
 // longer tells whether a text has more than n characters.
 func longer(text string, n int) bool { return len(text) > n && len([]rune(text)) > n }
-
-func itoa(n int) string { return strconv.Itoa(n) }

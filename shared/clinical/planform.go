@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"aliquot/shared/odm"
@@ -241,7 +242,7 @@ func (p *Planner) group(ctx context.Context, v *odm.ItemGroupData) error {
 	case "Yes":
 		remove = true
 	default:
-		fail(ItemGroupRemovedAttributeIsInvalid, def.OID, itoa(key))
+		fail(ItemGroupRemovedAttributeIsInvalid, def.OID, strconv.Itoa(key))
 		return nil
 	}
 	sort := GroupKey(w.id, at).Sort
@@ -250,7 +251,7 @@ func (p *Planner) group(ctx context.Context, v *odm.ItemGroupData) error {
 		if remove && p.same(meta, stored.doc, v) {
 			return p.unchanged(meta, def, at, v)
 		}
-		fail(ItemGroupIsAlreadyRemoved, def.OID, itoa(key))
+		fail(ItemGroupIsAlreadyRemoved, def.OID, strconv.Itoa(key))
 		return nil
 	}
 	if err := p.items(ctx, w, meta, def, at, v); err != nil {
@@ -311,10 +312,10 @@ func (p *Planner) unchanged(meta *Metadata, def *GroupDef, at Path, v *odm.ItemG
 func (p *Planner) removeGroup(w *work, def *GroupDef, at Path, fail func(Code, string, string)) {
 	switch {
 	case !def.Repeating:
-		fail(NonRepeatingGroupCannotBeRemoved, def.OID, itoa(at.GroupKey))
+		fail(NonRepeatingGroupCannotBeRemoved, def.OID, strconv.Itoa(at.GroupKey))
 		return
 	case at.GroupKey == 1:
-		fail(FirstRepeatingGroupCannotBeRemoved, def.OID, itoa(at.GroupKey))
+		fail(FirstRepeatingGroupCannotBeRemoved, def.OID, strconv.Itoa(at.GroupKey))
 		return
 	}
 	g := w.groups[GroupKey(w.id, at).Sort]
@@ -325,7 +326,7 @@ func (p *Planner) removeGroup(w *work, def *GroupDef, at Path, fail func(Code, s
 	g.change().Removed = true
 	p.changed(w, h, f)
 	r := p.place(rowGroup)
-	r.GroupOID, r.GroupKey, r.Status, r.At = def.OID, itoa(at.GroupKey), RowGroupRemoved, stamp(p.at)
+	r.GroupOID, r.GroupKey, r.Status, r.At = def.OID, strconv.Itoa(at.GroupKey), RowGroupRemoved, stamp(p.at)
 	p.rows = append(p.rows, r)
 }
 
@@ -343,7 +344,7 @@ func (p *Planner) changed(w *work, h *held[Event], f *Form) {
 // item adds the row of an item.
 func (p *Planner) item(def *GroupDef, at Path, oid, status, message string, dated bool) {
 	r := p.place(rowItem)
-	r.GroupOID, r.GroupKey, r.ItemOID, r.Status, r.Message = def.OID, itoa(at.GroupKey), oid, status, message
+	r.GroupOID, r.GroupKey, r.ItemOID, r.Status, r.Message = def.OID, strconv.Itoa(at.GroupKey), oid, status, message
 	if dated {
 		r.At = stamp(p.at)
 	}

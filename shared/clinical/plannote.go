@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"aliquot/shared/biobank"
@@ -44,7 +45,7 @@ func (p *Planner) discuss(ctx context.Context, w *work, def *GroupDef, item *Ite
 			kind = rowAnnotation
 		}
 		r := p.place(kind)
-		r.GroupOID, r.GroupKey, r.ItemOID = def.OID, itoa(at.GroupKey), item.OID
+		r.GroupOID, r.GroupKey, r.ItemOID = def.OID, strconv.Itoa(at.GroupKey), item.OID
 		switch {
 		case code == "" && !added && systemNote(n):
 			r.Status, r.Message = RowSkipped, "Only the system makes notes of this type"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -217,7 +218,7 @@ func (g *given) event(ctx context.Context, def *EventDef, h *held[Event]) error 
 		Removed: yesNo(e.Removed), Archived: yesNo(e.Archived), Locked: yesNo(e.Locked), Signed: yesNo(e.Signed),
 	}
 	if def.Repeating || def.Common {
-		d.StudyEventRepeatKey = itoa(e.Key)
+		d.StudyEventRepeatKey = strconv.Itoa(e.Key)
 	}
 	switch {
 	case e.Locked:
@@ -308,7 +309,7 @@ func (g *given) groups(ctx context.Context, e *Event, f *Form) error {
 			continue
 		}
 		h := g.w.groups[sort]
-		d := &odm.ItemGroupData{ItemGroupOID: h.doc.OID, ItemGroupRepeatKey: itoa(h.doc.Key), TransactionType: "Insert"}
+		d := &odm.ItemGroupData{ItemGroupOID: h.doc.OID, ItemGroupRepeatKey: strconv.Itoa(h.doc.Key), TransactionType: "Insert"}
 		def := g.meta.Groups[Fold(h.doc.OID)]
 		if def != nil {
 			d.ItemGroupName = def.Name
@@ -365,7 +366,7 @@ func (g *given) item(ctx context.Context, h *held[Group], f *Form, group *GroupD
 
 func (g *given) thread(ctx context.Context, t *Thread, name string) (odm.DiscrepancyNote, error) {
 	n := odm.DiscrepancyNote{
-		ID: t.ID, Status: shown(t.Status), NoteType: t.Kind, EntityName: name, NumberOfChildNotes: itoa(len(t.Children)),
+		ID: t.ID, Status: shown(t.Status), NoteType: t.Kind, EntityName: name, NumberOfChildNotes: strconv.Itoa(len(t.Children)),
 		DateUpdated: moment(last(t.Children).At),
 	}
 	for _, c := range t.Children {

@@ -170,26 +170,14 @@ func (w *work) plan(by who) (*SubjectPlan, error) {
 		}
 		return nil
 	}
-	for _, k := range slices.Sorted(maps.Keys(w.events)) {
-		if h := w.events[k]; h.changed {
-			if err := add(h.rec, h.doc); err != nil {
-				return nil, err
-			}
-		}
+	if err := eachChanged(w.events, add); err != nil {
+		return nil, err
 	}
-	for _, k := range slices.Sorted(maps.Keys(w.groups)) {
-		if h := w.groups[k]; h.changed {
-			if err := add(h.rec, h.doc); err != nil {
-				return nil, err
-			}
-		}
+	if err := eachChanged(w.groups, add); err != nil {
+		return nil, err
 	}
-	for _, k := range slices.Sorted(maps.Keys(w.notes)) {
-		if h := w.notes[k]; h.changed {
-			if err := add(h.rec, h.doc); err != nil {
-				return nil, err
-			}
-		}
+	if err := eachChanged(w.notes, add); err != nil {
+		return nil, err
 	}
 	if w.head.changed {
 		if err := add(w.head.rec, w.head.doc); err != nil {
@@ -217,6 +205,18 @@ func (w *work) plan(by who) (*SubjectPlan, error) {
 		return nil, err
 	}
 	return &SubjectPlan{Lock: &lock, Writes: append(entries, records...), Free: &free}, nil
+}
+
+// eachChanged calls do with what has changed, in the order of the keys.
+func eachChanged[T any](of map[string]*held[T], do func(*biobank.Record, any) error) error {
+	for _, k := range slices.Sorted(maps.Keys(of)) {
+		if h := of[k]; h.changed {
+			if err := do(h.rec, h.doc); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // turn is the record that a document makes of the one stored, and the audit entry of the change; a new record carries its
@@ -308,7 +308,7 @@ func equal(x, y any) bool {
 	return x == y
 }
 
-// groupKeys are the highest stored repeat of a group in a form, and whether it is any.
+// highest is the highest stored repeat of a group in a form, 0 for none.
 func (w *work) highest(p Path) int {
 	prefix := FormPrefix(p.Event, p.EventKey, p.Form) + escape(p.Group) + "/"
 	most := 0
