@@ -42,7 +42,7 @@ func uploadFormFile(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f, c.receive(c.api.Results, key, "application/octet-stream", part, inputTwin)
+	return f, c.receive(c.api.Results, key, "application/octet-stream", part, "/form-files/upload-url")
 }
 
 // formFileLink has the URL beside what a field takes as its value.
