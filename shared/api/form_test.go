@@ -451,6 +451,19 @@ func TestFormRecords(t *testing.T) {
 			}
 		}
 	})
+	t.Run("events of a specimen", func(t *testing.T) {
+		event := c.newForm("thawing", smoking)
+		at := c.associate(event, "SpecimenEvent", s.cp, `,"multiRecord":true`)
+		before := len(c.list("GET", fmt.Sprintf("/specimens/%d/events", s.specimen), ""))
+		c.must("POST", fmt.Sprintf("/forms/%d/data", event), fmt.Sprintf(`{"appData":{"formCtxtId":%d,"objectId":%d},"DD2":"Never","ST7":"Ada Canary"}`, at, s.specimen))
+		got := c.list("GET", fmt.Sprintf("/specimens/%d/events", s.specimen), "")
+		if len(got) != before+1 || got[before]["name"] != "thawing" || len(got[before]["records"].([]any)[0].(map[string]any)["fieldValues"].([]any)) != 2 {
+			t.Errorf("events: %v", got)
+		}
+		if a := w.newUser("bench", "NONE", biobank.Grant{ID: 1, Role: "Technician"}).do("GET", fmt.Sprintf("/specimens/%d/events", s.specimen), ""); a.status != http.StatusOK || strings.Contains(a.body, "Ada Canary") || !strings.Contains(a.body, "thawing") {
+			t.Errorf("masked: %d %s", a.status, a.body)
+		}
+	})
 	t.Run("what identifies a person", func(t *testing.T) {
 		c.must("PUT", data, fmt.Sprintf(`{"recordId":%d,%s,"DD2":"Never","ST7":"Ada Canary"}`, id, app))
 		tech := w.newUser("tech", "NONE", biobank.Grant{ID: 1, Role: "Technician"})

@@ -533,6 +533,11 @@ func ownerRecords(c *call, levels []biobank.Level) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	return byForm(set, views), nil
+}
+
+// byForm are records as a list for each form.
+func byForm(set *biobank.FormRecords, views []recordView) []recordsView {
 	lists := []recordsView{}
 	for _, v := range views {
 		i := slices.IndexFunc(lists, func(l recordsView) bool { return l.ID == v.FormID })
@@ -543,5 +548,5 @@ func ownerRecords(c *call, levels []biobank.Level) (any, error) {
 		}
 		lists[i].Records = append(lists[i].Records, v)
 	}
-	return lists, nil
+	return lists
 }

@@ -375,6 +375,26 @@ func TestTemplate(t *testing.T) {
 	c := w.signIn("admin", password)
 	c.do("GET", "/import-jobs/input-file-template", "").refused(t, 400, "IMPORT_JOB_OBJ_SCHEMA_NOT_FOUND")
 	c.do("GET", "/import-jobs/input-file-template?schema=wizard", "").refused(t, 400, "IMPORT_JOB_OBJ_SCHEMA_NOT_FOUND")
+	c.do("GET", "/import-jobs/input-file-template?schema=cpr&cpId=1", "").refused(t, 400, "CP_NOT_FOUND")
+	s := w.newStudy(c)
+	form := c.newForm("my habits", strings.Replace(smoking, `"name":"smoking"`, `"name":"my habits"`, 1))
+	c.associate(form, "ParticipantExtension", s.cp, "")
+	c.associate(form, "Specimen", s.cp, "")
+	a := c.do("GET", fmt.Sprintf("/import-jobs/input-file-template?schema=cpr&cpId=%d", s.cp), "")
+	if !strings.Contains(a.body, "Smoking History#Attempts#2#How") {
+		t.Errorf("custom fields: %d %q", a.status, a.body)
+	}
+	if a = c.do("GET", "/import-jobs/input-file-template?schema=cpr&cpId=-1", ""); strings.Contains(a.body, "Smoking History") {
+		t.Errorf("custom fields outside of a protocol: %q", a.body)
+	}
+	a = c.do("GET", "/import-jobs/input-file-template?schema=extensions&formName=my+habits&entityType=Specimen", "")
+	if a.header.Get("Content-Disposition") != "attachment;filename=myhabits_Specimen.csv" || !strings.HasPrefix(strings.ReplaceAll(a.body, `"`, ""), "Smoking History ID,CP Short Title,Specimen Label,Barcode,") {
+		t.Errorf("form records: %d %v %q", a.status, a.header, a.body)
+	}
+	c.do("GET", "/import-jobs/input-file-template?schema=extensions&entityType=Specimen", "").refused(t, 400, "FORMS_NAME_REQUIRED")
+	c.do("GET", "/import-jobs/input-file-template?schema=extensions&formName=my+habits", "").refused(t, 400, "FORMS_ENTITY_TYPE_REQUIRED")
+	c.do("GET", "/import-jobs/input-file-template?schema=extensions&formName=no&entityType=Specimen", "").refused(t, 400, "FORMS_NOT_FOUND")
+	w.newUser("stranger", "NONE").do("GET", fmt.Sprintf("/import-jobs/input-file-template?schema=cpr&cpId=%d", s.cp), "").refused(t, 400, "RBAC_ACCESS_DENIED")
 	for _, sep := range []string{",", ";"} {
 		a := c.do("GET", "/import-jobs/input-file-template?schema=cpr&fieldSeparator="+strings.ReplaceAll(sep, ";", "%3B"), "")
 		want := regexp.MustCompile(`^[^\n]*"?CP Short Title"?` + sep + `[^\n]*\n$`)

@@ -7,7 +7,8 @@ import (
 )
 
 // GET /specimens/{id}/events (reference openspecimen-rest.md 18.4): what happened to a specimen, a list for each kind of
-// event. The product's own events are system records: they have no form, and their fields are those of the specimen.
+// event. The product's own events are system records: they have no form, and their fields are those of the specimen. Behind
+// them come the records of SpecimenEvent forms.
 
 type eventsView struct {
 	ID      *int64            `json:"id"`
@@ -102,7 +103,38 @@ func specimenEvents(c *call) (any, error) {
 			return nil, err
 		}
 	}
-	return list, nil
+	custom, err := c.customEvents(rec)
+	return append(list, custom...), err
+}
+
+// customEvents are the records of a specimen's event forms, a list for each form, in the shape of its own events.
+func (c *call) customEvents(rec *biobank.Record) ([]eventsView, error) {
+	set, err := c.api.Registry.FormRecords(c.Context(), c.actor, rec, biobank.LevelSpecimenEvent, 0)
+	if err != nil {
+		return nil, err
+	}
+	views, err := c.formRecordViews(set, true)
+	if err != nil {
+		return nil, err
+	}
+	var lists []eventsView
+	for _, l := range byForm(set, views) {
+		of := eventsView{ID: &l.ID, Name: l.Name, Caption: l.Caption, Records: []eventRecordView{}}
+		for _, v := range l.Records {
+			one := eventRecordView{
+				ID: &v.ID, FcID: &v.FcID, RecordID: v.RecordID, User: v.User, UpdateTime: &v.UpdateTime, FieldValues: []eventField{},
+				EntityType: string(v.EntityType), FormID: &v.FormID, FormCaption: v.FormCaption, FormStatus: v.FormStatus,
+			}
+			for _, a := range v.FieldValues {
+				if a.DisplayValue != nil {
+					one.FieldValues = append(one.FieldValues, eventField{a.Name, a.Caption, *a.DisplayValue})
+				}
+			}
+			of.Records = append(of.Records, one)
+		}
+		lists = append(lists, of)
+	}
+	return lists, nil
 }
 
 // moveText is a change of where a specimen lies, in words.
