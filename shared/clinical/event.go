@@ -2,7 +2,6 @@ package clinical
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"aliquot/shared/biobank"
@@ -74,24 +73,11 @@ func (r *Registry) ScheduleEvent(ctx context.Context, by By, p *Place, meta *Met
 // data entry started or skipped, from skipped to data entry started, from data entry started to completed or stopped.
 func (r *Registry) UpdateEvent(ctx context.Context, by By, p *Place, meta *Metadata, d EventDraft) (*Event, error) {
 	return r.changeEvent(ctx, by, p, d, "Event changed", func(w *work) (*held[Event], error) {
-		def := meta.Event(d.OID)
-		if def == nil || def.Archived {
-			return nil, EventOIDNotAvailableInThisStudy
+		_, h, err := w.named(meta, d.OID, d.Key)
+		if err != nil {
+			return nil, err
 		}
-		key, ok := repeatKey(d.Key)
-		if !ok {
-			return nil, InvalidStudyEventRepeatKey
-		}
-		if d.Key == "" || !def.Repeating && !def.Common {
-			key = 1
-		}
-		h := w.event(def.OID, key)
-		switch {
-		case len(w.occurrences(def.OID)) == 0:
-			return nil, ParticipantDoesNotHaveThisEventInThisStudy
-		case h == nil:
-			return nil, StudyEventRepeatNotFound
-		case h.doc.Locked || h.doc.Removed || h.doc.Archived:
+		if h.doc.Locked || h.doc.Removed || h.doc.Archived {
 			return nil, EventNotAvailable
 		}
 		to := strings.ToLower(d.Status)
@@ -120,6 +106,30 @@ func (r *Registry) UpdateEvent(ctx context.Context, by By, p *Place, meta *Metad
 	})
 }
 
+// named finds an event and the occurrence of it that a participant has, by OID and repeat key: the first where none is
+// given, or where there can be one only.
+func (w *work) named(meta *Metadata, oid, sent string) (*EventDef, *held[Event], error) {
+	def := meta.Event(oid)
+	if def == nil || def.Archived {
+		return nil, nil, EventOIDNotAvailableInThisStudy
+	}
+	key, ok := repeatKey(sent)
+	if !ok {
+		return nil, nil, InvalidStudyEventRepeatKey
+	}
+	if sent == "" || !def.Repeating && !def.Common {
+		key = 1
+	}
+	h := w.event(def.OID, key)
+	switch {
+	case len(w.occurrences(def.OID)) == 0:
+		return nil, nil, ParticipantDoesNotHaveThisEventInThisStudy
+	case h == nil:
+		return nil, nil, StudyEventRepeatNotFound
+	}
+	return def, h, nil
+}
+
 func isEventStatus(s string) bool {
 	switch s {
 	case EventScheduled, EventStarted, EventCompleted, EventStopped, EventSkipped:
@@ -140,48 +150,16 @@ func mayBecome(from, to string) bool {
 	return false
 }
 
-// changeEvent makes one change to the events of a participant: four reads at most, and one transaction.
+// changeEvent makes one change to the events of a participant.
 func (r *Registry) changeEvent(ctx context.Context, by By, p *Place, d EventDraft, reason string, change func(*work) (*held[Event], error)) (*Event, error) {
-	if err := by.MayChange(p); err != nil {
-		return nil, err
-	}
-	if err := p.Open(); err != nil {
-		return nil, err
-	}
-	found, err := r.Participant(ctx, by.Actor, p, d.Label)
-	if err != nil {
-		return nil, err
-	}
 	var done *Event
-	err = again(func() error {
-		w, err := open(ctx, r.Store, found.ID)
-		if err != nil {
-			return err
-		}
-		switch {
-		case w == nil:
-			return fmt.Errorf("participant %d of a list is missing", found.ID)
-		case w.head.doc.Removed:
-			return ParticipantNotAvailable
-		case w.head.doc.Pending != "":
-			return busy() // an import's plan is being written
-		}
+	err := r.changeSubject(ctx, by, p, d.Label, reason, func(w *work) ([]biobank.Write, error) {
 		h, err := change(w)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		done = h.doc
-		return r.commit(ctx, w, by.who(reason))
+		return nil, nil
 	})
 	return done, err
-}
-
-// commit writes what has changed of a participant in one transaction, which nobody sees half of: so it needs no lock.
-func (r *Registry) commit(ctx context.Context, w *work, by who) error {
-	plan, err := w.plan(by)
-	if err != nil || plan == nil {
-		return err
-	}
-	plan.Free.Version = plan.Lock.Version
-	return r.transact(ctx, append(plan.Writes, biobank.Write{Kind: biobank.UpdateRecord, Record: plan.Free}), nil)
 }

@@ -135,6 +135,27 @@ func (a *Actor) MayRead(p *Place) error {
 	return nil
 }
 
+// Reader is the id of the user with a login name who may read at a place, 0 for nobody: only such a one says something in
+// notes, or is asked.
+func (r *Registry) Reader(ctx context.Context, users *biobank.Registry, p *Place, login string) (int64, error) {
+	rec, err := users.UserByLogin(ctx, biobank.Domain, login)
+	if err != nil || rec == nil {
+		return 0, err
+	}
+	user, err := users.Actor(ctx, rec.ID)
+	if len(fault.All(err)) > 0 {
+		return 0, nil // may not act any more
+	}
+	if err != nil {
+		return 0, err
+	}
+	actor, err := r.Actor(ctx, user)
+	if err != nil || actor.MayRead(p) != nil {
+		return 0, err
+	}
+	return rec.ID, nil
+}
+
 // MayChange is nil for a role that changes data there (section 2.3, checks 7 and 8). Who has a role at sites only is
 // refused the study.
 func (a *Actor) MayChange(p *Place) error {

@@ -456,10 +456,13 @@ func (p *Planner) attach(w *work, g *Group, oid, name string) {
 	p.files = append(p.files, File{name, key})
 }
 
-// threads are the notes of an item, in the order of their ids.
+// threads are the notes of an item, or of all items of a group's repeat where it names none, in the order of their keys.
 func (w *work) threads(at Path) []*held[Thread] {
 	at.Discussed = ""
 	prefix := NoteKey(w.id, at).Sort
+	if at.Item == "" {
+		prefix = strings.TrimSuffix(prefix, "/")
+	}
 	var all []*held[Thread]
 	for _, k := range slices.Sorted(maps.Keys(w.notes)) {
 		if strings.HasPrefix(k, prefix) {

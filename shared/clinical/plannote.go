@@ -181,21 +181,15 @@ func (p *Planner) children(ctx context.Context, n *odm.DiscrepancyNote, stored *
 	var out []Child
 	for i := known; i < len(n.ChildNote); i++ {
 		v := &n.ChildNote[i]
-		state := v.Status
-		if state == "Closed Modified" { // as it is given out (section 6.6)
-			state = NoteClosedModified
-		}
+		state := taken(v.Status)
 		if n.NoteType == KindQuery {
 			if code := follows(before, state); code != "" {
 				return nil, code, nil
 			}
 			before = state
 		}
-		switch {
-		case v.DetailedNote == "":
-			return nil, DetailedNoteMissing, nil
-		case longer(v.DetailedNote, maxNoteText):
-			return nil, DetailedNoteTextTooLong, nil
+		if code := checkText(v.DetailedNote); code != "" {
+			return nil, code, nil
 		}
 		c := Child{ID: v.ID, Status: state, At: stamp(p.at), Text: v.DetailedNote, Short: v.Description}
 		var code Code
@@ -219,6 +213,25 @@ func (p *Planner) children(ctx context.Context, n *odm.DiscrepancyNote, stored *
 		out = append(out, c)
 	}
 	return out, "", nil
+}
+
+// taken is a note's state as it is stored: data that were given out have a blank in one (section 6.6).
+func taken(status string) string {
+	if status == "Closed Modified" {
+		return NoteClosedModified
+	}
+	return status
+}
+
+// checkText applies the rules for what a note says.
+func checkText(text string) Code {
+	switch {
+	case text == "":
+		return DetailedNoteMissing
+	case longer(text, maxNoteText):
+		return DetailedNoteTextTooLong
+	}
+	return ""
 }
 
 // author is who wrote a note. Annotations as 3.x gives them out name nobody: they become those of whoever imports them.

@@ -115,3 +115,49 @@ func (b By) revise(rec *biobank.Record, doc any) ([]biobank.Write, error) {
 	next.Head = e.Head()
 	return []biobank.Write{{Kind: biobank.InsertEntry, Entry: e}, {Kind: biobank.UpdateRecord, Record: &next}}, nil
 }
+
+// changeSubject makes one change to the participant of a place with an ID, for who may change data there. What change
+// returns is written with it. It costs four reads at most, those of change, and one transaction.
+func (r *Registry) changeSubject(ctx context.Context, by By, p *Place, label, reason string, change func(*work) ([]biobank.Write, error)) error {
+	if err := by.MayChange(p); err != nil {
+		return err
+	}
+	if err := p.Open(); err != nil {
+		return err
+	}
+	found, err := r.Participant(ctx, by.Actor, p, label)
+	if err != nil {
+		return err
+	}
+	return again(func() error {
+		w, err := open(ctx, r.Store, found.ID)
+		if err != nil {
+			return err
+		}
+		switch {
+		case w == nil:
+			return fmt.Errorf("participant %d of a list is missing", found.ID)
+		case w.head.doc.Removed:
+			return ParticipantNotAvailable
+		case w.head.doc.Pending != "":
+			return busy() // an import's plan is being written
+		}
+		more, err := change(w)
+		if err != nil {
+			return err
+		}
+		return r.commit(ctx, w, by.who(reason), more)
+	})
+}
+
+// commit writes what has changed of a participant, and more, in one transaction, which nobody sees half of: so it needs no
+// lock.
+func (r *Registry) commit(ctx context.Context, w *work, by who, more []biobank.Write) error {
+	plan, err := w.plan(by)
+	if err != nil || plan == nil {
+		return err
+	}
+	plan.Free.Version = plan.Lock.Version
+	writes := append(plan.Writes, biobank.Write{Kind: biobank.UpdateRecord, Record: plan.Free})
+	return r.transact(ctx, append(writes, more...), nil)
+}

@@ -1,6 +1,7 @@
 package clinical
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -280,7 +281,7 @@ func (g *given) form(ctx context.Context, e *Event, def *FormDef, f *Form) error
 	if err := g.emit(d); err != nil {
 		return err
 	}
-	if err := g.groups(ctx, e, f); err != nil {
+	if err := g.groups(ctx, e, def, f); err != nil {
 		return err
 	}
 	if err := g.audits(ctx, EventKey(g.w.id, Fold(e.OID), e.Key).Sort+formLevel+Fold(f.OID)); err != nil {
@@ -290,7 +291,7 @@ func (g *given) form(ctx context.Context, e *Event, def *FormDef, f *Form) error
 }
 
 // groups emits the item groups of a form, by OID, then by number.
-func (g *given) groups(ctx context.Context, e *Event, f *Form) error {
+func (g *given) groups(ctx context.Context, e *Event, def *FormDef, f *Form) error {
 	prefix, notes := FormPrefix(Fold(e.OID), e.Key, Fold(f.OID)), NotePrefix(Fold(e.OID), e.Key, Fold(f.OID))
 	if !g.whole {
 		if err := g.w.load(ctx, prefix); err != nil {
@@ -304,32 +305,72 @@ func (g *given) groups(ctx context.Context, e *Event, f *Form) error {
 		}
 		defer g.w.forget(notes)
 	}
-	for _, sort := range slices.Sorted(maps.Keys(g.w.groups)) {
-		if !strings.HasPrefix(sort, prefix) {
-			continue
+	groups := map[string]*held[Group]{}
+	for sort, h := range g.w.groups {
+		if strings.HasPrefix(sort, prefix) {
+			groups[sort] = h
 		}
-		h := g.w.groups[sort]
-		d := &odm.ItemGroupData{ItemGroupOID: h.doc.OID, ItemGroupRepeatKey: strconv.Itoa(h.doc.Key), TransactionType: "Insert"}
-		def := g.meta.Groups[Fold(h.doc.OID)]
-		if def != nil {
-			d.ItemGroupName = def.Name
-		}
-		if h.doc.Removed {
-			d.Removed = "Yes"
-		}
-		at := Path{Event: Fold(e.OID), EventKey: e.Key, Form: Fold(f.OID), Group: Fold(h.doc.OID), GroupKey: h.doc.Key}
-		for _, oid := range slices.Sorted(maps.Keys(h.doc.Values)) {
-			item, err := g.item(ctx, h, f, def, at, oid)
-			if err != nil {
-				return err
-			}
-			d.ItemData = append(d.ItemData, item)
-		}
-		if err := g.emit(d); err != nil {
+	}
+	if g.Notes && f.Noted {
+		g.asked(def, prefix, notes, groups)
+	}
+	for _, sort := range slices.Sorted(maps.Keys(groups)) {
+		if err := g.group(ctx, e, f, groups[sort]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// asked adds what is discussed and not stored: notes also ask for what is missing. The groups are those of a form, by sort
+// key; what is added has no values.
+func (g *given) asked(def *FormDef, prefix, notes string, groups map[string]*held[Group]) {
+	for key := range g.w.notes {
+		below, ok := strings.CutPrefix(key, notes)
+		parts := strings.SplitN(below, "/", 3)
+		if !ok || len(parts) < 3 || groups[prefix+parts[0]+"/"+parts[1]] != nil {
+			continue
+		}
+		i := slices.IndexFunc(def.Groups, func(oid string) bool { return escape(oid) == parts[0] })
+		n, err := strconv.Atoi(parts[1])
+		if i < 0 || err != nil || g.meta.Groups[def.Groups[i]] == nil {
+			continue // of a group that the form has no more
+		}
+		missing := &Group{OID: g.meta.Groups[def.Groups[i]].OID, Key: n}
+		groups[prefix+parts[0]+"/"+parts[1]] = &held[Group]{rec: &biobank.Record{}, doc: missing}
+	}
+}
+
+// group emits a repeat of an item group: its values, and the items without one that are discussed.
+func (g *given) group(ctx context.Context, e *Event, f *Form, h *held[Group]) error {
+	d := &odm.ItemGroupData{ItemGroupOID: h.doc.OID, ItemGroupRepeatKey: strconv.Itoa(h.doc.Key), TransactionType: "Insert"}
+	def := g.meta.Groups[Fold(h.doc.OID)]
+	if def != nil {
+		d.ItemGroupName = def.Name
+	}
+	if h.doc.Removed {
+		d.Removed = "Yes"
+	}
+	at := Path{Event: Fold(e.OID), EventKey: e.Key, Form: Fold(f.OID), Group: Fold(h.doc.OID), GroupKey: h.doc.Key}
+	threads := map[string][]*Thread{}
+	items := map[string]bool{}
+	if g.Notes && f.Noted {
+		for _, t := range g.w.threads(at) {
+			threads[t.doc.Item] = append(threads[t.doc.Item], t.doc)
+			items[t.doc.Item] = true
+		}
+	}
+	for oid := range h.doc.Values {
+		items[oid] = true
+	}
+	for _, oid := range slices.Sorted(maps.Keys(items)) {
+		item, err := g.item(ctx, h, f, def, oid, threads[oid])
+		if err != nil {
+			return err
+		}
+		d.ItemData = append(d.ItemData, item)
+	}
+	return g.emit(d)
 }
 
 // forget lets what lies below a prefix go.
@@ -339,23 +380,23 @@ func (w *work) forget(prefix string) {
 	maps.DeleteFunc(w.notes, func(sort string, _ *held[Thread]) bool { return strings.HasPrefix(sort, prefix) })
 }
 
-func (g *given) item(ctx context.Context, h *held[Group], f *Form, group *GroupDef, at Path, oid string) (odm.ItemData, error) {
-	d := odm.ItemData{ItemOID: oid, Value: h.doc.Values[oid]}
+func (g *given) item(ctx context.Context, h *held[Group], f *Form, group *GroupDef, oid string, threads []*Thread) (odm.ItemData, error) {
+	value, has := h.doc.Values[oid]
+	d := odm.ItemData{ItemOID: oid, Value: value, NoValue: !has}
 	if def := g.meta.Items[Fold(oid)]; def != nil {
 		d.ItemName = def.Name
 	}
-	if g.logs != nil {
+	if g.logs != nil && has {
 		var err error
 		if d.AuditLog, err = g.itemLogs(ctx, h, f, group, oid, d.ItemName); err != nil {
 			return d, err
 		}
 	}
-	if !g.Notes || !f.Noted {
-		return d, nil
-	}
-	at.Item = oid
-	for _, t := range g.w.threads(at) {
-		n, err := g.thread(ctx, t.doc, d.ItemName)
+	slices.SortFunc(threads, func(a, b *Thread) int {
+		return cmp.Or(cmp.Compare(a.Children[0].At, b.Children[0].At), cmp.Compare(a.ID, b.ID))
+	})
+	for _, t := range threads {
+		n, err := g.thread(ctx, t, d.ItemName)
 		if err != nil {
 			return d, err
 		}

@@ -112,7 +112,7 @@ func Routes() []string {
 
 func routes() []route {
 	return slices.Concat(
-		tokenRoutes(), studyRoutes(), metadataRoutes(), roleRoutes(), participantRoutes(), eventRoutes(), importRoutes(), jobRoutes(),
+		tokenRoutes(), studyRoutes(), metadataRoutes(), roleRoutes(), participantRoutes(), eventRoutes(), noteRoutes(), importRoutes(), jobRoutes(),
 		retrieveRoutes(),
 	)
 }

@@ -68,16 +68,28 @@ func updateEvent(c *call) (any, error) {
 	return c.showEvent(in, e, err)
 }
 
-// eventDraft reads {"subjectKey","studyEventOID","studyEventRepeatKey","startDate","endDate","eventStatus"}.
-func (c *call) eventDraft() (*clinical.Place, *clinical.Metadata, clinical.EventDraft, error) {
-	var d clinical.EventDraft
+// asked reads what is asked of a participant's data at the place of the path, for who may change them, and finds what the
+// study collects there.
+func (c *call) asked(in any) (*clinical.Place, *clinical.Metadata, error) {
 	p, err := c.sitePlace()
 	if err != nil {
-		return nil, nil, d, err
+		return nil, nil, err
 	}
 	if err := c.actor.MayChange(p); err != nil {
-		return nil, nil, d, err
+		return nil, nil, err
 	}
+	if err := c.read(in); err != nil {
+		return nil, nil, err
+	}
+	meta, err := c.api.Registry.Metadata(c.Context(), p.Study)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, meta.For(p.Site.OID), nil
+}
+
+// eventDraft reads {"subjectKey","studyEventOID","studyEventRepeatKey","startDate","endDate","eventStatus"}.
+func (c *call) eventDraft() (*clinical.Place, *clinical.Metadata, clinical.EventDraft, error) {
 	var in struct {
 		SubjectKey          loose
 		StudyEventOID       string
@@ -85,18 +97,15 @@ func (c *call) eventDraft() (*clinical.Place, *clinical.Metadata, clinical.Event
 		StartDate, EndDate  string
 		EventStatus         string
 	}
-	if err := c.read(&in); err != nil {
-		return nil, nil, d, err
-	}
-	meta, err := c.api.Registry.Metadata(c.Context(), p.Study)
+	p, meta, err := c.asked(&in)
 	if err != nil {
-		return nil, nil, d, err
+		return nil, nil, clinical.EventDraft{}, err
 	}
-	d = clinical.EventDraft{
+	d := clinical.EventDraft{
 		Label: string(in.SubjectKey), OID: in.StudyEventOID, Key: string(in.StudyEventRepeatKey),
 		StartDate: in.StartDate, EndDate: in.EndDate, Status: in.EventStatus,
 	}
-	return p, meta.For(p.Site.OID), d, nil
+	return p, meta, d, nil
 }
 
 func (c *call) showEvent(in clinical.EventDraft, e *clinical.Event, err error) (any, error) {

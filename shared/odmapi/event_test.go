@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"aliquot/shared/biobank"
-	"aliquot/shared/clinical"
 )
 
 func TestEvents(t *testing.T) {
@@ -77,27 +74,7 @@ func TestEvents(t *testing.T) {
 		refused(t, 400, "errorCode.multipleParticipantsFound")
 
 	// Each change is in the participant's audit, as one chain.
-	p, err := w.api.Registry.Place(t.Context(), "S_RIVER")
-	if err != nil {
-		t.Fatal(err)
-	}
-	one, _, err := clinical.FindSubject(t.Context(), w.api.Registry.Store, p.Study.ID, "SS_R1", "")
-	if err != nil || one == nil {
-		t.Fatal(one, err)
-	}
-	key := clinical.SubjectKey(one.ID)
-	recs, err := w.api.Registry.Store.Records(t.Context(), []biobank.Key{key}, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	trail, err := w.api.Registry.Store.Trail(t.Context(), clinical.SubjectType, one.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	chain, err := biobank.VerifyChain(recs[key], trail)
-	if err != nil || len(chain) != 4 || len(trail) != 4 {
-		t.Errorf("%d entries in the chain, %d in all, %v, want 4", len(chain), len(trail), err)
-	}
+	w.wantChain("SS_R1", 4)
 	if log := w.log.String(); strings.Contains(log, "R-1") {
 		t.Error("the log holds a participant's id")
 	}

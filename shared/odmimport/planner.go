@@ -73,31 +73,12 @@ func (m *Planners) author(place *clinical.Place) func(context.Context, string) (
 		if id, ok := known[login]; ok {
 			return id, nil
 		}
-		id, err := m.withRole(ctx, place, login)
+		id, err := m.Studies.Reader(ctx, m.Users, place, login)
 		if err == nil {
 			known[login] = id
 		}
 		return id, err
 	}
-}
-
-func (m *Planners) withRole(ctx context.Context, place *clinical.Place, login string) (int64, error) {
-	rec, err := m.Users.UserByLogin(ctx, biobank.Domain, login)
-	if err != nil || rec == nil {
-		return 0, err
-	}
-	user, err := m.Users.Actor(ctx, rec.ID)
-	if len(fault.All(err)) > 0 {
-		return 0, nil // may not act any more
-	}
-	if err != nil {
-		return 0, err
-	}
-	actor, err := m.Studies.Actor(ctx, user)
-	if err != nil || actor.MayRead(place) != nil {
-		return 0, err
-	}
-	return rec.ID, nil
 }
 
 // refusal makes a code the reason of a job that ends with it.

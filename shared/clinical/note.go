@@ -1,0 +1,254 @@
+package clinical
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"aliquot/shared/biobank"
+	"aliquot/shared/fault"
+)
+
+// NoteNotFound means that an item has no such note. The reference has no API for notes; the code is ours, as the API is.
+const NoteNotFound Code = "discrepancyNoteNotFound"
+
+const (
+	// maxNoteTitle is the most characters of a title; the reference tells none.
+	maxNoteTitle = 255
+	// fullNote is how many bytes of a note are enough: it fits into an item, and twice into its audit entry.
+	fullNote = 100 << 10
+)
+
+// NoteDraft is what is asked of a note: empty values are not given. Label is the Participant ID; Event to Item name the item
+// that the note is about, whose repeat keys are 1 unless given.
+type NoteDraft struct {
+	Label                                        string
+	Event, EventKey, Form, Group, GroupKey, Item string
+	// Kind is that of a new note: Query or Annotation.
+	Kind string
+	// Status is that which the note comes to have.
+	Status string
+	// Text is what is said, at most 1,000 characters; Short is a title of it, if one is wanted, of at most 255.
+	Text, Short string
+	// To is the id of the user who is asked, 0 for nobody.
+	To int64
+}
+
+// Note is a note with the place of its item: OIDs are as defined.
+type Note struct {
+	Thread
+	Event, Form, Group string
+	EventKey, GroupKey int
+}
+
+func (n *Note) path() Path {
+	return Path{
+		Event: Fold(n.Event), EventKey: n.EventKey, Form: Fold(n.Form), Group: Fold(n.Group), GroupKey: n.GroupKey,
+		Item: n.Item, Discussed: n.ID,
+	}
+}
+
+// AddNote begins a query or an annotation of an item, by the rules for imports (sections 3.2 and 5, level N): what is noted
+// lies in a form that was begun and that may be changed. A query is New; an annotation has no status of its own.
+func (r *Registry) AddNote(ctx context.Context, by By, p *Place, meta *Metadata, d NoteDraft) (*Note, error) {
+	var done *Note
+	err := r.changeSubject(ctx, by, p, d.Label, "Note added", func(w *work) ([]biobank.Write, error) {
+		status := NoteNew
+		switch d.Kind {
+		case "":
+			return nil, MissingDiscrepancyNoteType
+		case KindAnnotation:
+			status = notApplicable
+		case KindQuery:
+			if d.Status != "" && d.Status != NoteNew {
+				return nil, QueryStatusNotApplicable
+			}
+		default:
+			return nil, DiscrepancyNoteTypeNotValid
+		}
+		note, h, f, err := d.find(ctx, w, meta)
+		if err != nil {
+			return nil, err
+		}
+		child, err := d.child(by, status)
+		if err != nil {
+			return nil, err
+		}
+		n, err := r.freeNote(ctx)
+		if err != nil {
+			return nil, err
+		}
+		child.ID = fmt.Sprintf("CDN_%d", n)
+		note.ID, note.Kind, note.Status, note.Children = fmt.Sprintf("DN_%d", n), d.Kind, status, []Child{child}
+		key := NoteKey(w.id, note.path())
+		w.notes[key.Sort] = fresh(key, NoteType, w.id, &note.Thread)
+		if !f.Noted {
+			h.change()
+			f.Noted = true
+		}
+		done = note
+		return []biobank.Write{by.markNote(note.ID), by.markNote(child.ID)}, nil
+	})
+	return done, err
+}
+
+// AnswerNote says something more in a query, and so updates or closes it: after New or Updated it may become Updated or
+// Closed, after Closed Updated or Closed-Modified, after Closed-Modified Updated or Closed (section 5). Other notes say one
+// thing only.
+func (r *Registry) AnswerNote(ctx context.Context, by By, p *Place, meta *Metadata, id string, d NoteDraft) (*Note, error) {
+	var done *Note
+	err := r.changeSubject(ctx, by, p, d.Label, "Note answered", func(w *work) ([]biobank.Write, error) {
+		note, _, _, err := d.find(ctx, w, meta)
+		if err != nil {
+			return nil, err
+		}
+		if longer(id, maxNoteID) {
+			return nil, NoteNotFound
+		}
+		note.ID = id
+		key := NoteKey(w.id, note.path())
+		recs, err := r.Store.Records(ctx, []biobank.Key{key}, true)
+		if err != nil {
+			return nil, fmt.Errorf("read a note: %w", err)
+		}
+		if recs[key] == nil {
+			return nil, NoteNotFound
+		}
+		if err := w.keep([]*biobank.Record{recs[key]}); err != nil {
+			return nil, err
+		}
+		t := w.notes[key.Sort]
+		switch {
+		case t.doc.Kind == KindAnnotation:
+			return nil, AnnotationMustHaveOneChildNote
+		case t.doc.Kind != KindQuery:
+			return nil, DiscrepancyNoteTypeNotValid
+		}
+		status := taken(d.Status)
+		if code := follows(t.doc.Status, status); code != "" {
+			return nil, code
+		}
+		if len(recs[key].Doc) > fullNote {
+			return nil, fault.New("COMMON_INVALID_INPUT", "The note has as many answers as it can hold. Begin another one.")
+		}
+		child, err := d.child(by, status)
+		if err != nil {
+			return nil, err
+		}
+		n, err := r.freeNote(ctx)
+		if err != nil {
+			return nil, err
+		}
+		child.ID = fmt.Sprintf("CDN_%d", n)
+		doc := t.change()
+		doc.Status, doc.Children = status, append(doc.Children, child)
+		note.Thread, done = *doc, note
+		return []biobank.Write{by.markNote(child.ID)}, nil
+	})
+	return done, err
+}
+
+// find finds the item that is meant, and the form of it, which must have been begun. A repeat of a repeating group must be
+// stored; an item need not have a value, since what is missing is asked for, too.
+func (d *NoteDraft) find(ctx context.Context, w *work, meta *Metadata) (*Note, *held[Event], *Form, error) {
+	none := func(err error) (*Note, *held[Event], *Form, error) { return nil, nil, nil, err }
+	event, h, err := w.named(meta, d.Event, d.EventKey)
+	if err != nil {
+		return none(err)
+	}
+	if !h.doc.available() {
+		return none(EventNotAvailable)
+	}
+	form := meta.Form(d.Form)
+	if form == nil || form.Archived {
+		return none(FormOIDNotFound)
+	}
+	if ref := event.Ref(form); ref == nil || ref.Archived || ref.Hidden {
+		return none(FormOIDNotFound)
+	}
+	f := h.doc.Forms[Fold(form.OID)]
+	if f == nil || f.Removed || f.Archived {
+		return none(FormNotAvailable)
+	}
+	group := meta.Groups[Fold(d.Group)]
+	if group == nil || !slices.Contains(form.Groups, Fold(group.OID)) {
+		return none(ItemGroupOIDNotFound)
+	}
+	item := meta.Items[Fold(d.Item)]
+	switch {
+	case item == nil || item.Archived:
+		return none(ItemNotFound)
+	case !slices.Contains(group.Items, Fold(item.OID)):
+		return none(ItemGroupDoesNotContainItemData)
+	}
+	n, ok := repeatKey(d.GroupKey)
+	switch {
+	case !ok:
+		return none(InvalidItemGroupRepeatKey)
+	case d.GroupKey == "" || !group.Repeating:
+		n = 1
+	case n < 1:
+		return none(GroupRepeatKeyLessThanOne)
+	}
+	note := &Note{
+		Thread: Thread{Item: item.OID}, Event: event.OID, EventKey: h.doc.Key, Form: form.OID, Group: group.OID, GroupKey: n,
+	}
+	key := GroupKey(w.id, note.path())
+	recs, err := w.store.Records(ctx, []biobank.Key{key}, true)
+	if err != nil {
+		return none(fmt.Errorf("read an item group of participant %d: %w", w.id, err))
+	}
+	stored, err := biobank.Decode[Group](recs[key])
+	switch {
+	case err != nil:
+		return none(err)
+	case recs[key] == nil && group.Repeating:
+		return none(GroupRepeatKeyTooLarge)
+	case stored.Removed:
+		return none(ItemGroupIsAlreadyRemoved)
+	}
+	return note, h, f, nil
+}
+
+// child is what is said, still without an id.
+func (d *NoteDraft) child(by By, status string) (Child, error) {
+	if code := checkText(d.Text); code != "" {
+		return Child{}, code
+	}
+	if longer(d.Short, maxNoteTitle) {
+		return Child{}, DetailedNoteTextTooLong
+	}
+	control := func(c rune) bool { return c < ' ' && !strings.ContainsRune("\t\n\r", c) }
+	if strings.ContainsFunc(d.Text+d.Short, control) {
+		return Child{}, fault.New("COMMON_INVALID_INPUT", "The text of a note has characters that no document can hold.")
+	}
+	return Child{Status: status, At: stamp(by.At), By: by.Actor.ID, To: d.To, Text: d.Text, Short: d.Short}, nil
+}
+
+// freeNote draws a number that no note has in its id. Imports bring ids of their own, which may be of the same form; each
+// number that they have taken makes the next step longer, so that a thousand of them are passed in five.
+func (r *Registry) freeNote(ctx context.Context) (int64, error) {
+	const longest = 1 << 40
+	for step := int64(1); step < longest; step *= 4 {
+		first, err := r.Store.Reserve(ctx, "note", step)
+		if err != nil {
+			return 0, fmt.Errorf("draw the id of a note: %w", err)
+		}
+		n := first + step - 1
+		names := []string{NoteMark(fmt.Sprintf("DN_%d", n)), NoteMark(fmt.Sprintf("CDN_%d", n))}
+		marks, err := r.Store.Marks(ctx, names, true)
+		if err != nil {
+			return 0, fmt.Errorf("look up the id of a note: %w", err)
+		}
+		if len(marks) == 0 {
+			return n, nil
+		}
+	}
+	return 0, busy()
+}
+
+// markNote keeps the id of a note from being taken twice.
+func (b By) markNote(id string) biobank.Write {
+	return biobank.Write{Kind: biobank.InsertMark, Mark: biobank.Mark{Name: NoteMark(id), Source: b.ID}}
+}
