@@ -77,11 +77,16 @@ func writeRows(path, header string, row func([]byte, int) []byte, n int) error {
 	return f.Close()
 }
 
+// systemActor is who makes what is there before.
+func systemActor() *biobank.Actor {
+	return &biobank.Actor{ID: biobank.SystemUserID, User: biobank.UserDoc{Type: biobank.UserSuper}}
+}
+
 // seed makes what the rows name: institute, site, the importing user, protocol, event, participant and n visits. It
 // returns the user's id.
 func seed(ctx context.Context, cfg aws.Config, tables store.Tables, visits int) (int64, error) {
 	reg := &biobank.Registry{Store: store.NewRecords(store.NewClient(cfg), tables)}
-	system := &biobank.Actor{ID: biobank.SystemUserID, User: biobank.UserDoc{Type: biobank.UserSuper}}
+	system := systemActor()
 	protocol := biobank.ProtocolRef{ShortTitle: "BENCH"}
 	site := "Lakeside Biobank"
 	var user int64

@@ -7,8 +7,10 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"aliquot/shared/odm"
@@ -21,6 +23,9 @@ const (
 	odmGroups   = 10
 	odmItems    = 10
 	odmLarge    = 100 << 20 // bytes of the document whose memory is told
+	odmStudy    = "S_HARBOR"
+	// odmNightBytes is a little less than an event has.
+	odmNightBytes = 9_000
 )
 
 // odmSpec is what a process that reads and writes ODM is told.
@@ -83,14 +88,13 @@ func runODM(_ context.Context, doc []byte) error {
 	if err := json.Unmarshal(doc, &spec); err != nil {
 		return err
 	}
-	var parts []odm.Part
 	var subjects []xmlSubject
 	for s := range odmSubjects {
-		parts = append(parts, odmSubject(s)...)
 		subjects = append(subjects, newXMLSubject(s))
 	}
+	parts := slices.Values(slices.Collect(odmParts(odmSubjects, 1)))
 	var text bytes.Buffer
-	if err := odmWrite(odm.NewXMLWriter(&text), parts); err != nil {
+	if err := odmWrite(odm.NewXMLWriter(&text), odmStudy, parts); err != nil {
 		return err
 	}
 	const items = odmSubjects * odmGroups * odmItems
@@ -101,10 +105,10 @@ func runODM(_ context.Context, doc []byte) error {
 		{"read", func(*written) (int, error) { return odmRead(bytes.NewReader(text.Bytes())) }},
 		// The least that can be done with encoding/xml: look at the tokens, and keep nothing.
 		{"read by encoding/xml", func(*written) (int, error) { return xmlTokens(bytes.NewReader(text.Bytes())) }},
-		{"write", func(out *written) (int, error) { return items, odmWrite(odm.NewXMLWriter(out), parts) }},
+		{"write", func(out *written) (int, error) { return items, odmWrite(odm.NewXMLWriter(out), odmStudy, parts) }},
 		{"write by encoding/xml", func(out *written) (int, error) { return items, xmlWrite(out, subjects) }},
 		{"json", func(out *written) (int, error) {
-			return items, odmWrite(odm.NewJSONWriter(out, odm.JSON{ClinicalData: 1}), parts)
+			return items, odmWrite(odm.NewJSONWriter(out, odm.JSON{ClinicalData: 1}), odmStudy, parts)
 		}},
 	}
 	took := map[string]odmTaken{}
@@ -145,27 +149,7 @@ func runODMLarge(context.Context, []byte) error {
 	return measure(func() error {
 		from, to := io.Pipe()
 		go func() {
-			w := odm.NewXMLWriter(to)
-			to.CloseWithError(func() error {
-				if err := w.Write(&odm.ODM{}); err != nil {
-					return err
-				}
-				if err := w.Write(&odm.ClinicalData{StudyOID: "S_HARBOR"}); err != nil {
-					return err
-				}
-				subject := odmSubject(0)
-				for range odmLarge / 9_000 {
-					for _, p := range subject {
-						if err := w.Write(p); err != nil {
-							return err
-						}
-					}
-				}
-				if err := w.Write(odm.EndClinicalData); err != nil {
-					return err
-				}
-				return w.Close()
-			}())
+			to.CloseWithError(odmWrite(odm.NewXMLWriter(to), odmStudy, odmParts(odmLarge/odmNightBytes, 1)))
 		}()
 		var size written
 		r := odm.NewReader(io.TeeReader(from, &size))
@@ -220,14 +204,20 @@ func odmRead(src io.Reader) (items int, err error) {
 	}
 }
 
-func odmWrite(w *odm.Writer, subjects []odm.Part) error {
-	whole := [][]odm.Part{{&odm.ODM{}, &odm.ClinicalData{StudyOID: "S_HARBOR"}}, subjects, {odm.EndClinicalData}}
-	for _, parts := range whole {
-		for _, p := range parts {
-			if err := w.Write(p); err != nil {
-				return err
-			}
+// odmWrite writes a document of a study's subjects.
+func odmWrite(w *odm.Writer, study string, subjects iter.Seq[odm.Part]) error {
+	for _, p := range []odm.Part{&odm.ODM{}, &odm.ClinicalData{StudyOID: study}} {
+		if err := w.Write(p); err != nil {
+			return err
 		}
+	}
+	for p := range subjects {
+		if err := w.Write(p); err != nil {
+			return err
+		}
+	}
+	if err := w.Write(odm.EndClinicalData); err != nil {
+		return err
 	}
 	return w.Close()
 }
@@ -265,12 +255,32 @@ func odmItemOID(i int) string       { return fmt.Sprintf("I_SLEEP_HOURS_%d", i) 
 func odmValue(s, g, i int) string   { return fmt.Sprintf("%d.%d", (s*31+g)%24, i) }
 func odmKey(s int) (string, string) { return fmt.Sprintf("SS_H%05d", s), fmt.Sprintf("H-%05d", s) }
 
-// odmSubject is a subject as parts.
-func odmSubject(s int) []odm.Part {
-	key, id := odmKey(s)
+// odmParts are so many subjects with so many events each.
+func odmParts(subjects, nights int) iter.Seq[odm.Part] {
+	return func(yield func(odm.Part) bool) {
+		for s := range subjects {
+			key, id := odmKey(s)
+			if !yield(&odm.SubjectData{SubjectKey: key, StudySubjectID: id, Status: "Available"}) {
+				return
+			}
+			for n := range nights {
+				for _, p := range odmNight(s, n+1) {
+					if !yield(p) {
+						return
+					}
+				}
+			}
+			if !yield(odm.EndSubjectData) {
+				return
+			}
+		}
+	}
+}
+
+// odmNight is an event as parts, some odmNightBytes of XML.
+func odmNight(s, repeat int) []odm.Part {
 	parts := []odm.Part{
-		&odm.SubjectData{SubjectKey: key, StudySubjectID: id, Status: "Available"},
-		&odm.StudyEventData{StudyEventOID: "SE_NIGHT", StudyEventRepeatKey: "1", StartDate: "2027-01-03"},
+		&odm.StudyEventData{StudyEventOID: "SE_NIGHT", StudyEventRepeatKey: fmt.Sprint(repeat), StartDate: "2027-01-03"},
 		&odm.FormData{FormOID: "F_SLEEP", FormLayoutOID: "1", Status: "initial data entry"},
 	}
 	for g := range odmGroups {
@@ -280,7 +290,7 @@ func odmSubject(s int) []odm.Part {
 		}
 		parts = append(parts, group)
 	}
-	return append(parts, odm.EndFormData, odm.EndStudyEventData, odm.EndSubjectData)
+	return append(parts, odm.EndFormData, odm.EndStudyEventData)
 }
 
 // The same for encoding/xml, with the prefix in the names, since it would declare the namespace at each.

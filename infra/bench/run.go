@@ -81,7 +81,7 @@ func (b *bench) measure(ctx context.Context) (err error) {
 	if err := b.odm(ctx); err != nil {
 		return err
 	}
-	if !b.wants("import.", "update.", "plan.", "start.vs_hello") {
+	if !b.wants("import.", "update.", "plan.", "start.vs_hello", "odm.import_") {
 		return nil
 	}
 	if b.stack, err = local.Start(ctx, local.Options{}); err != nil {
@@ -91,6 +91,13 @@ func (b *bench) measure(ctx context.Context) (err error) {
 		if err := b.starts(ctx); err != nil {
 			return err
 		}
+	}
+	b.files = filepath.Join(b.work, "s3")
+	b.tables = store.Tables{
+		Records: b.stack.Tables["records"], Audit: b.stack.Tables["audit"], Jobs: b.stack.Tables["jobs"],
+	}
+	if err := b.odmImports(ctx); err != nil {
+		return err
 	}
 	if !b.wants("import.", "update.", "plan.") {
 		return nil
@@ -109,10 +116,6 @@ func (b *bench) measure(ctx context.Context) (err error) {
 // prepare makes what the rows name, imports a few rows into the local DynamoDB, counting, and starts the stand-in that
 // takes after what they became.
 func (b *bench) prepare(ctx context.Context) (err error) {
-	b.files = filepath.Join(b.work, "s3")
-	b.tables = store.Tables{
-		Records: b.stack.Tables["records"], Audit: b.stack.Tables["audit"], Jobs: b.stack.Tables["jobs"],
-	}
 	db := store.NewClient(b.stack.AWSConfig())
 	b.jobs = store.NewJobs(db, b.tables)
 	if b.user, err = seed(ctx, b.stack.AWSConfig(), b.tables, (b.localRows+perVisit-1)/perVisit); err != nil {
@@ -205,7 +208,7 @@ func (b *bench) job(ctx context.Context, through *counter, kind string, n int, p
 		return nil, err
 	}
 	r := &result{}
-	env := b.environment(through.url)
+	env := b.environment("csvimport", through.url)
 	if err := child(ctx, "import", importSpec{Job: j.ID, Files: b.files}, env, &r.plan); err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
 	}
@@ -256,14 +259,14 @@ func (b *bench) newJob(ctx context.Context, kind string, n int) (*jobs.Job, erro
 	return j, b.jobs.Create(ctx, j)
 }
 
-// environment is that of the function csvimport in the template, with DynamoDB at the given address.
-func (b *bench) environment(dynamoDB string) []string {
+// environment is that of a function in the template, with DynamoDB at the given address.
+func (b *bench) environment(function, dynamoDB string) []string {
 	env := map[string]string{
 		"GOMAXPROCS": "2", "AWS_REGION": b.stack.Region, "AWS_ACCESS_KEY_ID": b.stack.AccessKey,
 		"AWS_SECRET_ACCESS_KEY": b.stack.SecretKey, "AWS_ENDPOINT_URL_DYNAMODB": dynamoDB,
 		"AWS_ENDPOINT_URL_S3": b.stack.S3Endpoint, "AWS_ENDPOINT_URL_SQS": b.stack.SQSEndpoint,
 	}
-	maps.Copy(env, b.stack.Env("csvimport"))
+	maps.Copy(env, b.stack.Env(function))
 	var out []string
 	for name, v := range env {
 		out = append(out, name+"="+v)
@@ -353,7 +356,7 @@ func (b *bench) bareLoop(ctx context.Context, requests int) (measured, error) {
 		return m, err
 	}
 	spec := bareSpec{Captured: b.spec.Capture, Requests: requests}
-	if err := child(ctx, "bare", spec, b.environment(b.standIn.url), &m); err != nil {
+	if err := child(ctx, "bare", spec, b.environment("csvimport", b.standIn.url), &m); err != nil {
 		return m, err
 	}
 	c, err := b.standIn.counts(ctx)
@@ -444,7 +447,7 @@ func (b *bench) plans(ctx context.Context) error {
 			return err
 		}
 		var m measured
-		if err := child(ctx, "import", importSpec{Job: j.ID, Files: b.files}, b.environment(b.standIn.url), &m); err != nil {
+		if err := child(ctx, "import", importSpec{Job: j.ID, Files: b.files}, b.environment("csvimport", b.standIn.url), &m); err != nil {
 			return fmt.Errorf("plan: %w", err)
 		}
 		if j, err = b.jobs.Get(ctx, j.ID); err != nil {
