@@ -94,8 +94,9 @@ func shipmentRows() []row {
 		{pattern: "GET " + path, proved: "TestShipments"},
 		{pattern: "GET " + path + "/count", proved: "TestShipments"},
 		{pattern: "POST " + path, proved: "TestShipments"},
+		{pattern: "GET " + path + "/containers", query: "?name=C-{short}", want: columns{"...ee", "..eee", "..eee", "..eee", "eeeee", "eeeee"}},
 	}
-	for _, call := range []string{"GET {id}", "PUT {id}", "DELETE {id}", "GET {id}/audit", "GET {id}/specimens", "GET {id}/report", "PUT {id}/request-status"} {
+	for _, call := range []string{"GET {id}", "PUT {id}", "DELETE {id}", "GET {id}/audit", "GET {id}/specimens", "GET {id}/containers", "GET {id}/report", "PUT {id}/request-status"} {
 		verb, below, _ := strings.Cut(call, " ")
 		rows = append(rows, row{pattern: verb + " " + path + "/" + below, proved: "TestShipments"})
 	}

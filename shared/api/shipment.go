@@ -2,20 +2,17 @@ package api
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
-	"strings"
 
 	"aliquot/shared/biobank"
-	"aliquot/shared/csvfile"
 	"aliquot/shared/fault"
 )
 
-// Shipments (reference openspecimen-rest.md 20.3), those of specimens: one of type CONTAINER is refused.
+// Shipments of specimens and of containers (reference openspecimen-rest.md 20.3).
 
 func shipments() noun {
 	return noun{
-		path: "/shipments", typ: biobank.Shipment, shows: shipmentView{ShipmentSpmns: []shipmentItemView{}}, gather: gatherShipments,
+		path: "/shipments", typ: biobank.Shipment, shows: shipmentView{ShipmentSpmns: []shippedSpecimenView{}, ShipmentContainers: []shippedContainerView{}}, gather: gatherShipments,
 		view: func(r *related, rec *biobank.Record) (any, error) { return viewShipment(r, rec) },
 	}
 }
@@ -49,8 +46,10 @@ func shipmentRoutes() []route {
 		route{pattern: "PUT " + one + "/request-status", summary: "Accept or reject the request for a shipment", answers: n.shows, serve: changeRequest},
 		deleteRoute(removal{noun: n}),
 		auditRoute(n),
-		route{pattern: "GET " + one + "/specimens", summary: "List the specimens of a shipment", answers: []shipmentItemView{}, serve: listShipped},
-		route{pattern: "GET " + one + "/report", summary: "The specimens of a shipment as CSV", answers: file("application/csv"), serve: reportShipment},
+		route{pattern: "GET " + one + "/specimens", summary: "List the specimens of a shipment", answers: []shippedSpecimenView{}, serve: listShippedSpecimens},
+		route{pattern: "GET " + one + "/containers", summary: "List the containers of a shipment", answers: []shippedContainerView{}, serve: listShippedContainers},
+		route{pattern: "GET " + n.path + "/containers", summary: "Find containers to ship, by name", answers: containers().list(), serve: findShippable},
+		route{pattern: "GET " + one + "/report", summary: "The specimens or containers of a shipment as CSV", answers: file("application/csv"), serve: reportShipment},
 	)
 }
 
@@ -75,7 +74,14 @@ func writeShipment(c *call, id int64) (any, error) {
 		if s := o.object("specimen"); s != nil {
 			line.Specimen = s.specimenNamed()
 		}
-		d.Items = append(d.Items, line)
+		d.Specimens = append(d.Specimens, line)
+	}
+	for _, o := range in.objects("shipmentContainers") {
+		line := biobank.ShipmentLine{Quality: o.text("receivedQuality")}
+		if s := o.object("container"); s != nil {
+			line.Container = biobank.LocationRef{ContainerID: s.number("id"), Name: s.text("name"), Barcode: s.text("barcode")}
+		}
+		d.Containers = append(d.Containers, line)
 	}
 	reason := in.text("opComments")
 	if err := in.err(); err != nil {
@@ -152,13 +158,18 @@ func fitsShipment(c *call, q *query) (func(int64, *biobank.ShipmentDoc) bool, er
 	}, nil
 }
 
-// shipmentsOf tells which shipments have the specimen with a label or a barcode. It reads the items of all.
+// shipmentsOf tells which shipments have the specimen with a label or a barcode, or the container with a name or a barcode.
+// It reads the items of all.
 func (c *call) shipmentsOf(labelOrBarcode string) (map[int64]bool, error) {
 	if labelOrBarcode == "" {
 		return nil, nil
 	}
 	found, err := c.api.Registry.Specimens(c.Context(), c.actor, []biobank.SpecimenRef{{Label: labelOrBarcode}, {Barcode: labelOrBarcode}})
-	if err != nil || len(found) == 0 {
+	if err != nil {
+		return nil, err
+	}
+	boxes, err := c.api.Registry.ContainersNamed(c.Context(), c.actor, c.at, []biobank.LocationRef{{Name: labelOrBarcode}, {Barcode: labelOrBarcode}})
+	if err != nil || len(found)+len(boxes) == 0 {
 		return nil, err
 	}
 	recs, err := c.api.Registry.Members(c.Context(), c.actor, biobank.Shipment)
@@ -175,7 +186,8 @@ func (c *call) shipmentsOf(labelOrBarcode string) (map[int64]bool, error) {
 			return nil, err
 		}
 		for _, item := range doc.Items {
-			holding[rec.ID] = holding[rec.ID] || slices.ContainsFunc(found, func(s *biobank.Record) bool { return s.ID == item.SpecimenID })
+			holding[rec.ID] = holding[rec.ID] || slices.ContainsFunc(found, func(s *biobank.Record) bool { return s.ID == item.SpecimenID }) ||
+				slices.ContainsFunc(boxes, func(s *biobank.Record) bool { return s.ID == item.ContainerID })
 		}
 	}
 	return holding, nil
@@ -208,21 +220,23 @@ type shipmentSummary struct {
 	RequestDate        *int64        `json:"requestDate"`
 	RequesterComments  *string       `json:"requesterComments"`
 	SpecimensCount     *int64        `json:"specimensCount"`
+	ContainersCount    *int64        `json:"containersCount"`
 	ActivityStatus     string        `json:"activityStatus"`
+}
+
+// count tells how much a shipment carries: one of the two counts is 0.
+func (v *shipmentSummary) count(doc *biobank.ShipmentDoc) {
+	none := int64(0)
+	v.SpecimensCount, v.ContainersCount = &doc.Count, &none
+	if doc.Type == biobank.ShipmentOfContainers {
+		v.SpecimensCount, v.ContainersCount = &none, &doc.Count
+	}
 }
 
 type shipmentView struct {
 	shipmentSummary
-	ShipmentSpmns      []shipmentItemView `json:"shipmentSpmns"`
-	ShipmentContainers []struct{}         `json:"shipmentContainers"`
-}
-
-// shipmentItemView is an item. A specimen that the reader may not see has only its id.
-type shipmentItemView struct {
-	ID              int64         `json:"id"`
-	SpecimenID      int64         `json:"specimenId"`
-	Specimen        *specimenView `json:"specimen"`
-	ReceivedQuality *string       `json:"receivedQuality"`
+	ShipmentSpmns      []shippedSpecimenView  `json:"shipmentSpmns"`
+	ShipmentContainers []shippedContainerView `json:"shipmentContainers"`
 }
 
 func gatherShipments(r *related, recs []*biobank.Record) error {
@@ -264,7 +278,7 @@ func summarizeShipment(r *related, rec *biobank.Record) (v shipmentSummary, err 
 		RequestDate: orNull(doc.RequestedOn), RequesterComments: orNull(doc.RequesterComments), ActivityStatus: doc.ActivityStatus,
 	}
 	if r.c.stats {
-		v.SpecimensCount = &doc.Count
+		v.count(&doc)
 	}
 	for _, end := range []struct {
 		id              int64
@@ -303,87 +317,10 @@ func viewShipment(r *related, rec *biobank.Record) (v shipmentView, err error) {
 	if err := doc.Load(r.c.Context(), r.c.api.Registry, rec); err != nil {
 		return v, err
 	}
-	v.SpecimensCount, v.ShipmentContainers = &doc.Count, []struct{}{}
-	v.ShipmentSpmns, err = r.shipmentItems(doc.Items)
+	v.count(&doc)
+	if v.ShipmentSpmns, err = r.shippedSpecimens(&doc); err != nil {
+		return v, err
+	}
+	v.ShipmentContainers, err = r.shippedContainers(&doc)
 	return v, err
-}
-
-func (r *related) shipmentItems(items []biobank.ShipmentItem) ([]shipmentItemView, error) {
-	ids := make([]int64, len(items))
-	for i := range items {
-		ids[i] = items[i].SpecimenID
-	}
-	shown, err := r.specimensByID(ids)
-	if err != nil {
-		return nil, err
-	}
-	views := make([]shipmentItemView, len(items))
-	for i, item := range items {
-		views[i] = shipmentItemView{item.ID, item.SpecimenID, shown[item.SpecimenID], orNull(item.Quality)}
-	}
-	return views, nil
-}
-
-// shipped shows the items of the shipment that the path names.
-func (c *call) shipped() (*biobank.Record, []shipmentItemView, error) {
-	rec, err := c.get(biobank.Shipment)
-	if err != nil {
-		return nil, nil, err
-	}
-	doc, err := biobank.Decode[biobank.ShipmentDoc](rec)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := doc.Load(c.Context(), c.api.Registry, rec); err != nil {
-		return nil, nil, err
-	}
-	views, err := c.related().shipmentItems(doc.Items)
-	return rec, views, err
-}
-
-// listShipped serves GET /shipments/{id}/specimens: in the order of the shipment, or by orderBy label, barcode, ppid or type,
-// the other way round for direction desc.
-func listShipped(c *call) (any, error) {
-	q := c.query()
-	page, by, down := q.page("startAt", 50), q.text("orderBy"), strings.EqualFold(q.text("direction"), "desc")
-	if q.wrong != nil {
-		return nil, q.wrong
-	}
-	value, ok := map[string]func(*specimenView) string{
-		"": nil, "label": func(s *specimenView) string { return text(s.Label) }, "barcode": func(s *specimenView) string { return text(s.Barcode) },
-		"ppid": func(s *specimenView) string { return s.PPID }, "type": func(s *specimenView) string { return s.Type },
-	}[by]
-	if !ok {
-		return nil, invalid("orderBy must be label, barcode, ppid or type.")
-	}
-	_, views, err := c.shipped()
-	if err != nil {
-		return nil, err
-	}
-	if value != nil {
-		slices.SortStableFunc(views, func(a, b shipmentItemView) int {
-			return strings.Compare(value(cmp.Or(a.Specimen, &specimenView{})), value(cmp.Or(b.Specimen, &specimenView{})))
-		})
-	}
-	if down {
-		slices.Reverse(views)
-	}
-	return cut(views, page), nil
-}
-
-func reportShipment(c *call) (any, error) {
-	rec, views, err := c.shipped()
-	if err != nil {
-		return nil, err
-	}
-	doc, err := biobank.Decode[biobank.ShipmentDoc](rec)
-	if err != nil {
-		return nil, err
-	}
-	body := csvfile.AppendStrings(nil, ',', append([]string{"Shipment", "Shipment Status"}, append(specimenCells(nil), "Received Quality")...)...)
-	for _, v := range views {
-		cells := append([]string{doc.Name, doc.Status}, specimenCells(cmp.Or(v.Specimen, &specimenView{}))...)
-		body = csvfile.AppendStrings(body, ',', append(cells, text(v.ReceivedQuality))...)
-	}
-	return csvAnswer{name: fmt.Sprintf("shipment_%d.csv", rec.ID), body: body}, nil
 }

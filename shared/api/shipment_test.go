@@ -27,12 +27,12 @@ func TestShipments(t *testing.T) {
 	other := strings.Replace(head, "Box 1", "Box 2", 1)
 	c.must("PUT", fmt.Sprintf("/specimens/%v/status", c.specimen("D-04")["id"]), `{"status":"Closed"}`)
 	for body, code := range map[string]string{
-		`{}`:                                                    "SHIPMENT_NAME_REQUIRED,SHIPMENT_INVALID_STATUS,SHIPMENT_SEND_SITE_REQUIRED,SHIPMENT_RECV_SITE_REQUIRED",
-		`{` + head + `,"status":"Pending"}`:                     "SHIPMENT_DUP_NAME",
-		`{` + other + `,"status":"Lost"}`:                       "SHIPMENT_INVALID_STATUS",
-		`{` + other + `,"status":"Received"}`:                   "SHIPMENT_STATUS_CHANGE_NOT_ALLOWED",
-		`{` + other + `,"status":"Shipped"}`:                    "SHIPMENT_NO_SPECIMENS_TO_SHIP",
-		`{` + other + `,"status":"Pending","type":"CONTAINER"}`: "SHIPMENT_INVALID_TYPE",
+		`{}`:                                               "SHIPMENT_NAME_REQUIRED,SHIPMENT_INVALID_STATUS,SHIPMENT_SEND_SITE_REQUIRED,SHIPMENT_RECV_SITE_REQUIRED",
+		`{` + head + `,"status":"Pending"}`:                "SHIPMENT_DUP_NAME",
+		`{` + other + `,"status":"Lost"}`:                  "SHIPMENT_INVALID_STATUS",
+		`{` + other + `,"status":"Received"}`:              "SHIPMENT_STATUS_CHANGE_NOT_ALLOWED",
+		`{` + other + `,"status":"Shipped"}`:               "SHIPMENT_NO_SPECIMENS_TO_SHIP",
+		`{` + other + `,"status":"Pending","type":"BOAT"}`: "SHIPMENT_INVALID_TYPE",
 		`{` + strings.Replace(other, "South", "Nowhere", 1) + `,"status":"Pending"}`:                                               "SITE_NOT_FOUND",
 		`{` + other + `,"status":"Pending","sender":{"id":99}}`:                                                                    "USER_NOT_FOUND",
 		`{` + other + `,"status":"Pending","notifyUsers":[{"id":99}]}`:                                                             "USER_NOT_FOUND",
@@ -56,7 +56,7 @@ func TestShipments(t *testing.T) {
 	for body, code := range map[string]string{
 		`{` + head + `,"status":"Pending"}`:                     "SHIPMENT_STATUS_CHANGE_NOT_ALLOWED",
 		`{` + head + `,"status":"Shipped"` + items(both) + `}`:  "SHIPMENT_STATUS_CHANGE_NOT_ALLOWED",
-		`{` + head + `,"type":"CONTAINER","status":"Received"}`: "SHIPMENT_INVALID_TYPE",
+		`{` + head + `,"type":"CONTAINER","status":"Received"}`: "SHIPMENT_CANNOT_CHG_TYPE",
 		`{` + head + `,"status":"Received"` + items(both) + `}`: "SHIPMENT_RECV_QUALITY_REQ,SHIPMENT_RECV_QUALITY_REQ",
 		`{` + head + `,"status":"Received"}`:                    "SHIPMENT_INVALID_SHIPPED_SPECIMENS",
 		`{` + head + `,"status":"Received"` + items(`{"specimen":{"label":"D-01"},"receivedQuality":"Acceptable"},{"specimen":{"label":"D-02"},"receivedQuality":"Acceptable"}`) + `}`: "SHIPMENT_INVALID_SHIPPED_SPECIMENS",
@@ -111,7 +111,7 @@ func TestShipments(t *testing.T) {
 			}
 		}
 		c.do("GET", path+"/specimens?orderBy=colour", "").refused(t, 400, "INVALID_REQUEST")
-		if got := c.do("GET", path+"/report", "").body; !strings.Contains(got, `"Box 1","Received","INV"`) {
+		if got := c.do("GET", path+"/report", "").body; !strings.Contains(got, `"Box 1","Received","North Biobank","South","INV"`) {
 			t.Errorf("report: %s", got)
 		}
 	})
@@ -138,7 +138,7 @@ func TestShipments(t *testing.T) {
 		}
 		box := fmt.Sprintf("/shipments/%v", here.must("POST", "/shipments", `{`+four+`,"status":"Pending"`+items(`{"specimen":{"label":"D-02"}}`)+`}`)["id"])
 		there.do("PUT", box, `{`+four+`,"status":"Shipped"`+items(`{"specimen":{"label":"D-02"}}`)+`}`).refused(t, 400, "RBAC_ACCESS_DENIED")
-		for _, call := range []string{"GET ", "GET /specimens", "GET /report", "GET /audit", "DELETE "} {
+		for _, call := range []string{"GET ", "GET /specimens", "GET /containers", "GET /report", "GET /audit", "DELETE "} {
 			verb, below, _ := strings.Cut(call, " ")
 			reader.do(verb, box+below, "").refused(t, 400, "RBAC_ACCESS_DENIED")
 		}
@@ -185,5 +185,127 @@ func TestALargeShipmentArrivesWhole(t *testing.T) {
 	}
 	if got := c.must("GET", path+"/audit", "")["verified"]; got != true {
 		t.Error("the audit of the shipment does not hold")
+	}
+}
+
+// A shipment of containers takes what lies in them along.
+func TestContainerShipments(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	freezer, box := w.newFreezer(c)
+	c.must("POST", "/sites", `{"name":"South","instituteName":"Default Institute","type":"Repository"}`)
+	c.must("POST", "/sites", `{"name":"Far","instituteName":"Default Institute","type":"Repository"}`)
+	c.must("PUT", fmt.Sprintf("/collection-protocols/%d", s.cp), `{"shortTitle":"INV","title":"Invented study","principalInvestigator":{"id":2},
+		"cpSites":[{"siteName":"North Biobank"},{"siteName":"South"}],"manualSpecLabelEnabled":true}`)
+	one := c.must("POST", "/specimens", fmt.Sprintf(`{"visitId":%d,"label":"CS-1","type":"Whole Blood","initialQty":1,"storageLocation":{"name":"Box"}}`, s.visit))
+	c.must("POST", "/storage-containers", `{"name":"Crate","storageLocation":{"name":"Freezer"}}`)
+	c.must("POST", "/storage-containers", `{"name":"Shut","siteName":"North Biobank"}`)
+	c.must("PATCH", fmt.Sprintf("/storage-containers/%v", c.must("GET", "/storage-containers/byname?name=Shut", "")["id"]), `{"activityStatus":"Closed"}`)
+	c.must("POST", "/storage-containers", `{"name":"Yonder","siteName":"South"}`)
+
+	const head = `"name":"Boxes","type":"container","sendingSite":"North Biobank","receivingSite":"South"`
+	items := func(list string) string { return `,"shipmentContainers":[` + list + `]` }
+	for body, code := range map[string]string{
+		`{` + head + `,"status":"Shipped"}`:                                                                                       "SHIPMENT_NO_CONTAINERS_TO_SHIP",
+		`{` + head + `,"status":"Pending"` + items(`{"container":{"name":"None"}}`) + `}`:                                         "STORAGE_CONTAINER_NOT_FOUND",
+		`{` + head + `,"status":"Pending"` + items(`{"container":{"id":99}}`) + `}`:                                               "STORAGE_CONTAINER_NOT_FOUND",
+		`{` + head + `,"status":"Pending"` + items(`{}`) + `}`:                                                                    "STORAGE_CONTAINER_NOT_FOUND",
+		`{` + head + `,"status":"Pending"` + items(`{"container":{"name":"Shut"}}`) + `}`:                                         "SHIPMENT_INVALID_CONTAINERS",
+		`{` + head + `,"status":"Pending"` + items(`{"container":{"name":"Yonder"}}`) + `}`:                                       "SHIPMENT_INVALID_CONTAINERS",
+		`{` + head + `,"status":"Pending"` + items(`{"container":"Box"}`) + `}`:                                                   "INVALID_REQUEST",
+		`{` + head + `,"status":"Pending","shipmentContainers":{}}`:                                                               "INVALID_REQUEST",
+		`{` + head + `,"status":"Pending"` + items(`{"container":{"name":"Box"}},{"container":{"barcode":"BX"}}`) + `}`:           "SHIPMENT_DUPLICATE_CONTAINERS",
+		`{` + head + `,"status":"Pending"` + items(`{"container":{"name":"Box"}},{"container":{"name":"Freezer"}}`) + `}`:         "SHIPMENT_DUPLICATE_CONTAINERS",
+		`{` + strings.Replace(head, "South", "Far", 1) + `,"status":"Shipped"` + items(`{"container":{"name":"Box"}}`) + `}`:      "STORAGE_CONTAINER_CANNOT_HOLD_SPECIMEN",
+		`{` + head + `,"status":"Pending"` + items(strings.TrimSuffix(strings.Repeat(`{"container":{"id":1}},`, 101), ",")) + `}`: "COMMON_INVALID_INPUT",
+	} {
+		c.do("POST", "/shipments", body).refused(t, 400, code)
+	}
+	if n := c.must("GET", "/shipments/count", "")["count"]; n != 0.0 {
+		t.Fatalf("%v shipments were made of refused ones", n)
+	}
+	both := `{"container":{"barcode":"BX"}},{"container":{"name":"Crate"}}`
+	a := c.do("POST", "/shipments", `{`+head+`,"status":"Pending"`+items(both)+`}`)
+	golden(t, "shipment-containers", a.body)
+	made := map[string]any{}
+	mustDecode(t, a, &made)
+	path := fmt.Sprintf("/shipments/%v", made["id"])
+	c.do("PUT", path, `{`+strings.Replace(head, "container", "specimen", 1)+`,"status":"Pending"}`).refused(t, 400, "SHIPMENT_CANNOT_CHG_TYPE")
+	c.must("PUT", path, `{`+strings.Replace(head, `"type":"container",`, "", 1)+`,"status":"Shipped"`+items(both)+`}`)
+	if got := c.must("GET", fmt.Sprintf("/storage-containers/%d", box), ""); got["siteName"] != "North Biobank" || at(got) != "Freezer 11" {
+		t.Errorf("on the way the box is at %v, %s", got["siteName"], at(got))
+	}
+	arrived := func(list string) string {
+		return `{` + head + `,"status":"Received"` + items(list) + `}`
+	}
+	const good = `"receivedQuality":"Acceptable"`
+	for body, code := range map[string]string{
+		arrived(both): "SHIPMENT_RECV_QUALITY_REQ,SHIPMENT_RECV_QUALITY_REQ",
+		arrived(`{"container":{"name":"Box"},` + good + `}`):                                                        "SHIPMENT_INVALID_SHIPPED_CONTAINERS",
+		arrived(`{"container":{"name":"Box"},` + good + `},{"container":{"name":"None"},` + good + `}`):             "SHIPMENT_INVALID_SHIPPED_CONTAINERS",
+		arrived(`{"container":{"name":"Box"},` + good + `},{"container":{"name":"Crate"},"receivedQuality":"Odd"}`): "SPECIMEN_INVALID_RECV_QUALITY",
+	} {
+		c.do("PUT", path, body).refused(t, 400, code)
+	}
+
+	// Who receives need not see the containers; afterwards they are theirs.
+	there := w.newUser("there", "NONE", biobank.Grant{ID: 1, Role: "Technician", SiteID: 2})
+	got := there.must("PUT", path, arrived(`{"container":{"name":"crate"},"receivedQuality":"Not Specified"},{"container":{"id":`+fmt.Sprint(box)+`},`+good+`}`))
+	if got["status"] != "Received" || got["containersCount"] != 2.0 || got["specimensCount"] != 0.0 {
+		t.Errorf("received: %v", got)
+	}
+	if v := c.must("GET", fmt.Sprintf("/storage-containers/%d", box), ""); v["siteName"] != "South" || v["storageLocation"] != nil {
+		t.Errorf("the box is at %v in %v", v["siteName"], v["storageLocation"])
+	}
+	if v := c.must("GET", fmt.Sprintf("/specimens/%v", one["id"]), ""); at(v) != "Box A1" || v["storageSite"] != "South" {
+		t.Errorf("the specimen is at %v, %s", v["storageSite"], at(v))
+	}
+	if v := c.must("GET", fmt.Sprintf("/storage-containers/%d", freezer), ""); v["freePositions"] != 4.0 {
+		t.Errorf("the freezer has %v free positions", v["freePositions"])
+	}
+	if moves := c.list("GET", fmt.Sprintf("/storage-containers/%d/transfer-events", box), ""); len(moves) != 1 || moves[0]["toSite"] != "South" {
+		t.Errorf("moves: %v", moves)
+	}
+	if h := c.must("GET", fmt.Sprintf("/storage-containers/%d/audit", box), ""); h["verified"] != true {
+		t.Error("the audit of the box does not hold")
+	}
+
+	// Received again it has another quality; a container that was put away since stays there.
+	c.must("POST", "/storage-containers", `{"name":"Room","siteName":"South","noOfRows":1,"noOfColumns":2}`)
+	c.must("PATCH", fmt.Sprintf("/storage-containers/%d", box), `{"storageLocation":{"name":"Room"}}`)
+	got = c.must("PUT", path, arrived(`{"container":{"name":"Crate"},`+good+`},{"container":{"name":"Box"},`+good+`}`))
+	if v := got["shipmentContainers"].([]any)[1].(map[string]any); v["receivedQuality"] != "Acceptable" {
+		t.Errorf("received again: %v", v["receivedQuality"])
+	}
+	if v := c.must("GET", fmt.Sprintf("/storage-containers/%d", box), ""); at(v) != "Room 11" {
+		t.Errorf("the box is in %s", at(v))
+	}
+
+	for query, want := range map[string]string{"": "Box,Crate", "?orderBy=name&direction=desc": "Crate,Box", "?orderBy=barcode&maxResults=1": "Crate", "?startAt=1": "Crate"} {
+		var names []string
+		for _, v := range c.list("GET", path+"/containers"+query, "") {
+			names = append(names, fmt.Sprint(v["container"].(map[string]any)["name"]))
+		}
+		if got := strings.Join(names, ","); got != want {
+			t.Errorf("%s: %s, want %s", query, got, want)
+		}
+	}
+	c.do("GET", path+"/containers?orderBy=label", "").refused(t, 400, "INVALID_REQUEST")
+	if got := c.list("GET", path+"/specimens", ""); len(got) != 0 {
+		t.Errorf("specimens: %v", got)
+	}
+	for query, want := range map[string]string{"?name=Crate&name=Box": "Crate,Box", "?name=Box,None": "Box", "?name=Freezer&sendingSite=South": "", "?name=Freezer&sendingSite=north+biobank": "Freezer", "": ""} {
+		if got := column(c.list("GET", "/shipments/containers"+query, ""), "name"); got != want {
+			t.Errorf("%s: %s, want %s", query, got, want)
+		}
+	}
+	for query, want := range map[string]string{"?labelOrBarcode=BX": "Boxes", "?labelOrBarcode=crate": "Boxes", "?labelOrBarcode=Freezer": "", "?labelOrBarcode=CS-1": ""} {
+		if got := column(c.list("GET", "/shipments"+query, ""), "name"); got != want {
+			t.Errorf("%s: %s, want %s", query, got, want)
+		}
+	}
+	if got := c.do("GET", path+"/report", "").body; !strings.Contains(got, `"Boxes","Received","North Biobank","South","Box","BX","","","2","3","Acceptable"`) {
+		t.Errorf("report: %s", got)
 	}
 }

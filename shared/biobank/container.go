@@ -3,6 +3,7 @@ package biobank
 import (
 	"context"
 	"slices"
+	"strconv"
 
 	"aliquot/shared/fault"
 )
@@ -80,6 +81,17 @@ type LocationRef struct {
 
 // None tells whether the reference names no container.
 func (l LocationRef) None() bool { return l.ContainerID <= 0 && l.Name == "" && l.Barcode == "" }
+
+// String is how a message names the container.
+func (l LocationRef) String() string {
+	switch {
+	case l.ContainerID > 0:
+		return strconv.FormatInt(l.ContainerID, 10)
+	case l.Name != "":
+		return strconv.Quote(l.Name)
+	}
+	return "with barcode " + strconv.Quote(l.Barcode)
+}
 
 // sound refuses a cell of no container: it would be taken for the wish not to be stored.
 func (l *LocationRef) sound() error {

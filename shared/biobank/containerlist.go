@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,6 +86,67 @@ func (r *Registry) ContainerNamed(ctx context.Context, a *Actor, at time.Time, n
 		return nil, err
 	}
 	return rec, r.mayRead(ctx, a, rec)
+}
+
+// ContainersNamed finds containers, in that order, leaving out those that are unknown, deleted or not for the actor to see.
+func (r *Registry) ContainersNamed(ctx context.Context, a *Actor, at time.Time, refs []LocationRef) ([]*Record, error) {
+	branches, err := r.newBatch(a, at).containersSeen(ctx, refs)
+	if err != nil {
+		return nil, err
+	}
+	var recs []*Record
+	for _, br := range branches {
+		if br != nil {
+			recs = append(recs, br.Recs[0])
+		}
+	}
+	return recs, nil
+}
+
+// containersNamed finds containers, all together; nil stands for one that is unknown or deleted. It checks no rights.
+func (b *Batch) containersNamed(ctx context.Context, refs []LocationRef) ([]*Record, error) {
+	for i := range refs {
+		b.wantLocation(&refs[i])
+	}
+	if err := b.readMarks(ctx); err != nil {
+		return nil, err
+	}
+	for i := range refs {
+		b.wantLocationRec(&refs[i])
+	}
+	if err := b.readRecs(ctx); err != nil {
+		return nil, err
+	}
+	recs := make([]*Record, len(refs))
+	for i := range refs {
+		rec, err := b.container(ctx, refs[i])
+		if err != nil && fault.All(err) == nil {
+			return nil, err
+		} else if err == nil {
+			recs[i] = rec
+		}
+	}
+	return recs, nil
+}
+
+// containersSeen is containersNamed with what the containers lie in; nil stands for one that the actor may not see, too.
+func (b *Batch) containersSeen(ctx context.Context, refs []LocationRef) ([]*Branch, error) {
+	recs, err := b.containersNamed(ctx, refs)
+	if err != nil {
+		return nil, err
+	}
+	found := slices.DeleteFunc(slices.Clone(recs), func(rec *Record) bool { return rec == nil })
+	byID, err := (&Registry{Store: b.store}).Branches(ctx, found)
+	if err != nil {
+		return nil, err
+	}
+	branches := make([]*Branch, len(recs))
+	for i, rec := range recs {
+		if rec != nil && b.actor.HoldsAt(ResContainer, OpRead, byID[rec.ID].Site()) {
+			branches[i] = byID[rec.ID]
+		}
+	}
+	return branches, nil
 }
 
 // Children lists the containers that lie in another.

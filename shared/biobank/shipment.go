@@ -3,18 +3,18 @@ package biobank
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"aliquot/shared/fault"
 )
 
-// ShipmentDoc is a shipment of specimens from one site to another (reference openspecimen-rest.md 20.3).
+// ShipmentDoc is a shipment of specimens, or of containers with what lies in them, from one site to another (reference
+// openspecimen-rest.md 20.3).
 //
 // Sites, items and notified users change while it is pending. When it is received its specimens get the receiving site and
-// the quality in which they came, and leave the containers that they lay in: in groups, each in one transaction with the
-// count in Got, and the status moves last.
+// the quality in which they came, and leave the containers that they lay in; its containers leave what they lay in and are
+// the receiving site's. That goes in groups, each in one transaction with the count in Got, and the status moves last.
 type ShipmentDoc struct {
 	Name              string  `json:"name"`
 	Type              string  `json:"type"`
@@ -43,16 +43,10 @@ type ShipmentDoc struct {
 	ActivityStatus string `json:"activityStatus"`
 }
 
-// ShipmentItem is a specimen of a shipment.
-type ShipmentItem struct {
-	ID         int64  `json:"id"`
-	SpecimenID int64  `json:"specimenId"`
-	Quality    string `json:"receivedQuality,omitempty"`
-}
-
 // The states of shipments, and of requests for one.
 const (
-	ShipmentOfSpecimens = "SPECIMEN"
+	ShipmentOfSpecimens  = "SPECIMEN"
+	ShipmentOfContainers = "CONTAINER"
 
 	ShipmentPending  = "Pending"
 	ShipmentShipped  = "Shipped"
@@ -82,18 +76,13 @@ type ShipmentDraft struct {
 	SendingSite, ReceivingSite  string
 	Sender, Receiver, Requester UserRef
 	Notify                      []UserRef
-	Items                       []ShipmentLine
-	Doc                         ShipmentDoc
-	Merge                       func(*ShipmentDoc)
+	// Specimens or Containers are what is shipped, as the type says.
+	Specimens, Containers []ShipmentLine
+	Doc                   ShipmentDoc
+	Merge                 func(*ShipmentDoc)
 
 	// again tells that this is not the first round of a request.
 	again bool
-}
-
-// ShipmentLine asks for a specimen, or tells in which quality it came.
-type ShipmentLine struct {
-	Specimen SpecimenRef
-	Quality  string
 }
 
 func (*ShipmentDraft) recordType() Type { return Shipment }
@@ -189,8 +178,10 @@ func (d *ShipmentDraft) check(ctx context.Context, b *Batch, l *fault.List, rec 
 		is.Type = cmp.Or(was.Type, ShipmentOfSpecimens)
 	case "specimen":
 		is.Type = ShipmentOfSpecimens
+	case "container":
+		is.Type = ShipmentOfContainers
 	default:
-		l.Add("SHIPMENT_INVALID_TYPE", "Type %q is not valid. Shipments of type SPECIMEN are supported.", is.Type)
+		l.Add("SHIPMENT_INVALID_TYPE", "Type %q is not valid. It is SPECIMEN or CONTAINER.", is.Type)
 	}
 	if rec != nil && is.Type != was.Type && len(*l) == 0 {
 		l.Add("SHIPMENT_CANNOT_CHG_TYPE", "The type of a shipment cannot be changed.")
@@ -301,103 +292,6 @@ func (d *ShipmentDraft) mayWrite(b *Batch, rec *Record, was, is *ShipmentDoc) er
 	return nil
 }
 
-// items takes the items that were sent, or checks those of a shipment that comes in.
-func (d *ShipmentDraft) items(ctx context.Context, b *Batch, l *fault.List, was, is *ShipmentDoc) error {
-	if len(d.Items) > MaxLines {
-		l.Add("COMMON_INVALID_INPUT", "The shipment names %d specimens; at most %d are possible.", len(d.Items), MaxLines)
-		return nil
-	}
-	if is.Status == ShipmentReceived {
-		return d.received(ctx, b, l, is)
-	}
-	refs := make([]SpecimenRef, len(d.Items))
-	for i := range d.Items {
-		refs[i] = d.Items[i].Specimen
-	}
-	recs, err := b.specimens(ctx, refs)
-	if err != nil {
-		return err
-	}
-	kept := map[int64]int64{}
-	for _, item := range was.Items {
-		kept[item.SpecimenID] = item.ID
-	}
-	is.Items = nil
-	has, fresh := map[int64]bool{}, 0
-	for i, rec := range recs {
-		if rec == nil {
-			l.Append(missing(Specimen, refs[i]))
-			continue
-		}
-		doc, err := Decode[SpecimenDoc](rec)
-		if err != nil {
-			return err
-		}
-		switch {
-		case has[rec.ID]:
-			l.Add("SHIPMENT_DUPLICATE_SPECIMENS", "Specimen %q is named twice.", doc.Label)
-		case doc.Status != Collected || doc.ActivityStatus != StatusActive:
-			l.Add("SHIPMENT_INVALID_SPECIMENS", "Specimen %q is closed or was not collected; it cannot be shipped.", doc.Label)
-		}
-		has[rec.ID] = true
-		if kept[rec.ID] == 0 {
-			fresh++
-		}
-		is.Items = append(is.Items, ShipmentItem{ID: kept[rec.ID], SpecimenID: rec.ID})
-	}
-	if is.Status == ShipmentShipped && len(is.Items) == 0 {
-		l.Add("SHIPMENT_NO_SPECIMENS_TO_SHIP", "The shipment has no specimens.")
-	}
-	if fresh == 0 || len(*l) > 0 {
-		return nil
-	}
-	next, err := b.store.Reserve(ctx, "shipment.item", int64(fresh))
-	if err != nil {
-		return fmt.Errorf("draw ids of items: %w", err)
-	}
-	for i := range is.Items {
-		if is.Items[i].ID == 0 {
-			is.Items[i].ID = next
-			next++
-		}
-	}
-	return nil
-}
-
-// received checks that exactly what was shipped is named, each with its quality. Who receives need not have the right to
-// see the specimens.
-func (d *ShipmentDraft) received(ctx context.Context, b *Batch, l *fault.List, is *ShipmentDoc) error {
-	for i := range d.Items {
-		if d.Items[i].Specimen.ID == 0 {
-			b.wantMark(d.Items[i].Specimen.mark())
-		}
-	}
-	if err := b.readMarks(ctx); err != nil {
-		return err
-	}
-	quality := map[int64]string{}
-	for i := range d.Items {
-		id, q := d.Items[i].Specimen.ID, d.Items[i].Quality
-		if id == 0 {
-			id = b.marks[d.Items[i].Specimen.mark()].ID
-		}
-		if q == "" {
-			l.Add("SHIPMENT_RECV_QUALITY_REQ", "Give the quality in which specimen %s was received.", d.Items[i].Specimen)
-		}
-		value(l, "receive_quality", "SPECIMEN_INVALID_RECV_QUALITY", "Received Quality", &q)
-		quality[id] = q
-	}
-	for i := range is.Items {
-		q, ok := quality[is.Items[i].SpecimenID]
-		if !ok || len(quality) != len(is.Items) || len(d.Items) != len(is.Items) {
-			l.Add("SHIPMENT_INVALID_SHIPPED_SPECIMENS", "Name exactly the %d specimens that were shipped.", len(is.Items))
-			break
-		}
-		is.Items[i].Quality = q
-	}
-	return nil
-}
-
 // write plans the shipment, its items, and what its arrival tells the next specimens.
 func (d *ShipmentDraft) write(ctx context.Context, b *Batch, c *Change, o *Outcome, rec, apart *Record, was, is *ShipmentDoc) error {
 	id := d.ID
@@ -412,7 +306,11 @@ func (d *ShipmentDraft) write(ctx context.Context, b *Batch, c *Change, o *Outco
 			is.Got = 0 // told anew
 		}
 		next := is.Items[is.Got:min(len(is.Items), is.Got+together)]
-		if err := b.arrive(ctx, c, next, id, is.ReceivingSiteID); err != nil {
+		arrive := b.arriveSpecimens
+		if is.Type == ShipmentOfContainers {
+			arrive = b.arriveContainers
+		}
+		if err := arrive(ctx, c, next, id, is.ReceivingSiteID, was.Status == ShipmentReceived); err != nil {
 			return err
 		}
 		if is.Got += len(next); is.Got < len(is.Items) {
@@ -431,44 +329,6 @@ func (d *ShipmentDraft) write(ctx context.Context, b *Batch, c *Change, o *Outco
 		return err
 	}
 	return b.change(c, rec, is, o)
-}
-
-// arrive plans what the arrival of items does to their specimens; one that was deleted on the way is left alone.
-func (b *Batch) arrive(ctx context.Context, c *Change, items []ShipmentItem, shipment, site int64) error {
-	for _, item := range items {
-		b.wantMark(IDMark(Specimen, item.SpecimenID))
-	}
-	if err := b.readMarks(ctx); err != nil {
-		return err
-	}
-	for _, item := range items {
-		b.wantRec(b.marks[IDMark(Specimen, item.SpecimenID)].To)
-	}
-	if err := b.readRecs(ctx); err != nil {
-		return err
-	}
-	for _, item := range items {
-		rec := b.recs[b.marks[IDMark(Specimen, item.SpecimenID)].To]
-		doc, err := Decode[SpecimenDoc](rec)
-		if err != nil {
-			return err
-		}
-		held := doc.Held()
-		if rec == nil || doc.ActivityStatus == StatusDisabled || held.ShipmentID == shipment && held.SiteID == site && held.Quality == item.Quality {
-			continue
-		}
-		if held.ShipmentID != shipment {
-			if err := b.unstore(ctx, rec, &doc); err != nil {
-				return err
-			}
-		}
-		held.ShipmentID, held.SiteID, held.Quality = shipment, site, item.Quality
-		doc.hold(held)
-		if err := b.changeBelow(c, rec, &doc); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Ship creates or changes a shipment for a person; an arrival goes on until all specimens are told. Sent again after a

@@ -69,15 +69,13 @@ func (b *Batch) wantLocationRec(ref *LocationRef) {
 
 // container finds the container that a reference names: by id, name or barcode.
 func (b *Batch) container(ctx context.Context, ref LocationRef) (*Record, error) {
-	id, told := ref.ContainerID, any(ref.ContainerID)
+	id := ref.ContainerID
 	var err error
 	switch {
 	case id > 0:
 	case ref.Name != "":
-		told = strconv.Quote(ref.Name)
 		id, err = b.setID(ctx, containerMark(ref.Name), uniqueContainer, ref.Name)
 	default:
-		told = "with barcode " + strconv.Quote(ref.Barcode)
 		id, err = b.setID(ctx, containerBarcodeMark(ref.Barcode), uniqueContainerBarcode, ref.Barcode)
 	}
 	if err != nil {
@@ -85,7 +83,7 @@ func (b *Batch) container(ctx context.Context, ref LocationRef) (*Record, error)
 	}
 	rec, err := b.rec(ctx, setKeyOrNone(Container, id))
 	if err == nil && (rec == nil || statusOf(rec) == StatusDisabled) {
-		err = missing(Container, told)
+		err = missing(Container, ref)
 	}
 	return rec, err
 }
