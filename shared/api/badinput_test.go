@@ -82,7 +82,7 @@ func TestBadBodies(t *testing.T) {
 func TestBodiesThatAreTooLarge(t *testing.T) {
 	w := newWorld(t)
 	c := w.signIn("admin", password)
-	large := `{"name":"` + strings.Repeat("x", 6<<20) + `"}`
+	large := `{"name":"` + strings.Repeat("x", 4<<20) + `"}`
 	for _, path := range []string{"/institutes", "/users", "/specimens/collect", "/collection-protocols", "/users/bulk-update"} {
 		verb := http.MethodPost
 		if strings.HasSuffix(path, "update") {

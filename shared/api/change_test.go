@@ -2,12 +2,14 @@ package api_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"aliquot/infra/local/localtest"
 	"aliquot/shared/biobank"
 )
 
@@ -102,7 +104,7 @@ func TestWholeObjectsAreReplaced(t *testing.T) {
 	c.must("PUT", "/collection-protocol-events/1", `{"eventLabel":"Start","activityStatus":"Active"}`)
 
 	visit := c.must("PUT", "/visits/1", fmt.Sprintf(`{"cprId":%d,"site":"North Biobank","status":"Complete"}`, s.registration))
-	if visit["eventId"] != nil || visit["comments"] != nil || visit["name"] != "INV-1.B.1" || visit["visitDate"] != float64(w.clock().UnixMilli()) {
+	if visit["eventId"] != nil || visit["comments"] != nil || visit["name"] != "INV-1.B.1" || !localtest.OnBinaries() && visit["visitDate"] != float64(w.clock().UnixMilli()) {
 		t.Errorf("visit is %v", visit)
 	}
 	c.do("PUT", "/visits/1", `{"cprId":99,"site":"North Biobank"}`).refused(t, 400, "COMMON_INVALID_INPUT")
@@ -192,7 +194,11 @@ func TestDelete(t *testing.T) {
 	c := w.signIn("admin", password)
 	s := w.newStudy(c)
 	w.newPeople(c, s, 2)
-	suffix := fmt.Sprintf("_%d", w.clock().UnixMilli())
+	// named is whether a name ends with the moment of its deletion, by which it is free again.
+	named := func(got any, name string) bool {
+		at, ok := strings.CutPrefix(fmt.Sprint(got), name+"_")
+		return ok && (at == strconv.FormatInt(w.clock().UnixMilli(), 10) || localtest.OnBinaries() && timestamp.MatchString(at))
+	}
 
 	for path, code := range map[string]string{
 		"/institutes/1": "INSTITUTE_REF_ENTITY_FOUND", "/sites/1": "SITE_REF_ENTITY_FOUND", "/users/2": "USER_REF_ENTITY_FOUND",
@@ -223,7 +229,7 @@ func TestDelete(t *testing.T) {
 
 	t.Run("a specimen", func(t *testing.T) {
 		got := c.must("DELETE", "/specimens/2?reason=spilt", "")
-		if got["label"] != "INV-1-S-1"+suffix || got["activityStatus"] != "Disabled" {
+		if !named(got["label"], "INV-1-S-1") || got["activityStatus"] != "Disabled" {
 			t.Errorf("deleted: %v %v", got["label"], got["activityStatus"])
 		}
 		c.do("GET", "/specimens/2", "").refused(t, 400, "SPECIMEN_NOT_FOUND")
@@ -234,7 +240,7 @@ func TestDelete(t *testing.T) {
 	})
 	t.Run("a visit and its specimens", func(t *testing.T) {
 		got := c.must("DELETE", "/visits/2?forceDelete=true&reason=twice", "")
-		if got["name"] != "P-01.B.1"+suffix {
+		if !named(got["name"], "P-01.B.1") {
 			t.Errorf("deleted: %v", got["name"])
 		}
 		if a := c.do("HEAD", "/specimens?label=L-01", ""); a.status != 400 {
@@ -244,7 +250,7 @@ func TestDelete(t *testing.T) {
 	t.Run("a registration by its status", func(t *testing.T) {
 		c.do("PUT", "/collection-protocol-registrations/3", `{"activityStatus":"Disabled"}`).refused(t, 400, "PARTICIPANT_REF_ENTITY_FOUND")
 		got := c.must("PUT", "/collection-protocol-registrations/3", `{"activityStatus":"Disabled","forceDelete":true}`)
-		if got["ppid"] != "P-02"+suffix || got["participant"].(map[string]any)["activityStatus"] != "Disabled" {
+		if !named(got["ppid"], "P-02") || got["participant"].(map[string]any)["activityStatus"] != "Disabled" {
 			t.Errorf("deleted: %v", got)
 		}
 		c.do("GET", "/participants/3", "").refused(t, 400, "PARTICIPANT_NOT_FOUND")
@@ -253,7 +259,7 @@ func TestDelete(t *testing.T) {
 	t.Run("a definition", func(t *testing.T) {
 		event := c.must("POST", "/collection-protocol-events", `{"eventLabel":"Extra","code":"E","cpShortTitle":"INV"}`)
 		path := fmt.Sprintf("/collection-protocol-events/%v", event["id"])
-		if got := c.must("DELETE", path, ""); got["eventLabel"] != "Extra"+suffix {
+		if got := c.must("DELETE", path, ""); !named(got["eventLabel"], "Extra") {
 			t.Errorf("deleted: %v", got)
 		}
 		c.do("GET", path, "").refused(t, 400, "CPE_NOT_FOUND")
@@ -267,7 +273,7 @@ func TestDelete(t *testing.T) {
 	t.Run("a protocol with participants", func(t *testing.T) {
 		w.newPeopleOf(c, 30)
 		got := c.must("DELETE", "/collection-protocols/1?forceDelete=true&reason=over", "")
-		if got["completed"] != true || got["entity"].(map[string]any)["shortTitle"] != "INV"+suffix {
+		if got["completed"] != true || !named(got["entity"].(map[string]any)["shortTitle"], "INV") {
 			t.Errorf("deleted: %v", got)
 		}
 		c.do("GET", "/collection-protocols/1", "").refused(t, 400, "CP_NOT_FOUND")
@@ -288,7 +294,7 @@ func TestDelete(t *testing.T) {
 			t.Errorf("closed: %v", got)
 		}
 		c.must("PATCH", "/sites/1", `{"coordinators":[]}`)
-		if got := c.must("DELETE", "/sites/1", ""); got["name"] != "North Biobank"+suffix || got["code"] != "NB"+suffix {
+		if got := c.must("DELETE", "/sites/1", ""); !named(got["name"], "North Biobank") || !named(got["code"], "NB") {
 			t.Errorf("deleted: %v", got)
 		}
 		gone := w.newUser("gone", "NONE")
@@ -391,7 +397,7 @@ func TestAudit(t *testing.T) {
 		t.Errorf("creation: %+v", made)
 	}
 	if name := changed.After["participant"].(map[string]any)["lastName"]; name != "Second-Canary" || changed.Reason != "a typing slip" || changed.From == "" ||
-		changed.Time != w.clock().Add(-time.Minute).UnixMilli() || changed.Before["participant"].(map[string]any)["lastName"] != "Canary" {
+		!localtest.OnBinaries() && changed.Time != w.clock().Add(-time.Minute).UnixMilli() || changed.Before["participant"].(map[string]any)["lastName"] != "Canary" {
 		t.Errorf("change: %+v", changed)
 	}
 	tech := w.newUser("tech", "NONE", biobank.Grant{ID: 1, Role: "Technician", ProtocolID: s.cp})

@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"aliquot/infra/local/localtest"
 )
 
 // newFreezer makes a freezer at the site of a study, and a box in it.
@@ -128,7 +131,7 @@ func TestContainers(t *testing.T) {
 		}
 	})
 	t.Run("moved, checked out, archived, deleted", func(t *testing.T) {
-		w.wait(1000000000)
+		w.wait(time.Second)
 		got := c.must("PATCH", path, `{"storageLocation":{},"transferComments":"thawed","transferredBy":{"loginName":"admin"},"transferDate":"2026-02-01"}`)
 		if at(got) != "nowhere" || got["siteName"] != "North Biobank" {
 			t.Errorf("taken out: %v", got)
@@ -290,7 +293,8 @@ func TestReservations(t *testing.T) {
 	}
 	reserve(`{"tenants":[{"containerId":` + fmt.Sprint(box) + `,"positionX":"3","positionY":"B"}]}`)
 	store(s.aliquot, `{"name":"Box","positionX":"3","positionY":"B"}`).refused(t, 400, "STORAGE_CONTAINER_NO_FREE_SPACE")
-	w.wait(6 * 60 * 1000000000)
+	localtest.HandlerOnly(t)
+	w.wait(6 * time.Minute)
 	if a := store(s.aliquot, `{"name":"Box","positionX":"3","positionY":"B"}`); a.status != http.StatusOK {
 		t.Errorf("after five minutes: %s", a.body)
 	}

@@ -152,7 +152,7 @@ func TestCustomFieldsOfAProtocol(t *testing.T) {
 		if got := attrs(c.must("GET", path, "")); got["witness"] != "Ada Canary" {
 			t.Errorf("what the technician could not see was lost: %v", got)
 		}
-		if strings.Contains(w.log.String(), "Canary") {
+		if strings.Contains(w.logged(), "Canary") {
 			t.Error("a value is in the log")
 		}
 	})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"aliquot/infra/local/localtest"
 	"aliquot/shared/biobank"
 	"aliquot/shared/jobs"
 )
@@ -194,7 +195,7 @@ func TestCreateJob(t *testing.T) {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
 	golden(t, "job", a.body)
-	if diff := cmp.Diff([]string{`{"job":1,"step":"plan"}`}, w.queue.sent); diff != "" {
+	if diff := cmp.Diff([]string{`{"job":1,"step":"plan"}`}, w.queue.sent); diff != "" && !localtest.OnBinaries() {
 		t.Errorf("messages (-want +got):\n%s", diff)
 	}
 	if got := c.do("GET", "/import-jobs/1", ""); got.body != a.body {
@@ -210,6 +211,7 @@ func TestCreateJob(t *testing.T) {
 	}
 
 	t.Run("a lost message does not lose the job", func(t *testing.T) {
+		localtest.HandlerOnly(t)
 		w.queue.err = errors.New("the queue is away")
 		if id := c.mustCreate(file); id != 2 {
 			t.Errorf("job %d, want 2", id)
@@ -298,7 +300,7 @@ func TestStop(t *testing.T) {
 	if err != nil || !j.Stop {
 		t.Fatalf("job %+v, %v, want it asked to stop", j, err)
 	}
-	if len(w.queue.sent) != 2 {
+	if len(w.queue.sent) != 2 && !localtest.OnBinaries() {
 		t.Errorf("the importer was not woken: %q", w.queue.sent)
 	}
 	w.finish(id, func(j *jobs.Job) { j.Status = jobs.Stopped })
@@ -365,7 +367,7 @@ func TestReports(t *testing.T) {
 	if err != nil || string(body) != large {
 		t.Errorf("%s, %d bytes of %d, %v", resp.Status, len(body), len(large), err)
 	}
-	if strings.Contains(w.log.String(), "X-Amz-Signature") {
+	if strings.Contains(w.logged(), "X-Amz-Signature") {
 		t.Error("the log has a presigned URL")
 	}
 }

@@ -50,7 +50,7 @@ func TestAnswersOverTheLimitComeFromElsewhere(t *testing.T) {
 	if head.status != http.StatusSeeOther || head.header.Get("Location") == "" || head.body != "" {
 		t.Errorf("HEAD: %d %v %.100q", head.status, head.header, head.body)
 	}
-	if !strings.Contains(w.log.String(), `"status":303`) {
+	if !strings.Contains(w.logged(), `"status":303`) {
 		t.Error("the log has no 303")
 	}
 }

@@ -117,7 +117,7 @@ func TestReportsOfVisits(t *testing.T) {
 		t.Errorf("%s", a.body)
 	}
 	c.do("GET", path+"/spr-file", "").refused(t, 400, "VISIT_NO_SPR_UPLOADED")
-	if strings.Contains(w.log.String(), "Canary") || strings.Contains(w.log.String(), "findings") {
+	if strings.Contains(w.logged(), "Canary") || strings.Contains(w.logged(), "findings") {
 		t.Error("the log tells of the report")
 	}
 }

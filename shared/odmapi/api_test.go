@@ -11,12 +11,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"aliquot/infra/admin"
+	"aliquot/infra/local"
 	"aliquot/infra/local/localtest"
 	"aliquot/shared/auth"
 	"aliquot/shared/biobank"
@@ -33,7 +36,8 @@ type world struct {
 	t        *testing.T
 	api      *odmapi.API
 	users    *biobank.Registry
-	server   *httptest.Server
+	url      string       // where the API answers
+	stack    *local.Stack // of the binaries, when the tests run on them
 	queue    *queueLog
 	log      *syncBuffer
 	mu       sync.Mutex
@@ -89,7 +93,7 @@ func (o objects) Put(ctx context.Context, key string, body []byte) error {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	stack := localtest.Data(t)
+	stack := localtest.Served(t, map[string]string{"TokenCallsPerMinute": "0"})
 	cfg := stack.AWSConfig()
 	db := store.NewClient(cfg)
 	tables := store.Tables{
@@ -110,10 +114,28 @@ func newWorld(t *testing.T) *world {
 	if _, err := admin.Ensure(t.Context(), w.users, guard, w.now, password); err != nil {
 		t.Fatal(err)
 	}
-	w.server = httptest.NewServer(w.api.Handler())
-	t.Cleanup(w.server.Close)
+	if localtest.OnBinaries() {
+		w.stack, w.url, w.now = stack, stack.API, time.Now().UTC()
+	} else {
+		server := httptest.NewServer(w.api.Handler())
+		t.Cleanup(server.Close)
+		w.url = server.URL
+	}
 	w.fallback = w.signIn("admin")
 	return w
+}
+
+// logged is what the function has logged so far.
+func (w *world) logged() string {
+	w.t.Helper()
+	if w.stack == nil {
+		return w.log.String()
+	}
+	lines, err := os.ReadFile(filepath.Join(w.stack.Dir, "logs", "clinicaldata.log"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return string(lines)
 }
 
 func (w *world) clock() time.Time {
@@ -123,9 +145,26 @@ func (w *world) clock() time.Time {
 }
 
 func (w *world) wait(d time.Duration) {
+	if localtest.OnBinaries() { // their clock cannot be moved: moments differ, and no more
+		time.Sleep(min(d, time.Second))
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.now = w.now.Add(d)
+}
+
+// today is a moment of this day, as answers and the names of logs tell it.
+var today = regexp.MustCompile(time.Now().UTC().Format("2006-01-02") + `(T\d\d:\d\d:\d\d\.\d{3}Z|-\d{9})`)
+
+// frozen is a text of the binaries, whose clock is the real one, as of the clock of the other worlds.
+func frozen(text string) string {
+	return today.ReplaceAllStringFunc(text, func(moment string) string {
+		if strings.Contains(moment, "T") {
+			return "2026-03-01T12:00:00.000Z"
+		}
+		return "2026-03-01-120000000"
+	})
 }
 
 // answer is what came back.
@@ -153,7 +192,7 @@ func (a answer) refused(t *testing.T, status int, code string) {
 // request sends one; a header is "Name: value".
 func (w *world) request(method, path, body string, headers ...string) answer {
 	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), method, w.server.URL+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(w.t.Context(), method, w.url+path, strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -172,8 +211,14 @@ func (w *world) request(method, path, body string, headers ...string) answer {
 		w.t.Fatal(err)
 	}
 	a := answer{resp.StatusCode, resp.Header, string(text)}
+	if localtest.OnBinaries() {
+		if a.status != http.StatusSeeOther { // a link is signed
+			a.body = frozen(a.body)
+		}
+		a.header.Set("Content-Disposition", frozen(a.header.Get("Content-Disposition")))
+	}
 	if a.status >= 500 && a.status != http.StatusServiceUnavailable {
-		w.t.Errorf("%s %s: %d %s, log %s", method, path, a.status, a.body, w.log.String())
+		w.t.Errorf("%s %s: %d %s, log %s", method, path, a.status, a.body, w.logged())
 	}
 	if a.status >= 400 {
 		told := strings.NewReplacer("errorCode.", "", "error.", "", "errorcode.", "").Replace(strings.ToLower(a.body))

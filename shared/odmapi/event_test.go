@@ -75,7 +75,7 @@ func TestEvents(t *testing.T) {
 
 	// Each change is in the participant's audit, as one chain.
 	w.wantChain("SS_R1", 4)
-	if log := w.log.String(); strings.Contains(log, "R-1") {
+	if log := w.logged(); strings.Contains(log, "R-1") {
 		t.Error("the log holds a participant's id")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"aliquot/infra/local/localtest"
 	"aliquot/shared/blob"
 	"aliquot/shared/jobs"
 )
@@ -85,14 +86,14 @@ func TestImportIsMadeAJob(t *testing.T) {
 		t.Helper()
 		j := w.job(a)
 		if j.FileName != file || j.Status != jobs.Queued || j.Owner != "admin" || j.Params["study"] != "S_RIVER" || j.Params["site"] != "S_SPRING" ||
-			j.Params["log"] != "SPRING-TEST_XML_IMPORT_2026-03-01-120000000+0000.csv" || j.Attached != "" {
+			frozen(j.Params["log"]) != "SPRING-TEST_XML_IMPORT_2026-03-01-120000000+0000.csv" || j.Attached != "" {
 			t.Errorf("%s: %+v", name, j)
 		}
 		stored, err := w.api.Blobs.Get(t.Context(), blob.Object{Bucket: j.Bucket, Key: j.Key, Version: j.Version}, 1<<20)
 		if err != nil || string(stored) != doc || !strings.HasPrefix(j.Key, "_uploads/odm/"+j.UUID+"/") {
 			t.Errorf("%s: stored at %s: %s, %v", name, j.Key, stored, err)
 		}
-		if want := fmt.Sprintf(`{"job":%d}`, j.ID); w.queue.sent[len(w.queue.sent)-1] != want {
+		if want := fmt.Sprintf(`{"job":%d}`, j.ID); !localtest.OnBinaries() && w.queue.sent[len(w.queue.sent)-1] != want {
 			t.Errorf("%s: the message is %s, want %s", name, w.queue.sent[len(w.queue.sent)-1], want)
 		}
 	}
@@ -112,7 +113,7 @@ func TestImportIsMadeAJob(t *testing.T) {
 	}
 	w.queue.err = errors.New("the queue is down")
 	check("without the queue", w.fallback.do("POST", "/clinicaldata/import", doc), "import.xml")
-	if log := w.log.String(); strings.Contains(log, "R-1") {
+	if log := w.logged(); strings.Contains(log, "R-1") {
 		t.Error("the log holds a participant's id")
 	}
 }
@@ -174,6 +175,9 @@ func TestImportsThatAreRefused(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			body, header := form(tt.parts...)
 			for _, legacy := range []bool{false, true} {
+				if legacy && localtest.OnBinaries() {
+					continue
+				}
 				w.api.LegacyCodes = legacy
 				status, want := tt.status, tt.body
 				if legacy {
@@ -202,7 +206,7 @@ func TestImportsThatAreRefused(t *testing.T) {
 	if err != nil || len(stored) > 0 {
 		t.Errorf("refused imports left objects %v, %v", stored, err)
 	}
-	if log := w.log.String(); strings.Contains(log, "R-1") || strings.Contains(log, "scan 1") {
+	if log := w.logged(); strings.Contains(log, "R-1") || strings.Contains(log, "scan 1") {
 		t.Error("the log holds values of a participant")
 	}
 }

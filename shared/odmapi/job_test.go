@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"aliquot/infra/local/localtest"
 	"aliquot/shared/blob"
 	"aliquot/shared/jobs"
 	"aliquot/shared/odmimport"
@@ -41,6 +42,9 @@ func TestLogs(t *testing.T) {
 	wants := func(name, path string, caller caller, status int, body string, old int, legacy string) {
 		t.Helper()
 		for _, on := range []bool{false, true} {
+			if on && localtest.OnBinaries() {
+				continue
+			}
 			w.api.LegacyCodes = on
 			a := caller.do("GET", path, "")
 			if on && (a.status != old || a.body != legacy) || !on && (a.status != status || a.body != body) {
@@ -110,7 +114,7 @@ func TestJobs(t *testing.T) {
 	w.finish(atSite, "log")
 	all = list("/studies/S_RIVER/sites/S_SPRING/jobs")
 	if len(all) != 1 || all[0]["uuid"] != atSite.UUID || all[0]["status"] != "COMPLETED" || all[0]["siteOid"] != "S_SPRING" ||
-		all[0]["dateCompleted"] != "2026-03-01T12:00:02.000Z" || all[0]["dateUpdated"] != all[0]["dateCompleted"] || all[0]["logFileName"] == nil {
+		!localtest.OnBinaries() && all[0]["dateCompleted"] != "2026-03-01T12:00:02.000Z" || all[0]["dateUpdated"] != all[0]["dateCompleted"] || all[0]["logFileName"] == nil {
 		t.Errorf("listed at the site %v", all)
 	}
 	for path, name := range map[string]string{

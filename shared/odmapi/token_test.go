@@ -1,8 +1,11 @@
 package odmapi_test
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"aliquot/infra/local/localtest"
 )
 
 func TestToken(t *testing.T) {
@@ -50,6 +53,7 @@ func TestToken(t *testing.T) {
 		})
 	}
 	t.Run("it lives for four hours", func(t *testing.T) {
+		localtest.HandlerOnly(t)
 		w.wait(4*time.Hour - time.Second)
 		if got := w.request("GET", base+"/studies", "", "Authorization: Bearer "+a.body); got.status != 200 {
 			t.Errorf("got %d %s", got.status, got.body)
@@ -61,6 +65,7 @@ func TestToken(t *testing.T) {
 
 func TestTokensAMinute(t *testing.T) {
 	w := newWorld(t)
+	localtest.HandlerOnly(t)
 	w.api.TokenCalls = 2
 	w.wait(time.Minute)
 	ask := func() answer {
@@ -101,6 +106,9 @@ func TestPaths(t *testing.T) {
 		"/pages/auth/api/studies/S_NONE/metadata":  405,
 		"/pages/auth/api/clinicaldata/import/xml":  405,
 	} {
+		if localtest.OnBinaries() && strings.HasPrefix(path, "//") {
+			continue // another function's, to the gateway
+		}
 		if got := w.request("GET", path, "", "Authorization: Bearer "+w.fallback.token); got.status != status {
 			t.Errorf("%s: %d %s, want %d", path, got.status, got.body, status)
 		}

@@ -3,6 +3,7 @@ package localtest
 
 import (
 	"context"
+	"os"
 	"sync"
 	"testing"
 
@@ -34,6 +35,35 @@ func Data(t testing.TB) *local.Stack {
 func Full(t testing.TB, params map[string]string) *local.Stack {
 	t.Helper()
 	s, err := local.Start(t.Context(), local.Options{Functions: true, Params: params})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// OnBinaries is whether the tests of the APIs run on the functions as they are deployed, behind the HTTP API, with their
+// roles and the template's settings, and not on their handlers. ALIQUOT_BINARIES sets it, as CI does: the processes of a
+// stack for each test take their time.
+func OnBinaries() bool { return os.Getenv("ALIQUOT_BINARIES") != "" }
+
+// HandlerOnly ends a test, or a part of one, that looks into a handler or changes what it stands on, when the tests run
+// on binaries.
+func HandlerOnly(t testing.TB) {
+	t.Helper()
+	if OnBinaries() {
+		t.Skip("not on the binaries")
+	}
+}
+
+// Served is Data for the tests of an API. On binaries it has the functions too, with the given parameters, and nothing
+// comes out of its queues.
+func Served(t testing.TB, params map[string]string) *local.Stack {
+	t.Helper()
+	if !OnBinaries() {
+		return Data(t)
+	}
+	s, err := local.Start(t.Context(), local.Options{Functions: true, Idle: true, Params: params})
 	if err != nil {
 		t.Fatal(err)
 	}
