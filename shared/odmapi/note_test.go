@@ -191,7 +191,7 @@ func TestNotes(t *testing.T) {
 		t.Errorf("the next note is %v", got["id"])
 	}
 	w.wantChain("SS_R1", 5)
-	if log := w.log.String(); strings.Contains(log, "R-1") || strings.Contains(log, "Is that so") {
+	if log := w.logged(); strings.Contains(log, "R-1") || strings.Contains(log, "Is that so") {
 		t.Error("the log holds a participant's id or what was said")
 	}
 }
