@@ -138,7 +138,7 @@ func transferEvents(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := c.api.Registry.Transfers(c.Context(), c.actor, biobank.Container, br.ID())
+	all, err := c.api.Registry.Transfers(c.Context(), c.actor, br.ID())
 	if err != nil {
 		return nil, err
 	}
@@ -451,20 +451,14 @@ func (v *positionView) cellText(display string) string {
 	}
 	switch display {
 	case "SPECIMEN_PPID":
-		return deref(v.OccupantProps.PPID)
+		return text(v.OccupantProps.PPID)
 	case "SPECIMEN_BARCODE":
-		return deref(v.OccupantProps.Barcode)
+		return text(v.OccupantProps.Barcode)
 	}
 	return *v.OccupyingEntityName
 }
 
 // deref is the text that may be null, blank then.
-func deref(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
 
 // containerReport serves the specimens in a container and those in it as CSV, a line for each.
 func containerReport(c *call) (any, error) {
@@ -487,8 +481,8 @@ func containerReport(c *call) (any, error) {
 		if v.StorageLocation.Position != nil {
 			position = strconv.FormatInt(*v.StorageLocation.Position, 10)
 		}
-		body = csvfile.AppendStrings(body, ',', deref(v.StorageLocation.Name), deref(v.StorageLocation.PositionY), deref(v.StorageLocation.PositionX),
-			position, deref(v.Label), deref(v.Barcode), v.CPShortTitle, v.PPID, v.Lineage, v.SpecimenClass, v.Type)
+		body = csvfile.AppendStrings(body, ',', text(v.StorageLocation.Name), text(v.StorageLocation.PositionY), text(v.StorageLocation.PositionX),
+			position, text(v.Label), text(v.Barcode), v.CPShortTitle, v.PPID, v.Lineage, v.SpecimenClass, v.Type)
 	}
 	return csvAnswer{name: csvName(br.Doc().Name, "report"), body: body}, nil
 }

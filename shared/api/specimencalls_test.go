@@ -6,6 +6,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"aliquot/shared/biobank"
 )
 
 // specimenRows are the rows of the calls that specimens have besides those that all have.
@@ -227,4 +231,74 @@ func TestWhatAChildDoesToItsParent(t *testing.T) {
 	child := reqs[0]["children"].([]any)[0].(map[string]any)["id"]
 	c.do("POST", "/specimens", fmt.Sprintf(`{"parentId":%v,"label":"R-1","lineage":"Aliquot","initialQty":1,"reqId":%v}`, next["id"], child)).refused(t, 400, "SPECIMEN_REQ_PARENT_MISMATCH")
 	c.must("POST", "/specimens", fmt.Sprintf(`{"parentId":%v,"label":"R-1","lineage":"Aliquot","initialQty":1,"reqId":%v}`, wait["id"], child))
+}
+
+// What orders, reservations and shipments make of a specimen is among its events; of those that the reader may not see only
+// that they were.
+func TestEventsOfCustody(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newDepot(c, 2)
+	w.newFreezer(c)
+	id := c.specimen("D-01")["id"]
+	path := fmt.Sprintf("/specimens/%v", id)
+	c.must("PUT", path, `{"storageLocation":{"name":"Box"}}`)
+	w.wait(time.Minute)
+	c.must("PUT", path, `{"storageLocation":{"name":"Box","position":4},"transferComments":"sorted"}`)
+	c.do("PUT", "/distribution-protocols/1/reserved-specimens", fmt.Sprintf(`{"specimens":[{"id":%v}]}`, id))
+	c.must("POST", "/distribution-orders", `{"name":"First","distributionProtocol":{"id":1},"requester":{"id":2},"status":"EXECUTED","executionDate":"2026-02-05","comments":"with care",
+		"orderItems":[{"specimen":{"label":"D-01"},"quantity":10}]}`)
+	c.list("POST", "/distribution-orders/return-specimens", `[{"orderName":"First","specimenLabel":"D-01","quantity":8,"time":"2026-02-06","comments":"not used"}]`)
+	c.must("POST", "/sites", `{"name":"South","instituteName":"Default Institute","type":"Repository"}`)
+	ship := func(name, from, to string) string {
+		body := func(status string) string {
+			return fmt.Sprintf(`{"name":%q,"sendingSite":%q,"receivingSite":%q,"status":%q,"senderComments":"cold","shipmentSpmns":[{"specimen":{"label":"D-01"},"receivedQuality":"Acceptable"}]}`, name, from, to, status)
+		}
+		made := fmt.Sprintf("/shipments/%v", c.must("POST", "/shipments", body("Shipped"))["id"])
+		c.must("PUT", made, body("Received"))
+		return made
+	}
+	there := ship("There", "North Biobank", "South")
+	ship("Back", "South", "North Biobank")
+	// Told anew, the first shipment changes nothing about a specimen that went on.
+	c.must("PUT", there, `{"name":"There","sendingSite":"North Biobank","receivingSite":"South","status":"Received","senderComments":"cold","shipmentSpmns":[{"specimen":{"label":"D-01"},"receivedQuality":"Not Specified"}]}`)
+	if got := c.specimen("D-01")["storageSite"]; got != "North Biobank" {
+		t.Errorf("the specimen is at %v", got)
+	}
+	c.must("PUT", path+"/status", `{"status":"Closed","reason":"first"}`)
+	c.must("PUT", path+"/status", `{"status":"Active"}`)
+	c.must("PUT", path+"/status", `{"status":"Closed","reason":"second"}`)
+
+	told := func(who caller) string {
+		var all []string
+		for _, list := range who.list("GET", path+"/events", "") {
+			var fields []string
+			for _, rec := range list["records"].([]any) {
+				var values []string
+				for _, f := range rec.(map[string]any)["fieldValues"].([]any) {
+					values = append(values, fmt.Sprint(f.(map[string]any)["value"]))
+				}
+				fields = append(fields, strings.Join(values, "/"))
+			}
+			name := strings.TrimSuffix(strings.TrimPrefix(fmt.Sprint(list["name"]), "Specimen"), "Event")
+			all = append(all, name+": "+strings.Join(fields, ", "))
+		}
+		return strings.Join(all, "\n")
+	}
+	if diff := cmp.Diff(`Collection: 
+Received: 
+Transfer: Box A 1, Box A 1/Box B 1/sorted, Box B 1
+Reserved: DP
+Distributed: First/DP/10/with care
+Return: First/8/not used
+ShipmentShipped: There/North Biobank/South/cold, Back/South/North Biobank/cold
+ShipmentReceived: There/North Biobank/South/Acceptable, Back/South/North Biobank/Acceptable
+Disposal: Distributed/Order First, first, second`, told(c)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	role := c.must("POST", "/rbac/roles", `{"name":"Bench","acl":[{"resourceName":"Specimen","operations":[{"operationName":"Read"}]}]}`)
+	bench := w.newUser("bench", "NONE", biobank.Grant{ID: 1, Role: "Bench", RoleID: int64(role["id"].(float64)), ProtocolID: s.cp})
+	if got := told(bench); !strings.Contains(got, "\nReserved: \nDistributed: \nReturn: \nShipmentReceived: Acceptable, Acceptable\n") {
+		t.Errorf("a reader of specimens is told:\n%s", got)
+	}
 }

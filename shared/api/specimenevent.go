@@ -1,14 +1,15 @@
 package api
 
 import (
+	"slices"
 	"strings"
 
 	"aliquot/shared/biobank"
 )
 
 // GET /specimens/{id}/events (reference openspecimen-rest.md 18.4): what happened to a specimen, a list for each kind of
-// event. The product's own events are system records: they have no form, and their fields are those of the specimen. Behind
-// them come the records of SpecimenEvent forms.
+// event. The product's own events are system records: they have no form, and their fields are those of the specimen, of the
+// order or of the shipment. Behind them come the records of SpecimenEvent forms.
 
 type eventsView struct {
 	ID      *int64            `json:"id"`
@@ -37,74 +38,124 @@ type eventField struct {
 	Value   string `json:"value"`
 }
 
-// specimenEvents serves the events of a specimen; a child shows how the specimen that it comes from was collected.
+// eventLists gathers the product's own events of a specimen, a list for each kind.
+type eventLists struct {
+	r     *related
+	lists []eventsView
+}
+
+// add notes an event of a specimen; fields without a value are left out.
+func (l *eventLists) add(specimen int64, name, caption string, user, at int64, fields ...eventField) error {
+	if err := l.r.fetchUsers(user); err != nil {
+		return err
+	}
+	who, err := l.r.summary(user)
+	if err != nil {
+		return err
+	}
+	one := eventRecordView{
+		SysForm: true, RecordID: specimen, User: who, UpdateTime: orNull(at), FieldValues: []eventField{}, EntityType: "SpecimenEvent",
+		FormCaption: caption, FormStatus: biobank.EntryComplete,
+	}
+	for _, f := range fields {
+		if f.Value != "" {
+			one.FieldValues = append(one.FieldValues, f)
+		}
+	}
+	i := slices.IndexFunc(l.lists, func(v eventsView) bool { return v.Name == name })
+	if i < 0 {
+		i = len(l.lists)
+		l.lists = append(l.lists, eventsView{Name: name, Caption: caption})
+	}
+	l.lists[i].Records = append(l.lists[i].Records, one)
+	return nil
+}
+
+// specimenEvents serves the events of a specimen, those of a kind oldest first; a child shows how the specimen that it
+// comes from was collected.
 func specimenEvents(c *call) (any, error) {
 	rec, err := c.get(biobank.Specimen)
 	if err != nil {
 		return nil, err
 	}
-	doc, err := biobank.Decode[biobank.SpecimenDoc](rec)
+	l := &eventLists{r: c.related()}
+	l.r.recs[rec.Key] = rec
+	if err := l.collected(rec); err != nil {
+		return nil, err
+	}
+	all, err := c.api.Registry.EventsOf(c.Context(), c.actor, rec.ID)
 	if err != nil {
 		return nil, err
 	}
-	r := c.related()
-	r.recs[rec.Key] = rec
-	_, top, _ := specimenKeys(rec.Key)
-	if err := r.fetch(top); err != nil {
+	if err := l.moved(rec.ID, all.Transfers); err != nil {
 		return nil, err
 	}
-	primary, err := decodeAt[biobank.SpecimenDoc](r, top)
-	if err != nil {
+	if err := l.handed(rec.ID, all.Custody); err != nil {
 		return nil, err
 	}
-	list := []eventsView{}
-	add := func(of *biobank.Record, name, caption string, user, at int64, fields ...eventField) error {
-		if err := r.fetchUsers(user); err != nil {
-			return err
-		}
-		who, err := r.summary(user)
-		one := eventRecordView{
-			SysForm: true, RecordID: of.ID, User: who, UpdateTime: orNull(at), FieldValues: []eventField{}, EntityType: "SpecimenEvent",
-			FormCaption: caption, FormStatus: biobank.EntryComplete,
-		}
-		for _, f := range fields {
-			if f.Value != "" {
-				one.FieldValues = append(one.FieldValues, f)
-			}
-		}
-		list = append(list, eventsView{Name: name, Caption: caption, Records: []eventRecordView{one}})
-		return err
-	}
-	if e := primary.Collection; e != nil {
-		if err := add(r.recs[top], "SpecimenCollectionEvent", "Collection", e.UserID, e.Time, eventField{"procedure", "Collection Procedure", e.Procedure},
-			eventField{"container", "Collection Container", e.Container}, eventField{"comments", "Comments", e.Comments}); err != nil {
-			return nil, err
-		}
-	}
-	if e := primary.Received; e != nil {
-		if err := add(r.recs[top], "SpecimenReceivedEvent", "Received", e.UserID, e.Time, eventField{"receivedQuality", "Received Quality", e.Quality},
-			eventField{"comments", "Comments", e.Comments}); err != nil {
-			return nil, err
-		}
-	}
-	moves, err := r.moves(rec)
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range moves {
-		if err := add(rec, "SpecimenTransferEvent", "Transfer", m.by, m.at, eventField{"fromPosition", "From", m.from},
-			eventField{"toPosition", "To", m.to}, eventField{"comments", "Comments", m.reason}); err != nil {
-			return nil, err
-		}
-	}
-	if e := doc.Disposal; e != nil {
-		if err := add(rec, "SpecimenDisposalEvent", "Disposal", e.UserID, e.Time, eventField{"reason", "Reason", e.Reason},
+	for _, e := range all.Disposals {
+		if err := l.add(rec.ID, "SpecimenDisposalEvent", "Disposal", e.UserID, e.Time, eventField{"reason", "Reason", e.Reason},
 			eventField{"comments", "Comments", e.Comments}); err != nil {
 			return nil, err
 		}
 	}
 	custom, err := c.customEvents(rec)
-	return append(list, custom...), err
+	return append(l.lists, custom...), err
+}
+
+// collected adds how a specimen, or the one that it comes from, was collected and received.
+func (l *eventLists) collected(rec *biobank.Record) error {
+	_, top, _ := specimenKeys(rec.Key)
+	if err := l.r.fetch(top); err != nil {
+		return err
+	}
+	primary, err := decodeAt[biobank.SpecimenDoc](l.r, top)
+	if err != nil {
+		return err
+	}
+	if e := primary.Collection; e != nil {
+		if err := l.add(l.r.recs[top].ID, "SpecimenCollectionEvent", "Collection", e.UserID, e.Time, eventField{"procedure", "Collection Procedure", e.Procedure},
+			eventField{"container", "Collection Container", e.Container}, eventField{"comments", "Comments", e.Comments}); err != nil {
+			return err
+		}
+	}
+	if e := primary.Received; e != nil {
+		return l.add(l.r.recs[top].ID, "SpecimenReceivedEvent", "Received", e.UserID, e.Time, eventField{"receivedQuality", "Received Quality", e.Quality},
+			eventField{"comments", "Comments", e.Comments})
+	}
+	return nil
+}
+
+// moved adds the changes of where a specimen lies.
+func (l *eventLists) moved(specimen int64, all []biobank.Transfer) error {
+	var cells []*biobank.Location
+	for _, t := range all {
+		cells = append(cells, t.From, t.To)
+	}
+	if err := l.r.fetchLocations(cells...); err != nil {
+		return err
+	}
+	for _, t := range all {
+		from, err := l.cell(t.From)
+		if err != nil {
+			return err
+		}
+		to, err := l.cell(t.To)
+		if err != nil {
+			return err
+		}
+		if err := l.add(specimen, "SpecimenTransferEvent", "Transfer", t.By, t.At, eventField{"fromPosition", "From", from}, eventField{"toPosition", "To", to},
+			eventField{"comments", "Comments", t.Reason}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cell is a location in words.
+func (l *eventLists) cell(cell *biobank.Location) (string, error) {
+	at, err := l.r.locate(cell)
+	return strings.TrimSpace(text(at.Name) + " " + text(at.PositionY) + " " + text(at.PositionX)), err
 }
 
 // customEvents are the records of a specimen's event forms, a list for each form, in the shape of its own events.
@@ -135,44 +186,4 @@ func (c *call) customEvents(rec *biobank.Record) ([]eventsView, error) {
 		lists = append(lists, of)
 	}
 	return lists, nil
-}
-
-// moveText is a change of where a specimen lies, in words.
-type moveText struct {
-	by, at           int64
-	from, to, reason string
-}
-
-// moves are the changes of where a specimen lies, oldest first. That it was stored when it was made is none.
-func (r *related) moves(rec *biobank.Record) ([]moveText, error) {
-	all, err := r.c.api.Registry.Transfers(r.c.Context(), r.c.actor, biobank.Specimen, rec.ID)
-	if err != nil {
-		return nil, err
-	}
-	var cells []*biobank.Location
-	for _, t := range all {
-		cells = append(cells, t.From, t.To)
-	}
-	if err := r.fetchLocations(cells...); err != nil {
-		return nil, err
-	}
-	var out []moveText
-	for i, t := range all {
-		if i == 0 && t.At == rec.CreatedAt {
-			continue
-		}
-		one := moveText{by: t.By, at: t.At, reason: t.Reason}
-		for _, end := range []struct {
-			cell *biobank.Location
-			into *string
-		}{{t.From, &one.from}, {t.To, &one.to}} {
-			at, err := r.locate(end.cell)
-			if err != nil {
-				return nil, err
-			}
-			*end.into = strings.TrimSpace(deref(at.Name) + " " + deref(at.PositionY) + " " + deref(at.PositionX))
-		}
-		out = append(out, one)
-	}
-	return out, nil
 }

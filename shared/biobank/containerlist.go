@@ -2,7 +2,6 @@ package biobank
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -219,84 +218,6 @@ func (r *Registry) Vacant(ctx context.Context, at time.Time, br *Branch, from Lo
 	}
 	if len(out) < n {
 		return nil, fault.New("STORAGE_CONTAINER_NO_FREE_SPACE", "Container %q has %d free positions, not %d.", br.Doc().Name, len(out), n)
-	}
-	return out, nil
-}
-
-// Transfer is a change of where an object lies.
-type Transfer struct {
-	From, To         *Location // nil: not in a container
-	FromSite, ToSite int64     // of a container at the top of a site
-	By, At           int64
-	Reason           string
-}
-
-// Transfers tells how a container or specimen that the actor may see came to where it lies, oldest first. It is read out
-// of the audit; what the caller said about a move counts more than who made it, and when.
-func (r *Registry) Transfers(ctx context.Context, a *Actor, t Type, id int64) ([]Transfer, error) {
-	h, err := r.History(ctx, a, t, id)
-	if err != nil {
-		return nil, err
-	}
-	type place struct {
-		Parent   *Location `json:"parent"`
-		Location *Location `json:"location"`
-		SiteID   int64     `json:"siteId"`
-		Moved    *Move     `json:"moved"`
-	}
-	at := func(members map[string]json.RawMessage) (p place, err error) {
-		doc, err := json.Marshal(members)
-		if err == nil {
-			err = json.Unmarshal(doc, &p)
-		}
-		if p.Location == nil {
-			p.Location = p.Parent
-		}
-		return p, err
-	}
-	members := map[string]json.RawMessage{}
-	var was place
-	var out []Transfer
-	for _, e := range h.Entries {
-		for _, part := range []struct {
-			doc  json.RawMessage
-			each func(string, json.RawMessage)
-		}{
-			{e.Before, func(name string, _ json.RawMessage) { delete(members, name) }},
-			{e.After, func(name string, v json.RawMessage) { members[name] = v }},
-		} {
-			if len(part.doc) == 0 {
-				continue
-			}
-			var some map[string]json.RawMessage
-			if err := json.Unmarshal(part.doc, &some); err != nil {
-				return nil, fmt.Errorf("decode an audit entry of %s %d: %w", t, id, err)
-			}
-			for name, v := range some {
-				part.each(name, v)
-			}
-		}
-		is, err := at(members)
-		if err != nil {
-			return nil, fmt.Errorf("decode where %s %d was: %w", t, id, err)
-		}
-		same := is.SiteID == was.SiteID && (is.Location == nil && was.Location == nil || sameCell(is.Location, was.Location))
-		if !same {
-			m := Transfer{From: was.Location, To: is.Location, FromSite: was.SiteID, ToSite: is.SiteID, By: e.By, At: e.At, Reason: e.Reason}
-			if is.Moved != nil {
-				if is.Moved.By != 0 {
-					m.By = is.Moved.By
-				}
-				if is.Moved.At != 0 {
-					m.At = is.Moved.At
-				}
-				if is.Moved.Comments != "" {
-					m.Reason = is.Moved.Comments
-				}
-			}
-			out = append(out, m)
-		}
-		was = is
 	}
 	return out, nil
 }

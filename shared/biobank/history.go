@@ -121,17 +121,13 @@ func creation(rec *Record, chain []*Entry) (*Entry, error) {
 		return nil, fmt.Errorf("decode %s %d: %w", rec.Type, rec.ID, err)
 	}
 	for i := len(chain) - 1; i >= 0; i-- {
-		var before, after map[string]json.RawMessage
-		for _, part := range []struct {
-			from json.RawMessage
-			into *map[string]json.RawMessage
-		}{{chain[i].Before, &before}, {chain[i].After, &after}} {
-			if len(part.from) == 0 {
-				continue
-			}
-			if err := json.Unmarshal(part.from, part.into); err != nil {
-				return nil, fmt.Errorf("decode an audit entry of %s %d: %w", rec.Type, rec.ID, err)
-			}
+		before, err := membersOf(chain[i].Before)
+		if err != nil {
+			return nil, fmt.Errorf("decode an audit entry of %s %d: %w", rec.Type, rec.ID, err)
+		}
+		after, err := membersOf(chain[i].After)
+		if err != nil {
+			return nil, fmt.Errorf("decode an audit entry of %s %d: %w", rec.Type, rec.ID, err)
 		}
 		for name := range after {
 			delete(doc, name)

@@ -304,9 +304,6 @@ func (b *Batch) give(ctx context.Context, c *Change, item *OrderItem, order int6
 			return err
 		}
 		doc.Disposal = &DisposalEvent{Time: is.ExecutedOn, UserID: is.Distributor, Reason: "Distributed", Comments: "Order " + is.Name}
-		if err := b.unstore(ctx, rec, &doc); err != nil {
-			return err
-		}
 	}
 	if !slices.Contains(held.Orders, order) {
 		held.Orders = append(held.Orders, order)

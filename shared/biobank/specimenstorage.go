@@ -173,7 +173,7 @@ func (b *Batch) left(ctx context.Context, who occupantRef, was, is *SpecimenDoc)
 // unstore takes a specimen that is changed out of its cell.
 func (b *Batch) unstore(ctx context.Context, rec *Record, doc *SpecimenDoc) error {
 	was := *doc
-	doc.Location, doc.CheckedOut = nil, nil
+	doc.Location, doc.CheckedOut, doc.Moved = nil, nil, nil
 	return b.left(ctx, occupantRef{typ: Specimen, key: rec.Key, id: rec.ID}, &was, doc)
 }
 
