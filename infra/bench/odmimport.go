@@ -118,10 +118,12 @@ func runODMImport(ctx context.Context, doc []byte) error {
 	if err != nil {
 		return err
 	}
-	j := &jobs.Job{
-		ObjectType: odmimport.TypeImport, UUID: uuid, Status: jobs.Queued, Total: -1, OwnerID: spec.User, CreatedAt: im.Now(),
-		Params: map[string]string{odmimport.ParamStudy: spec.Study}, Bucket: spec.Bucket, Key: spec.Document, FileName: spec.Document,
+	place, err := im.Place(ctx, spec.Study)
+	if err != nil {
+		return err
 	}
+	j := odmimport.NewJob(place, spec.User, "harbor", uuid, spec.Document, im.Now())
+	j.Bucket, j.Key = spec.Bucket, spec.Document
 	if err := im.Jobs.Create(ctx, j); err != nil {
 		return err
 	}

@@ -27,6 +27,14 @@ type Place struct {
 // IsSite tells whether a site is meant.
 func (p *Place) IsSite() bool { return p.Site.ID != p.Study.ID }
 
+// Environment is the one that the study is published to.
+func (p *Place) Environment() string {
+	if p.Study.Production {
+		return "PROD"
+	}
+	return "TEST"
+}
+
 // Open is nil where the place takes data (section 2.3, checks 5 and 6).
 func (p *Place) Open() error {
 	switch {

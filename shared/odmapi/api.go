@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -294,6 +295,19 @@ func (a *API) log(c *call, pattern string, status int, err error, took time.Dura
 		}
 	}
 	a.Log.LogAttrs(c.Context(), level, "request", attrs...)
+}
+
+// limit is how many objects of a list maxResults asks for, from 1 to most; 0 where it does not.
+func (c *call) limit(most int) (int, error) {
+	sent := c.URL.Query().Get("maxResults")
+	if sent == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(sent)
+	if err != nil || n < 1 || n > most {
+		return 0, fault.New("COMMON_INVALID_INPUT", "maxResults must be a number from 1 to %d.", most)
+	}
+	return n, nil
 }
 
 // isYes tells whether a parameter says yes.

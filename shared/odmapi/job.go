@@ -7,7 +7,6 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-	"time"
 
 	"aliquot/shared/blob"
 	"aliquot/shared/clinical"
@@ -17,15 +16,12 @@ import (
 
 // Jobs: their lists, logs and end (sections 2.4 and 2.5).
 
-const (
-	// paramLog is the parameter of a job that has the name of its log.
-	paramLog = "log"
-	// noLogFileFound has no errorCode. before it.
-	noLogFileFound clinical.Code = "error.noLogFileFound"
-)
+// noLogFileFound has no errorCode. before it.
+const noLogFileFound clinical.Code = "error.noLogFileFound"
 
 func jobRoutes() []route {
 	return []route{
+		{pattern: "GET /jobs", tell: asHeaders, serve: listOwnJobs},
 		{pattern: "GET /studies/{study}/jobs", tell: asHeaders, serve: listJobs},
 		{pattern: "GET /studies/{study}/sites/{site}/jobs", tell: asHeaders, serve: listJobs},
 		{pattern: "GET /jobs/{uuid}/downloadFile", tell: asText, serve: downloadLog},
@@ -74,7 +70,7 @@ func showJob(j *jobs.Job) jobView {
 		DateCompleted: timestamp(j.EndedAt), SourceFileName: j.FileName, Message: j.Reason,
 	}
 	if j.Report != "" {
-		v.LogFileName = j.Params[paramLog]
+		v.LogFileName = j.Params[odmimport.ParamLog]
 	}
 	return v
 }
@@ -88,21 +84,41 @@ func listJobs(c *call) (any, error) {
 	if err := c.actor.MayRead(p); err != nil {
 		return nil, err
 	}
-	all, err := c.api.Jobs.List(c.Context(), jobs.Filter{
-		OwnerIDs: []int64{c.actor.ID}, Params: map[string][]string{odmimport.ParamStudy: {p.Study.OID}},
-	})
+	return c.jobList(odmimport.PlaceList(c.actor.ID, p))
+}
+
+// listOwnJobs answers with all jobs of the caller, newest first. It is ours: a document that was dropped for a study that
+// does not exist is on no study's list.
+func listOwnJobs(c *call) (any, error) { return c.jobList(odmimport.OwnList(c.actor.ID)) }
+
+// maxJobs is the most jobs of a page.
+const maxJobs = 100
+
+// jobList answers with the jobs of a list. Without parameters it is all of them, as in the reference; maxResults, and after
+// with the UUID of the last job of the page before, ask for a page (ours).
+func (c *call) jobList(list string) (any, error) {
+	limit, err := c.limit(maxJobs)
 	if err != nil {
 		return nil, err
 	}
-	site := ""
-	if p.IsSite() {
-		site = p.Site.OID
-	}
-	views := []jobView{}
-	for _, j := range all {
-		if j.Params[odmimport.ParamSite] == site {
-			views = append(views, showJob(j))
+	before := int64(0)
+	if uuid := c.URL.Query().Get("after"); uuid != "" {
+		last, err := c.api.Jobs.ByUUID(c.Context(), strings.ToLower(uuid))
+		switch {
+		case err != nil:
+			return nil, err
+		case last == nil || last.OwnerID != c.actor.ID:
+			return nil, headed("error.invalidUuid")
 		}
+		before = last.ID
+	}
+	all, err := c.api.Jobs.Listed(c.Context(), list, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	views := make([]jobView, len(all))
+	for i, j := range all {
+		views[i] = showJob(j)
 	}
 	return views, nil
 }
@@ -173,14 +189,14 @@ func downloadLog(c *call) (any, error) {
 		return nil, err
 	}
 	if info.Size > maxBody {
-		link, err := c.api.Blobs.PresignGet(c.Context(), file, j.Params[paramLog], linkFor)
+		link, err := c.api.Blobs.PresignGet(c.Context(), file, j.Params[odmimport.ParamLog], linkFor)
 		return elsewhere(link.URL), err
 	}
 	body, err := c.api.Blobs.Get(c.Context(), file, maxBody)
 	if err != nil {
 		return nil, err
 	}
-	return logAnswer{j.Params[paramLog], strings.EqualFold(c.URL.Query().Get("open"), "true"), body}, nil
+	return logAnswer{j.Params[odmimport.ParamLog], strings.EqualFold(c.URL.Query().Get("open"), "true"), body}, nil
 }
 
 type logAnswer struct {
@@ -210,7 +226,7 @@ func deleteJob(c *call) (any, error) {
 	case j.OwnerID != c.actor.ID:
 		return nil, headed("error.incorrectUser")
 	}
-	if err := c.api.Jobs.Delete(c.Context(), j.ID); err != nil {
+	if err := c.api.Jobs.Delete(c.Context(), j); err != nil {
 		return nil, err
 	}
 	if j.Report != "" {
@@ -234,15 +250,8 @@ func (d deleted) write(w http.ResponseWriter) {
 
 // newJob makes the job of a document that lies in the intake bucket, and wakes the importer. A UUID makes one job only.
 func (c *call) newJob(p *clinical.Place, uuid, name string, file blob.Object, attached string) (any, error) {
-	site := ""
-	if p.IsSite() {
-		site = p.Site.OID
-	}
-	j := &jobs.Job{
-		ObjectType: odmimport.TypeImport, UUID: uuid, Status: jobs.Queued, Total: -1, OwnerID: c.actor.ID, Owner: c.actor.User.LoginName,
-		CreatedAt: c.at, Bucket: file.Bucket, Key: file.Key, Version: file.Version, Attached: attached, FileName: name,
-		Params: map[string]string{odmimport.ParamStudy: p.Study.OID, odmimport.ParamSite: site, paramLog: logName(p, c.at)},
-	}
+	j := odmimport.NewJob(p, c.actor.ID, c.actor.User.LoginName, uuid, name, c.at)
+	j.Bucket, j.Key, j.Version, j.Attached = file.Bucket, file.Key, file.Version, attached
 	if err := c.api.Jobs.Create(c.Context(), j); err != nil && !errors.Is(err, jobs.ErrEnded) {
 		return nil, fmt.Errorf("create a job: %w", err)
 	}
@@ -254,9 +263,4 @@ func (c *call) newJob(p *clinical.Place, uuid, name string, file blob.Object, at
 		c.api.Log.WarnContext(c.Context(), "wake", "function", "clinicaldata", "request", c.id, "job", j.ID, "cause", err.Error())
 	}
 	return text("job uuid: " + j.UUID), nil
-}
-
-// logName is the name under which a job's log is downloaded.
-func logName(p *clinical.Place, at time.Time) string {
-	return fmt.Sprintf("%s-%s_%s_%s.csv", p.Site.Unique, environment(p), odmimport.TypeImport, at.Format("2006-01-02-150405")+at.Format(".000")[1:]+"+0000")
 }

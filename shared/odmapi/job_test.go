@@ -3,9 +3,12 @@ package odmapi_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"aliquot/infra/local/localtest"
 	"aliquot/shared/blob"
@@ -84,6 +87,53 @@ func TestLogs(t *testing.T) {
 	}
 }
 
+func TestPagesOfJobs(t *testing.T) {
+	w := newWorld(t)
+	w.river()
+	c := w.newUser("ann")
+	w.grant("S_RIVER", "ann", "Data Manager")
+	var want []string // newest first
+	for range 5 {
+		want = append([]string{w.job(c.do("POST", "/clinicaldata/import", document("S_RIVER", "R-1", ""))).UUID}, want...)
+	}
+	foreign := w.job(w.fallback.do("POST", "/clinicaldata/import", document("S_RIVER", "R-1", "")))
+	page := func(path string) (uuids []string) {
+		t.Helper()
+		var all []struct{ UUID string }
+		a := c.do("GET", path, "")
+		if err := json.Unmarshal([]byte(a.body), &all); err != nil || a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		for _, j := range all {
+			uuids = append(uuids, j.UUID)
+		}
+		return uuids
+	}
+	for _, list := range []string{"/jobs", "/studies/s_river/jobs"} {
+		got := page(list + "?maxResults=2")
+		for len(got) > 0 && len(got) < 9 {
+			next := page(list + "?maxResults=2&after=" + strings.ToUpper(got[len(got)-1]))
+			if got = append(got, next...); len(next) < 2 {
+				break
+			}
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s by pages (-want +got):\n%s", list, d)
+		}
+		if d := cmp.Diff(want, page(list)); d != "" {
+			t.Errorf("%s (-want +got):\n%s", list, d)
+		}
+		for _, bad := range []string{"0", "101", "-1", "x", "2.5"} {
+			c.do("GET", list+"?maxResults="+bad, "").refused(t, 400, "COMMON_INVALID_INPUT")
+		}
+		for _, unknown := range []string{"x", foreign.UUID} {
+			if a := c.do("GET", list+"?after="+unknown, ""); a.status != 400 || a.header.Get("X-runtimeApp-error") != "error.invalidUuid" {
+				t.Errorf("after %s: %d %v", unknown, a.status, a.header)
+			}
+		}
+	}
+}
+
 func TestJobs(t *testing.T) {
 	w := newWorld(t)
 	w.river()
@@ -129,6 +179,9 @@ func TestJobs(t *testing.T) {
 		}
 	}
 	c.do("GET", "/studies/S_LAKE/jobs", "").refused(t, 403, "errorCode.noRoleSetUp")
+	if all = list("/jobs"); len(all) != 2 || all[0]["uuid"] != atSite.UUID || all[1]["uuid"] != atStudy.UUID {
+		t.Errorf("the caller's own are %v", all)
+	}
 
 	for path, name := range map[string]string{"/jobs/x": "error.invalidUuid", "/jobs/" + atSite.UUID: "error.incorrectUser"} {
 		if a := w.fallback.do("DELETE", path, ""); a.status != 400 || a.header.Get("X-runtimeApp-error") != name {
@@ -145,7 +198,7 @@ func TestJobs(t *testing.T) {
 			t.Errorf("deleted again: %d %v", a.status, a.header)
 		}
 	}
-	if all := append(list("/studies/S_RIVER/jobs"), list("/studies/S_RIVER/sites/S_SPRING/jobs")...); len(all) > 0 {
+	if all := slices.Concat(list("/studies/S_RIVER/jobs"), list("/studies/S_RIVER/sites/S_SPRING/jobs"), list("/jobs")); len(all) > 0 {
 		t.Errorf("still listed %v", all)
 	}
 	for _, typed := range []bool{false, true} {

@@ -2,12 +2,10 @@ package odmapi
 
 import (
 	"slices"
-	"strconv"
 	"time"
 
 	"aliquot/shared/biobank"
 	"aliquot/shared/clinical"
-	"aliquot/shared/fault"
 )
 
 // Participants (section 9). In their JSON subjectKey is the Participant ID, not the OID. Contact data are taken and never
@@ -55,13 +53,11 @@ func listParticipants(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit, query := 0, c.URL.Query()
-	if n := query.Get("maxResults"); n != "" {
-		if limit, err = strconv.Atoi(n); err != nil || limit < 1 || limit > maxPage {
-			return nil, fault.New("COMMON_INVALID_INPUT", "maxResults must be a number from 1 to %d.", maxPage)
-		}
+	limit, err := c.limit(maxPage)
+	if err != nil {
+		return nil, err
 	}
-	all, err := c.api.Registry.Participants(c.Context(), c.actor, p, query.Get("after"), limit)
+	all, err := c.api.Registry.Participants(c.Context(), c.actor, p, c.URL.Query().Get("after"), limit)
 	if err != nil {
 		return nil, err
 	}

@@ -111,6 +111,7 @@ func rightsRows() []row {
 
 		{pattern: "GET /clinicaldata/{study}/{participant}/{event}/{form}", proved: "TestRetrieval"},
 
+		{pattern: "GET /jobs", proved: "TestPagesOfJobs"},
 		{pattern: "GET /studies/{study}/jobs", path: "/studies/{study}/jobs", want: see.only("studies")},
 		{pattern: "GET /studies/{study}/sites/{site}/jobs", path: "/studies/{study}/sites/{site}/jobs", want: see.only("sites")},
 		{pattern: "GET /jobs/{uuid}/downloadFile", proved: "TestLogs"},

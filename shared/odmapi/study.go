@@ -32,20 +32,12 @@ type studyView struct {
 func (c *call) showPlace(p *clinical.Place) studyView {
 	v := studyView{
 		OID: p.Site.OID, Name: p.Site.Name, Unique: p.Site.Unique, Status: p.Site.Status,
-		Environment: environment(p), MetadataVersion: p.Study.Version, Role: string(c.actor.Role(p)),
+		Environment: p.Environment(), MetadataVersion: p.Study.Version, Role: string(c.actor.Role(p)),
 	}
 	if p.IsSite() {
 		v.Parent = p.Study.OID
 	}
 	return v
-}
-
-// environment is the one that a study is published to.
-func environment(p *clinical.Place) string {
-	if p.Study.Production {
-		return "PROD"
-	}
-	return "TEST"
 }
 
 // listStudies answers with the studies and sites in which the caller has a role, each site after its study.

@@ -8,12 +8,10 @@ import (
 	"path"
 	"strings"
 
+	"aliquot/shared/clinical"
 	"aliquot/shared/fault"
 	"aliquot/shared/jobs"
 )
-
-// TypeImport is the object type of the jobs of this package.
-const TypeImport = "XML_IMPORT"
 
 // Dropped is the key of a document in a drop folder: <login name>/odm/<study OID>/<name>.xml, with the files that it names
 // in <name>.zip beside it, which must be there first (design.md section 5).
@@ -43,18 +41,12 @@ func (im *Importer) Drop(ctx context.Context, bucket, key, version string) error
 	if err != nil {
 		return err
 	}
-	j := &jobs.Job{
-		ObjectType: TypeImport, UUID: uuid, Status: jobs.Queued, Total: -1, Owner: d.Owner, CreatedAt: im.Now(),
-		Params: map[string]string{ParamStudy: d.Study}, Bucket: bucket, Key: key, Version: version, FileName: d.Name, Drop: true,
-	}
-	j.OwnerID, err = im.DropOwner(ctx, d.Owner)
-	refused := len(fault.All(err)) > 0
-	switch {
-	case refused:
-		j.Status, j.Reason, j.EndedAt = jobs.Failed, fault.Row(err), im.Now()
-	case err != nil:
+	j, err := im.dropped(ctx, d, uuid)
+	if err != nil {
 		return err
 	}
+	j.Bucket, j.Key, j.Version, j.Drop = bucket, key, version, true
+	refused := j.Status.Final()
 	err = im.Jobs.Create(ctx, j)
 	switch {
 	case errors.Is(err, jobs.ErrEnded):
@@ -66,6 +58,30 @@ func (im *Importer) Drop(ctx context.Context, bucket, key, version string) error
 		return nil
 	}
 	return im.Queue.Send(ctx, Message(j.ID), im.group(j), im.Config.DropWait)
+}
+
+// dropped is the job of a document in a drop folder. Where the folder is nobody's, or of no study, it has failed.
+func (im *Importer) dropped(ctx context.Context, d Dropped, uuid string) (*jobs.Job, error) {
+	owner, err := im.DropOwner(ctx, d.Owner)
+	var place *clinical.Place
+	if err == nil {
+		place, err = im.Place(ctx, d.Study)
+		err = refusal(err)
+	}
+	switch {
+	case err == nil:
+		return NewJob(place, owner, d.Owner, uuid, d.Name, im.Now()), nil
+	case len(fault.All(err)) == 0:
+		return nil, err
+	}
+	j := &jobs.Job{
+		ObjectType: TypeImport, UUID: uuid, Status: jobs.Failed, Reason: fault.Row(err), Total: -1, OwnerID: owner, Owner: d.Owner,
+		CreatedAt: im.Now(), EndedAt: im.Now(), FileName: d.Name, Params: map[string]string{ParamStudy: d.Study},
+	}
+	if owner != 0 {
+		j.Lists = []string{OwnList(owner)}
+	}
+	return j, nil
 }
 
 // Missed makes the job of a dropped document that has none: its event was lost.

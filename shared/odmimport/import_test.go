@@ -259,6 +259,16 @@ func (w *world) importer(rows int) *Importer {
 			}
 			return 7, nil
 		},
+		Place: func(_ context.Context, oid string) (*clinical.Place, error) {
+			study := &clinical.Held{ID: 10, Study: clinical.Study{OID: "S_A", Unique: "A-1"}}
+			switch clinical.Fold(oid) {
+			case "S_A":
+				return &clinical.Place{Study: study, Site: study}, nil
+			case "S_B":
+				return &clinical.Place{Study: study, Site: &clinical.Held{ID: 11, Study: clinical.Study{OID: "S_B", Unique: "A-1-B", Parent: 10}}}, nil
+			}
+			return nil, clinical.StudyOIDNotFound
+		},
 		Now: func() time.Time { return w.now }, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
 	}
 }
@@ -493,8 +503,42 @@ func TestDrop(t *testing.T) {
 	if err := im.Handle(t.Context(), event("nobody/odm/S_A/april.xml")); err != nil {
 		t.Fatal(err)
 	}
-	if w.job.ID != 6 || w.job.Status != jobs.Failed || !strings.Contains(w.job.Reason, "nobody") || w.sent != 2 {
+	if w.job.ID != 6 || w.job.Status != jobs.Failed || !strings.Contains(w.job.Reason, "nobody") || w.sent != 2 || w.job.Lists != nil {
 		t.Errorf("%d messages, job %+v", w.sent, w.job)
+	}
+}
+
+// A dropped document's job says what one that came by request does, whatever the spelling of its folder.
+func TestJobOfADroppedDocument(t *testing.T) {
+	w := newWorld(t, numbers(), nil)
+	w.now = time.Date(2026, 3, 2, 10, 15, 30, 45e6, time.UTC)
+	im := w.importer(7)
+	for _, test := range []struct {
+		folder string
+		params map[string]string
+		lists  []string
+		status jobs.Status
+		reason string
+	}{
+		{"s_a", map[string]string{"study": "S_A", "site": "", "log": "A-1-TEST_XML_IMPORT_2026-03-02-101530045+0000.csv"}, []string{"7", "7#10"}, jobs.Queued, ""},
+		{"S_b", map[string]string{"study": "S_A", "site": "S_B", "log": "A-1-B-TEST_XML_IMPORT_2026-03-02-101530045+0000.csv"}, []string{"7", "7#11"}, jobs.Queued, ""},
+		{"S_C", map[string]string{"study": "S_C"}, []string{"7"}, jobs.Failed, "errorCode.studyOIDNotFound (studyOIDNotFound)"},
+	} {
+		key := "lab/odm/" + test.folder + "/april.xml"
+		if err := im.Drop(t.Context(), "intake", key, "v1"); err != nil {
+			t.Fatal(err)
+		}
+		j := w.job
+		got := []any{j.Params, j.Lists, j.Status, j.Reason, j.FileName, j.Key, j.Version, j.Drop, j.OwnerID}
+		want := []any{test.params, test.lists, test.status, test.reason, "april.xml", key, "v1", true, int64(7)}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s (-want +got):\n%s", test.folder, d)
+		}
+	}
+	im.Place = func(context.Context, string) (*clinical.Place, error) { return nil, errBroken }
+	before := w.job.ID
+	if err := im.Drop(t.Context(), "intake", "lab/odm/S_A/may.xml", "v1"); !errors.Is(err, errBroken) || w.job.ID != before {
+		t.Errorf("a study that could not be looked up: %v, job %d after %d", err, w.job.ID, before)
 	}
 }
 

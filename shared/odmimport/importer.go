@@ -76,7 +76,9 @@ type Importer struct {
 	Planner func(ctx context.Context, j *jobs.Job) (*clinical.Planner, error)
 	// DropOwner finds the user as whom a drop folder is imported.
 	DropOwner func(ctx context.Context, login string) (int64, error)
-	Now       func() time.Time
+	// Place finds the study or the site that a drop folder is for, by OID.
+	Place func(ctx context.Context, oid string) (*clinical.Place, error)
+	Now   func() time.Time
 	// Random gives UUIDs: crypto/rand.Reader.
 	Random io.Reader
 	Log    *slog.Logger

@@ -13,12 +13,6 @@ import (
 	"aliquot/shared/jobs"
 )
 
-// The parameters of a job: the OIDs of the study and, where the import is for one, of the site.
-const (
-	ParamStudy = "study"
-	ParamSite  = "site"
-)
-
 // Planners makes the planners of jobs.
 type Planners struct {
 	Studies *clinical.Registry

@@ -28,6 +28,7 @@ import (
 //	queue    pk "drops#<owner>", sk <stamp>#<name>#<id>, until the job ends: the order of one owner's files
 //	turn     pk "turn#<owner>": num (the job's id), the owner's file that runs, or ran last
 //	uuid     pk "uuid#<uuid>": num (the job's id), where the job has one
+//	listed   pk "list#<list>", sk <id>: num (the job's id), for each list that shows the job, until it is deleted
 //
 // Kinds of jobs that have nothing to do with one another have a space each: jobs, open jobs and UUIDs then lie at
 // "<space>.jobs" and so on, and no list shows those of another. Ids are drawn from one counter, so that a job's chunks, and
@@ -90,6 +91,9 @@ func (s *Jobs) Create(ctx context.Context, j *jobs.Job) error {
 	}
 	if j.UUID != "" {
 		add(s.uuidKey(j.UUID))
+	}
+	for _, list := range j.Lists {
+		add(keyOf(s.listPart(list), biobank.PadID(id)))
 	}
 	if j.Drop {
 		add(dropKey(j))

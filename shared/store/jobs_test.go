@@ -578,22 +578,99 @@ func TestJobOfAUUIDIsMadeOnce(t *testing.T) {
 
 func TestDeletedJobIsNoLongerListed(t *testing.T) {
 	s := newJobs(t)
-	j := mustCreate(t, s, &jobs.Job{UUID: "6f1c", OwnerID: 2})
-	if err := s.Delete(t.Context(), j.ID); err != nil {
+	j := mustCreate(t, s, &jobs.Job{UUID: "6f1c", OwnerID: 2, Lists: []string{"a", "b"}})
+	if err := s.Delete(t.Context(), j); err != nil {
 		t.Fatal(err)
 	}
 	if list, err := s.List(t.Context(), jobs.Filter{}); err != nil || len(list) > 0 {
 		t.Errorf("listed %v, %v", list, err)
 	}
+	for _, name := range j.Lists {
+		if list, err := s.Listed(t.Context(), name, 0, 0); err != nil || len(list) > 0 {
+			t.Errorf("listed in %s: %v, %v", name, list, err)
+		}
+	}
 	got, err := s.ByUUID(t.Context(), "6f1c")
 	if err != nil || !got.Deleted || !got.Stop {
 		t.Errorf("got %+v, %v, want it deleted and asked to stop", got, err)
 	}
-	if err := s.Delete(t.Context(), j.ID+1); err == nil {
+	if err := s.Delete(t.Context(), &jobs.Job{ID: j.ID + 1, Lists: j.Lists}); err == nil {
 		t.Error("a job that nobody made was deleted")
 	}
 	if got, err := s.Get(t.Context(), j.ID+1); got != nil || err != nil {
 		t.Errorf("deleting made a job: %+v, %v", got, err)
+	}
+}
+
+// TestListsOfJobs: a list shows its jobs newest first, page by page, at two calls a page, however many others there are.
+func TestListsOfJobs(t *testing.T) {
+	local := localtest.Data(t)
+	calls := map[string]int{}
+	cfg := through(t, local, func(_ int64, op string) trouble { calls[op]++; return none })
+	s := store.NewJobs(store.NewClient(cfg), tablesOf(local.Tables))
+	var even []int64
+	for i := range 230 {
+		j := &jobs.Job{OwnerID: 2, Lists: []string{"all"}}
+		if i%2 == 0 {
+			j.Lists = append(j.Lists, "even")
+		}
+		mustCreate(t, s, j)
+		if i%2 == 0 {
+			even = append([]int64{j.ID}, even...)
+		}
+	}
+	list := func(name string, before int64, limit int) (ids []int64) {
+		t.Helper()
+		all, err := s.Listed(t.Context(), name, before, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, j := range all {
+			ids = append(ids, j.ID)
+		}
+		return ids
+	}
+	if d := cmp.Diff(even, list("even", 0, 0)); d != "" {
+		t.Errorf("whole (-want +got):\n%s", d)
+	}
+	clear(calls)
+	if d := cmp.Diff(even[:100], list("even", 0, 100)); d != "" {
+		t.Errorf("first page (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(map[string]int{"Query": 1, "BatchGetItem": 1}, calls); d != "" {
+		t.Errorf("calls for a page (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(even[100:], list("even", even[99], 100)); d != "" {
+		t.Errorf("last page (-want +got):\n%s", d)
+	}
+	if got := list("even", even[len(even)-1], 10); got != nil {
+		t.Errorf("behind the last: %v", got)
+	}
+	if got := list("none", 0, 10); got != nil {
+		t.Errorf("an empty list: %v", got)
+	}
+	if got := len(list("all", 0, 0)); got != 230 {
+		t.Errorf("%d jobs", got)
+	}
+	// A list that still has deleted jobs fills its page from what follows.
+	gone, err := s.Get(t.Context(), even[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	lists := gone.Lists
+	gone.Lists = nil
+	if err := s.Delete(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(even[1:3], list("even", 0, 2)); d != "" {
+		t.Errorf("past a deleted job (-want +got):\n%s", d)
+	}
+	gone.Lists = lists
+	if err := s.Delete(t.Context(), gone); err != nil { // done again it takes it off
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(even[1:3], list("even", 0, 2)); d != "" {
+		t.Errorf("without the deleted job (-want +got):\n%s", d)
 	}
 }
 

@@ -112,7 +112,7 @@ func number(v types.AttributeValue) int64 {
 // Marks implements biobank.Store.
 func (s *Records) Marks(ctx context.Context, names []string, strong bool) (map[string]biobank.Mark, error) {
 	out := make(map[string]biobank.Mark, len(names))
-	err := s.batchGet(ctx, len(names), strong, func(i int) (pk, sk string) { return markKey(names[i]) },
+	err := batchGet(ctx, s.db, s.tables.Records, len(names), strong, func(i int) (pk, sk string) { return markKey(names[i]) },
 		func(item map[string]types.AttributeValue) error {
 			m := mark(item)
 			out[m.Name] = m
@@ -150,7 +150,7 @@ func mark(item map[string]types.AttributeValue) biobank.Mark {
 // Records implements biobank.Store.
 func (s *Records) Records(ctx context.Context, keys []biobank.Key, strong bool) (map[biobank.Key]*biobank.Record, error) {
 	out := make(map[biobank.Key]*biobank.Record, len(keys))
-	err := s.batchGet(ctx, len(keys), strong, func(i int) (pk, sk string) { return keys[i].Part, keys[i].Sort },
+	err := batchGet(ctx, s.db, s.tables.Records, len(keys), strong, func(i int) (pk, sk string) { return keys[i].Part, keys[i].Sort },
 		func(item map[string]types.AttributeValue) error {
 			r := record(item)
 			out[r.Key] = r
@@ -175,23 +175,24 @@ func record(item map[string]types.AttributeValue) *biobank.Record {
 // maxGet is the most items of one BatchGetItem.
 const maxGet = 100
 
-func (s *Records) batchGet(ctx context.Context, n int, strong bool, key func(int) (string, string), each func(map[string]types.AttributeValue) error) error {
+// batchGet reads the items of n keys in no order, and leaves out those that are not there.
+func batchGet(ctx context.Context, db *dynamodb.Client, table string, n int, strong bool, key func(int) (string, string), each func(map[string]types.AttributeValue) error) error {
 	for from := 0; from < n; from += maxGet {
 		to := min(n, from+maxGet)
 		keys := make([]map[string]types.AttributeValue, 0, to-from)
 		for i := from; i < to; i++ {
 			keys = append(keys, keyOf(key(i)))
 		}
-		ask := map[string]types.KeysAndAttributes{s.tables.Records: {Keys: keys, ConsistentRead: aws.Bool(strong)}}
+		ask := map[string]types.KeysAndAttributes{table: {Keys: keys, ConsistentRead: aws.Bool(strong)}}
 		for try := 0; len(ask) > 0; try++ {
 			if err := pause(ctx, try); err != nil {
 				return err
 			}
-			out, err := s.db.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: ask})
+			out, err := db.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: ask})
 			if err != nil {
 				return err
 			}
-			for _, item := range out.Responses[s.tables.Records] {
+			for _, item := range out.Responses[table] {
 				if err := each(item); err != nil {
 					return err
 				}
