@@ -53,7 +53,8 @@ var architecture = []rule{
 
 	// The engine.
 	{"shared/csvimport", "shared/fault shared/biobank shared/jobs shared/csvfile shared/archive"},
-	{"shared/odmimport", "shared/fault shared/biobank shared/jobs shared/odm shared/clinical shared/archive"},
+	{"shared/odmexport", "shared/biobank shared/odm shared/clinical"},
+	{"shared/odmimport", "shared/fault shared/biobank shared/jobs shared/odm shared/clinical shared/archive shared/odmexport"},
 
 	// The adapters.
 	{"shared/store", "shared/biobank shared/jobs shared/auth " + sdk},
@@ -62,7 +63,7 @@ var architecture = []rule{
 
 	// The doors.
 	{"shared/api", "shared/router shared/fault shared/biobank shared/jobs shared/auth shared/csvfile shared/csvimport shared/store shared/blob"},
-	{"shared/odmapi", "shared/router shared/fault shared/biobank shared/jobs shared/auth shared/archive shared/odm shared/clinical shared/odmimport shared/store shared/blob"},
+	{"shared/odmapi", "shared/router shared/fault shared/biobank shared/jobs shared/auth shared/archive shared/clinical shared/odmexport shared/odmimport shared/store shared/blob shared/odm"},
 
 	// The assembly.
 	{"shared/trigger", "shared/fault shared/jobs " + lambda},

@@ -4,8 +4,10 @@ import (
 	"archive/zip"
 	"bytes"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	mathrand "math/rand/v2"
 	"mime/multipart"
 	"net/http"
@@ -34,10 +36,13 @@ type clinic struct {
 	token string
 }
 
-func newClinic(t *testing.T) *clinic {
-	s := localtest.Full(t, map[string]string{
+// newClinic has more parameters than those that make tests quick.
+func newClinic(t *testing.T, more map[string]string) *clinic {
+	params := map[string]string{
 		"TokenCallsPerMinute": "0", "LeaseSeconds": "2", "DropWaitSeconds": "1", "OdmPartRows": "25", "MaxAttempts": "20",
-	})
+	}
+	maps.Copy(params, more)
+	s := localtest.Full(t, params)
 	db := store.NewClient(s.AWSConfig())
 	tables := store.Tables{Records: s.Tables["records"], Audit: s.Tables["audit"], Sessions: s.Tables["sessions"]}
 	guard := &auth.Guard{Store: store.NewSessions(db, tables), Random: rand.Reader}
@@ -181,9 +186,18 @@ func (c *clinic) retrieve(oid, form string) string {
 	return c.ask("GET", auth4+"/clinicaldata/"+oid+"/*/*/*?includeAudits=y&includeMetadata=y", form, "", 200)
 }
 
+// unchanged imports what was given out, and is told that it changes nothing.
+func (c *clinic) unchanged(doc string) {
+	c.Helper()
+	log := c.log(c.send(doc, nil))
+	if strings.Contains(log, "Inserted") || strings.Contains(log, "Updated") || strings.Contains(log, "Failed") || !strings.Contains(log, "No Change") {
+		c.Errorf("what was given out came to this when it came back:\n%s", log)
+	}
+}
+
 // TestClinicalDataInAndOut imports documents with the real binaries and reads them back.
 func TestClinicalDataInAndOut(t *testing.T) {
-	c := newClinic(t)
+	c := newClinic(t, nil)
 	c.study("S_SEA", 3)
 	log := c.log(c.send(calls("S_SEA", 3, 1, "scan.pdf"), map[string]string{"folder/scan.pdf": "a scan"}))
 	lines := strings.Split(log, "\n")
@@ -207,11 +221,7 @@ func TestClinicalDataInAndOut(t *testing.T) {
 			t.Errorf("the data do not hold %s", want)
 		}
 	}
-	// What was given out changes nothing when it comes back.
-	again := c.log(c.send(first, nil))
-	if strings.Contains(again, "Inserted") || strings.Contains(again, "Updated") || strings.Contains(again, "Failed") || !strings.Contains(again, "No Change") {
-		t.Errorf("what was given out came to this when it came back:\n%s", again)
-	}
+	c.unchanged(first)
 	asJSON := c.retrieve("S_SEA", "application/json")
 	if !strings.Contains(asJSON, `"@StudySubjectID"`) && !strings.Contains(asJSON, `"@OpenClinica:StudySubjectID": "P1"`) {
 		t.Errorf("as JSON: %.500s", asJSON)
@@ -233,6 +243,24 @@ func TestClinicalDataInAndOut(t *testing.T) {
 	}
 }
 
+// TestLongRetrieval has every retrieval collected by a job: a plain client that follows redirections gets it all the same,
+// and what it gets changes nothing when it comes back.
+func TestLongRetrieval(t *testing.T) {
+	c := newClinic(t, map[string]string{"RetrievalSeconds": "0"})
+	c.study("S_SEA", 3)
+	c.log(c.send(calls("S_SEA", 3, 1, ""), nil))
+	got := c.retrieve("S_SEA", "application/xml")
+	for _, want := range []string{`<ClinicalData StudyOID="S_SEA_PORT" MetaDataVersionOID="null">`, `StudySubjectID="P3"`, `<StudyName>Sea</StudyName>`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the data do not hold %s", want)
+		}
+	}
+	c.unchanged(got)
+	if asJSON := c.retrieve("S_SEA", "application/json"); !json.Valid([]byte(asJSON)) || !strings.Contains(asJSON, `"@OpenClinica:StudySubjectID": "P3"`) {
+		t.Errorf("as JSON: %.500s", asJSON)
+	}
+}
+
 // stripped is a document without the moment of its making.
 func stripped(doc string) string {
 	return regexp.MustCompile(`(FileOID|CreationDateTime)="[^"]*"`).ReplaceAllString(doc, "")
@@ -245,7 +273,7 @@ func TestKilledClinicalImport(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("ALIQUOT_ODM_KILLS")); err == nil {
 		kills = n
 	}
-	c := newClinic(t)
+	c := newClinic(t, nil)
 	const people = 12
 	c.study("S_CALM", people)
 	c.study("S_WILD", people)

@@ -55,10 +55,10 @@ func (b *bank) retrieve(change func(*Retrieval)) string {
 	if err := w.Write(&odm.ODM{FileOID: "F", ODMVersion: "1.3"}); err != nil {
 		b.t.Fatal(err)
 	}
-	if _, err := r.Find(b.t.Context()); err != nil {
+	if _, err := r.Find(b.t.Context(), nil); err != nil {
 		b.t.Fatal(err)
 	}
-	if err := r.Data(b.t.Context(), func(p odm.Part) error { return w.Write(p) }); err != nil {
+	if err := r.Data(b.t.Context(), w.Write, nil); err != nil {
 		b.t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {

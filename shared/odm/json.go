@@ -270,26 +270,44 @@ func (e *jsonEncoder) fail(reason string) {
 	}
 }
 
-// write writes what is certain: what comes before the first child that may be the first of several.
+// write writes what is certain, if that is worth it.
 func (e *jsonEncoder) write() {
-	certain := len(e.buf)
-	for i := range e.open {
-		if last := &e.open[i].last; last.count == 1 && !last.known {
-			certain = last.at
-			break
-		}
-	}
-	if len(e.buf)-certain > e.hold {
+	n := e.settled()
+	if len(e.buf)-n > e.hold {
 		e.fail("the first element of its name is larger than 64 MB")
 	}
-	if e.err != nil || certain < flushSize/2 {
+	if n >= flushSize/2 {
+		e.put(n)
+	}
+}
+
+// settled is how much is certain: what comes before the first child that may be the first of several.
+func (e *jsonEncoder) settled() int {
+	for i := range e.open {
+		if last := &e.open[i].last; last.count == 1 && !last.known {
+			return last.at
+		}
+	}
+	return len(e.buf)
+}
+
+// put writes the first n bytes.
+func (e *jsonEncoder) put(n int) {
+	if e.err != nil {
 		return
 	}
-	_, e.err = e.dst.Write(e.buf[:certain])
-	e.buf = e.buf[:copy(e.buf, e.buf[certain:])]
+	_, e.err = e.dst.Write(e.buf[:n])
+	e.buf = e.buf[:copy(e.buf, e.buf[n:])]
 	for i := range e.open {
-		e.open[i].last.at -= certain
+		e.open[i].last.at -= n
 	}
+}
+
+func (e *jsonEncoder) certain() bool {
+	n := e.settled()
+	all := n == len(e.buf) && len(e.attrs)+len(e.chars) == 0
+	e.put(n)
+	return all
 }
 
 func (e *jsonEncoder) flush() error {

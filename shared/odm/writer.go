@@ -17,6 +17,8 @@ type encoder interface {
 	groups() bool
 	// flush writes what is left; before, as much as it likes.
 	flush() error
+	// certain writes what nothing can change that comes later, and tells whether that is all.
+	certain() bool
 	// failed is why nothing is written any more.
 	failed() error
 }
@@ -106,6 +108,17 @@ func (w *Writer) Close() error {
 	w.close()
 	w.err = errors.New("odm: the document is closed")
 	return w.f.out.flush()
+}
+
+// Flush writes to the destination what was written so far, and tells whether that is all of it: of a document in JSON the
+// first element of a name is held back until it is certain that it is the only one, or is not (JSON.ClinicalData). Where it
+// is all, another Writer that was given parts which open the same elements can go on.
+func (w *Writer) Flush() (all bool, err error) {
+	if w.err == nil {
+		all = w.f.out.certain()
+		w.err = w.f.out.failed()
+	}
+	return all, w.err
 }
 
 // indent is one step of the indentation of XML.
@@ -213,6 +226,14 @@ func (e *xmlEncoder) flush() error {
 	e.buf = append(e.buf, '\n')
 	e.write()
 	return e.err
+}
+
+func (e *xmlEncoder) certain() bool {
+	if e.tag { // the tag may become an empty element's
+		return false
+	}
+	e.write()
+	return true
 }
 
 func (e *xmlEncoder) groups() bool { return false }

@@ -59,7 +59,9 @@ type API struct {
 	LegacyCodes bool
 	// TokenCalls is how many tokens an address may ask for in a minute, 0 for any number.
 	TokenCalls int
-	Now        func() time.Time
+	// Patience is how long a caller is kept waiting for data; what takes longer goes on as a job.
+	Patience time.Duration
+	Now      func() time.Time
 	// Random gives request ids and UUIDs: crypto/rand.Reader.
 	Random io.Reader
 	Log    *slog.Logger
@@ -73,6 +75,8 @@ type call struct {
 	// id names the request, in the log and in the audit of what it changes.
 	id string
 	at time.Time
+	// prefix is what the path had before the route's pattern.
+	prefix string
 	// actor is who calls, nil for a public route.
 	actor *clinical.Actor
 	tell  form
@@ -137,11 +141,11 @@ func (a *API) serve(c *call, finder *router.Router[route]) (pattern string, stat
 	if c.id, err = router.RequestID(a.Random); err != nil {
 		return "", c.fail(err), err
 	}
-	below, ok := below(c.URL.Path)
+	prefix, below, ok := below(c.URL.Path)
 	if !ok {
 		return "", c.fail(errNoRoute), errNoRoute
 	}
-	c.Request = c.Request.Clone(c.Context())
+	c.Request, c.prefix = c.Request.Clone(c.Context()), prefix
 	c.URL.Path, c.URL.RawPath = below, ""
 	r, miss := finder.Find(c.Request)
 	if miss != nil {
@@ -228,18 +232,19 @@ func (e elsewhere) write(w http.ResponseWriter) {
 	_, _ = w.Write(body)
 }
 
-// below is the path below the prefixes, without doubled and trailing slashes. The token's path is kept whole.
-func below(whole string) (string, bool) {
+// below is the path below the prefixes, without doubled and trailing slashes, and which of them it has. The token's path is
+// kept whole.
+func below(whole string) (prefix, below string, ok bool) {
 	clean := path.Clean("/" + whole)
 	if strings.Contains(whole, "/.") && clean != "/"+strings.Trim(whole, "/") {
-		return "", false // dots lead nowhere
+		return "", "", false // dots lead nowhere
 	}
-	clean = strings.TrimPrefix(clean, "/OpenClinica")
-	if strings.HasPrefix(clean, "/user-service/api/") {
-		return clean, true
+	short := strings.TrimPrefix(clean, "/OpenClinica")
+	if strings.HasPrefix(short, "/user-service/api/") {
+		return "", short, true
 	}
-	below, ok := strings.CutPrefix(clean, "/pages/auth/api/")
-	return "/" + below, ok
+	below, ok = strings.CutPrefix(short, "/pages/auth/api/")
+	return strings.TrimSuffix(clean, "/"+below), "/" + below, ok
 }
 
 // body reads a request's body of up to 4 MB. hint tells where to send a larger one.

@@ -108,7 +108,7 @@ func newWorld(t *testing.T) *world {
 	w.api = &odmapi.API{
 		Registry: &clinical.Registry{Store: records, Objects: objects{blobs, stack.Buckets["results"]}, Random: rand.Reader},
 		Users:    w.users, Guard: guard, Jobs: store.NewJobs(db, tables).Space("odm"), Blobs: blobs, Queue: w.queue,
-		Intake: stack.Buckets["intake"], Results: stack.Buckets["results"], Now: w.clock, Random: rand.Reader,
+		Intake: stack.Buckets["intake"], Results: stack.Buckets["results"], Patience: time.Minute, Now: w.clock, Random: rand.Reader,
 		Log: slog.New(slog.NewJSONHandler(w.log, nil)),
 	}
 	if _, err := admin.Ensure(t.Context(), w.users, guard, w.now, password); err != nil {

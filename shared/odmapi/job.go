@@ -152,10 +152,10 @@ func (c *call) jobPlace() (*clinical.Place, error) {
 	return site, nil
 }
 
-// job finds the job of the path, nil for one that is unknown or deleted.
-func (c *call) job() (*jobs.Job, error) {
+// job finds the job of the path, nil for one that is unknown, of another type, or deleted.
+func (c *call) job(objectType string) (*jobs.Job, error) {
 	j, err := c.api.Jobs.ByUUID(c.Context(), strings.ToLower(c.PathValue("uuid")))
-	if err != nil || j == nil || j.Deleted {
+	if err != nil || j == nil || j.Deleted || j.ObjectType != objectType {
 		return nil, err
 	}
 	return j, nil
@@ -164,7 +164,7 @@ func (c *call) job() (*jobs.Job, error) {
 // downloadLog answers with the log of a job to whoever started it; open=true shows it in the browser. format=v2 has the
 // column Type as well (section 2.6). One over 4 MB is fetched from where the answer says.
 func downloadLog(c *call) (any, error) {
-	j, err := c.job()
+	j, err := c.job(odmimport.TypeImport)
 	switch {
 	case err != nil:
 		return nil, err
@@ -217,7 +217,7 @@ func (a logAnswer) write(w http.ResponseWriter) {
 
 // deleteJob takes a job away from the lists of whoever started it, with its log; one that runs is stopped.
 func deleteJob(c *call) (any, error) {
-	j, err := c.job()
+	j, err := c.job(odmimport.TypeImport)
 	switch {
 	case err != nil:
 		return nil, err
@@ -252,15 +252,23 @@ func (d deleted) write(w http.ResponseWriter) {
 func (c *call) newJob(p *clinical.Place, uuid, name string, file blob.Object, attached string) (any, error) {
 	j := odmimport.NewJob(p, c.actor.ID, c.actor.User.LoginName, uuid, name, c.at)
 	j.Bucket, j.Key, j.Version, j.Attached = file.Bucket, file.Key, file.Version, attached
+	if err := c.start(j); err != nil {
+		return nil, err
+	}
+	return text("job uuid: " + j.UUID), nil
+}
+
+// start stores a job, or finds the one that its UUID has already, and wakes the importer.
+func (c *call) start(j *jobs.Job) error {
 	if err := c.api.Jobs.Create(c.Context(), j); err != nil && !errors.Is(err, jobs.ErrEnded) {
-		return nil, fmt.Errorf("create a job: %w", err)
+		return fmt.Errorf("create a job: %w", err)
 	}
 	if j.OwnerID != c.actor.ID {
-		return nil, clinical.InvalidUUID
+		return clinical.InvalidUUID
 	}
 	// Where the message is lost the job stands all the same, and the sweep sends it again.
 	if err := c.api.Queue.Send(c.Context(), odmimport.Message(j.ID), fmt.Sprintf("job-%d", j.ID), 0); err != nil {
 		c.api.Log.WarnContext(c.Context(), "wake", "function", "clinicaldata", "request", c.id, "job", j.ID, "cause", err.Error())
 	}
-	return text("job uuid: " + j.UUID), nil
+	return nil
 }

@@ -1,8 +1,19 @@
 package odmapi_test
 
 import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"aliquot/shared/blob"
+	"aliquot/shared/jobs"
+	"aliquot/shared/odmimport"
 )
 
 // Who sees whose data, metadata and users (sections 1.3 and 6.2).
@@ -60,5 +71,169 @@ func TestRetrieval(t *testing.T) {
 	}
 	if a := c.do("GET", "/clinicaldata/S_RIVER/*/*/*", "", "Accept: image/png"); a.status != 406 {
 		t.Errorf("accepting a picture: %d %s", a.status, a.body)
+	}
+}
+
+// files are the buckets as an importer sees them.
+type files struct{ *blob.Store }
+
+func (f files) Open(ctx context.Context, bucket, key, version string, from, to int64) (io.ReadCloser, error) {
+	return f.Store.Open(ctx, blob.Object{Bucket: bucket, Key: key, Version: version}, from, to)
+}
+
+func (f files) Size(ctx context.Context, bucket, key, version string) (int64, error) {
+	info, err := f.Head(ctx, blob.Object{Bucket: bucket, Key: key, Version: version})
+	return info.Size, err
+}
+
+func (f files) Put(ctx context.Context, bucket, key string, body []byte) error {
+	_, err := f.Store.Put(ctx, bucket, key, "application/octet-stream", body)
+	return err
+}
+
+func (f files) Create(ctx context.Context, bucket, key, contentType string) jobs.Writer {
+	return f.Store.Create(ctx, bucket, key, contentType)
+}
+
+// importer works on the jobs of the API.
+func (w *world) importer() *odmimport.Importer {
+	planners := &odmimport.Planners{Studies: w.api.Registry, Users: w.users, Now: w.clock}
+	return &odmimport.Importer{
+		Config: odmimport.Config{Results: w.api.Results, Lease: time.Minute, PartRows: 100, MaxAttempts: 2},
+		Jobs:   w.api.Jobs, Files: files{w.api.Blobs}, Queue: w.queue, Store: w.api.Registry.Store,
+		Planner: planners.Make, Document: planners.Document, Now: time.Now, Random: rand.Reader, Log: w.api.Log,
+	}
+}
+
+// work does what the last message on the queue asks for, until no other one follows. Each worker has so much time left.
+func (w *world) work(left time.Duration) (workers int) {
+	w.t.Helper()
+	for known := 0; known < len(w.queue.sent); workers++ {
+		known = len(w.queue.sent)
+		ctx, cancel := context.WithTimeout(w.t.Context(), left)
+		err := w.importer().Handle(ctx, []byte(w.queue.sent[known-1]))
+		cancel()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return workers
+}
+
+// follow asks for a document as a client does that follows redirections, with the token as long as the host stays. between
+// is called where the client has been sent to come again.
+func (c caller) follow(path, accept string, between func(location string)) (status int, contentType, body string) {
+	c.t.Helper()
+	a := c.do("GET", path, "", "Accept: "+accept)
+	for range 10 {
+		if a.status != http.StatusSeeOther {
+			return a.status, a.header.Get("Content-Type"), a.body
+		}
+		to := a.header.Get("Location")
+		if repeated := fmt.Sprintf(`{"url":%q}`, to); strings.ReplaceAll(a.body, `\u0026`, "&") != repeated {
+			c.t.Errorf("the body is %s, want %s", a.body, repeated)
+		}
+		if below, ok := strings.CutPrefix(to, base); ok {
+			between(to)
+			a = c.do("GET", below, "")
+			continue
+		}
+		resp, err := http.Get(to)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		return resp.StatusCode, resp.Header.Get("Content-Type"), string(text)
+	}
+	c.t.Fatal("the redirections do not end")
+	return 0, "", ""
+}
+
+// What takes long is collected by a job, and is what would have been given at once, byte for byte, however many workers
+// write it.
+func TestLongRetrieval(t *testing.T) {
+	w := newWorld(t)
+	w.river()
+	c := w.fallback
+	for i, at := range []string{atSpring, atSpring, atMouth, atRiver, atSpring, atMouth, atSpring} {
+		c.must("POST", at, fmt.Sprintf(`{"subjectKey":"R-%d"}`, i+1))
+		w.take("S_RIVER", strings.ReplaceAll(vitals, "R-1", fmt.Sprintf("R-%d", i+1)))
+		w.take("S_RIVER", document("S_RIVER", fmt.Sprintf("R-%d", i+1), fmt.Sprintf(`<ItemData ItemOID="I_SEX" Value="M"/><ItemData ItemOID="I_PULSE" Value="6%d"/>`, i)))
+	}
+	const all = "?includeMetadata=y&includeAudits=y&includeDNs=y"
+	// How many workers it takes where each has time for one participant. In JSON the first of several waits for the second.
+	for path, hurried := range map[string][2]int{
+		"/clinicaldata/S_RIVER/*/*/*" + all: {5, 3}, "/clinicaldata/S_MOUTH/*/*/*" + all: {2, 1}, "/clinicaldata/S_RIVER/R-4/SE_FIRST/*": {1, 1},
+		"/clinicaldata/S_RIVER/*/*/*?clinicalData=n&includeMetadata=y": {1, 1}, "/clinicaldata/S_RIVER/R-0/*/*": {1, 1},
+	} {
+		for i, accept := range []string{"application/xml", "application/json"} {
+			short := c.do("GET", path, "", "Accept: "+accept)
+			if short.status != 200 {
+				t.Fatalf("%s: %d %s", path, short.status, short.body)
+			}
+			for left, want := range map[time.Duration]int{time.Hour: 1, 40 * time.Second: hurried[i]} {
+				w.api.Patience = 0
+				waited, workers := 0, 0
+				status, contentType, body := c.follow(path, accept, func(string) {
+					if waited++; waited == 2 {
+						workers = w.work(left)
+					}
+				})
+				if status != 200 || contentType != accept || body != short.body {
+					t.Errorf("%s as %s, %s left: %d %s\n%s\nwant\n%s", path, accept, left, status, contentType, body, short.body)
+				}
+				if workers != want {
+					t.Errorf("%s as %s, %s left: %d workers, want %d", path, accept, left, workers, want)
+				}
+				w.api.Patience = time.Minute
+			}
+		}
+	}
+
+	// It is for whoever asked, with what that one may see when it is collected; and no list shows it.
+	entry := w.newUser("entry")
+	w.grant("S_SPRING", "entry", "Viewer")
+	w.api.Patience = 0
+	const river = "/clinicaldata/S_RIVER/*/*/*"
+	_, _, body := entry.follow(river, "text/xml", func(to string) {
+		c.do("GET", strings.TrimPrefix(to, base), "").refused(t, 404, "errorCode.invalidUuid")
+		uuid := to[strings.LastIndex(to, "/")+1:]
+		entry.do("GET", "/jobs/"+uuid+"/downloadFile", "").refused(t, 404, "errorCode.invalidUuid")
+		entry.do("DELETE", "/jobs/"+uuid, "").refused(t, 400, "")
+		entry.do("GET", "/studies/S_RIVER/sites/S_SPRING/jobs", "").is(t, 200, "[]")
+		w.grant("S_SPRING", "entry", "")
+		w.work(time.Hour)
+	})
+	if strings.Contains(body, "ClinicalData") || !strings.Contains(body, "<ODM ") {
+		t.Errorf("somebody who has no role any more sees %s", body)
+	}
+	// Nobody gets what was begun under other rights: the rest would not be that of the beginning.
+	w.grant("S_RIVER", "entry", "Viewer")
+	first := true
+	status, _, body := entry.follow(river, "text/xml", func(string) {
+		if !first {
+			return
+		}
+		first = false
+		ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+		defer cancel()
+		if err := w.importer().Handle(ctx, []byte(w.queue.sent[len(w.queue.sent)-1])); err != nil {
+			t.Fatal(err)
+		}
+		w.grant("S_RIVER", "entry", "")
+		w.grant("S_SPRING", "entry", "Viewer")
+		w.work(time.Hour)
+	})
+	if status != 503 || !strings.Contains(body, "What you may see has changed") {
+		t.Errorf("under other rights: %d %s", status, body)
+	}
+	c.do("GET", "/clinicaldata/retrievals/none", "").refused(t, 404, "errorCode.invalidUuid")
+	w.queue.err = errors.New("the queue is down")
+	if a := c.do("GET", river, ""); a.status != 303 {
+		t.Errorf("without the queue: %d %s", a.status, a.body)
 	}
 }

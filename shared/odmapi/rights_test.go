@@ -110,6 +110,7 @@ func rightsRows() []row {
 		{pattern: "POST /clinicaldata/import/{uuid}", proved: "TestUploadServesAnImport"},
 
 		{pattern: "GET /clinicaldata/{study}/{participant}/{event}/{form}", proved: "TestRetrieval"},
+		{pattern: "GET /clinicaldata/retrievals/{uuid}", proved: "TestLongRetrieval"},
 
 		{pattern: "GET /jobs", proved: "TestPagesOfJobs"},
 		{pattern: "GET /studies/{study}/jobs", path: "/studies/{study}/jobs", want: see.only("studies")},

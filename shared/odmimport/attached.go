@@ -79,7 +79,7 @@ func (a *attached) store(ctx context.Context, name, key string) error {
 		return refusedZip(err)
 	}
 	defer in.Close()
-	out := a.im.Files.Create(ctx, a.im.Config.Results, key)
+	out := a.im.Files.Create(ctx, a.im.Config.Results, key, "application/octet-stream")
 	if _, err := io.Copy(out, in); err != nil {
 		return refusedZip(errors.Join(err, out.Abort()))
 	}

@@ -178,7 +178,7 @@ func (f files) Put(_ context.Context, bucket, key string, body []byte) error {
 	return f.call(func() error { f.objects[bucket+"/"+key] = bytes.Clone(body); return nil })
 }
 
-func (f files) Create(_ context.Context, bucket, key string) jobs.Writer {
+func (f files) Create(_ context.Context, bucket, key, _ string) jobs.Writer {
 	return &object{files: f, key: bucket + "/" + key}
 }
 

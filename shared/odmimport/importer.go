@@ -1,4 +1,5 @@
-// Package odmimport imports ODM documents as jobs (reference openclinica-clinicaldata.md, 2 and 3).
+// Package odmimport imports ODM documents as jobs (reference openclinica-clinicaldata.md, 2 and 3), and collects those that
+// take long to be given out (collect.go).
 //
 // A job is worked on by one worker at a time, under a lease, in document order. The worker plans a few thousand values,
 // keeps the plan as an object, notes in the job how far it is, and only then writes what was planned. Whoever takes over
@@ -20,6 +21,7 @@ import (
 	"aliquot/shared/clinical"
 	"aliquot/shared/fault"
 	"aliquot/shared/jobs"
+	"aliquot/shared/odmexport"
 )
 
 // JobStore keeps jobs and their leases; store.Jobs does.
@@ -43,7 +45,7 @@ type Files interface {
 	Size(ctx context.Context, bucket, key, version string) (int64, error)
 	Put(ctx context.Context, bucket, key string, body []byte) error
 	// Create makes an object that appears whole when it is closed. Abort drops it, and does nothing after Close.
-	Create(ctx context.Context, bucket, key string) jobs.Writer
+	Create(ctx context.Context, bucket, key, contentType string) jobs.Writer
 }
 
 // Queue takes messages. Messages of one group share the workers fairly with other groups.
@@ -74,6 +76,8 @@ type Importer struct {
 	Store  biobank.Store
 	// Planner makes the planner of a job: its study as it is defined now, and what its user may do now. A fault ends the job.
 	Planner func(ctx context.Context, j *jobs.Job) (*clinical.Planner, error)
+	// Document opens the document of a retrieval, as its user may see it now. A fault ends the job.
+	Document func(ctx context.Context, j *jobs.Job) (*odmexport.Document, error)
 	// DropOwner finds the user as whom a drop folder is imported.
 	DropOwner func(ctx context.Context, login string) (int64, error)
 	// Place finds the study or the site that a drop folder is for, by OID.
@@ -135,7 +139,11 @@ func (im *Importer) Handle(ctx context.Context, body []byte) error {
 // lead works on a job whose lease it holds.
 func (im *Importer) lead(ctx context.Context, j *jobs.Job) error {
 	held, release := im.hold(ctx, j)
-	err := im.work(held, j)
+	work := im.work
+	if j.ObjectType == TypeRetrieval {
+		work = im.collect
+	}
+	err := work(held, j)
 	lost := context.Cause(held)
 	release()
 	switch {
@@ -155,9 +163,17 @@ func (im *Importer) lead(ctx context.Context, j *jobs.Job) error {
 		return im.end(ctx, j, jobs.Failed, fault.Row(err))
 	case j.Attempts >= im.Config.MaxAttempts:
 		im.Log.ErrorContext(ctx, "job given up", "job", j.ID, "cause", err.Error())
-		return im.end(ctx, j, jobs.Failed, "The import could not be finished. What the log names was done; import the file again for the rest.")
+		return im.end(ctx, j, jobs.Failed, givenUp(j))
 	}
 	return im.giveBack(ctx, j, err)
+}
+
+// givenUp is the reason of a job that nobody could finish.
+func givenUp(j *jobs.Job) string {
+	if j.ObjectType == TypeRetrieval {
+		return "The data could not be collected. Ask for them again."
+	}
+	return "The import could not be finished. What the log names was done; import the file again for the rest."
 }
 
 func (im *Importer) group(j *jobs.Job) string { return fmt.Sprintf("job-%d", j.ID) }

@@ -21,11 +21,22 @@ func LogKey(j *jobs.Job, typed bool) string {
 	return fmt.Sprintf("odm/%s/log.csv", j.UUID)
 }
 
-// end writes the log of what was done and ends the job.
+// end ends a job: an import with the log of what was done.
 func (im *Importer) end(ctx context.Context, j *jobs.Job, status jobs.Status, reason string) error {
+	if j.ObjectType != TypeRetrieval {
+		if err := im.writeLog(ctx, j); err != nil {
+			return err
+		}
+	}
+	j.Status, j.Reason, j.EndedAt = status, reason, im.Now()
+	return im.Jobs.End(ctx, j)
+}
+
+// writeLog writes the log of an import in both forms.
+func (im *Importer) writeLog(ctx context.Context, j *jobs.Job) error {
 	var total, failed int64
 	for _, typed := range []bool{false, true} {
-		out := im.Files.Create(ctx, im.Config.Results, LogKey(j, typed))
+		out := im.Files.Create(ctx, im.Config.Results, LogKey(j, typed), "text/csv")
 		t, f, err := im.join(ctx, out, j, typed)
 		if err != nil {
 			return fmt.Errorf("write the log of job %d: %w", j.ID, errors.Join(err, out.Abort()))
@@ -36,9 +47,8 @@ func (im *Importer) end(ctx context.Context, j *jobs.Job, status jobs.Status, re
 		total, failed = t, f
 	}
 	j.Report = LogKey(j, false)
-	j.Status, j.Reason, j.EndedAt = status, reason, im.Now()
 	j.Total, j.Done, j.FailedRows = total, total-failed, failed
-	return im.Jobs.End(ctx, j)
+	return nil
 }
 
 // join copies the rows of all plans of a job, in order.

@@ -22,11 +22,7 @@ type Planners struct {
 
 // Make makes the planner of a job: for its study as it is defined now, with what its user may do now.
 func (m *Planners) Make(ctx context.Context, j *jobs.Job) (*clinical.Planner, error) {
-	user, err := m.Users.Actor(ctx, j.OwnerID)
-	if err != nil {
-		return nil, err
-	}
-	actor, err := m.Studies.Actor(ctx, user)
+	actor, err := m.actor(ctx, j)
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +54,15 @@ func (m *Planners) Make(ctx context.Context, j *jobs.Job) (*clinical.Planner, er
 		p.Bound = place.Site.ID
 	}
 	return p, nil
+}
+
+// actor is the user as whom a job runs.
+func (m *Planners) actor(ctx context.Context, j *jobs.Job) (*clinical.Actor, error) {
+	user, err := m.Users.Actor(ctx, j.OwnerID)
+	if err != nil {
+		return nil, err
+	}
+	return m.Studies.Actor(ctx, user)
 }
 
 // author finds users with a role at the place, each once for a job.

@@ -33,6 +33,7 @@ type ClinicalDataSettings struct {
 	TokenIdleMinutes int    `env:"ALIQUOT_TOKEN_IDLE_MINUTES" envDefault:"60"`
 	TokenMaxHours    int    `env:"ALIQUOT_TOKEN_MAX_HOURS" envDefault:"24"`
 	TokenCalls       int    `env:"ALIQUOT_TOKEN_CALLS_PER_MINUTE" envDefault:"2"`
+	Patience         int    `env:"ALIQUOT_RETRIEVAL_SECONDS" envDefault:"22"`
 	LegacyCodes      bool   `env:"ALIQUOT_LEGACY_CODES" envDefault:"false"`
 	Lockdown         bool   `env:"ALIQUOT_SYSTEM_LOCKDOWN"`
 	MaxSessions      int    `env:"ALIQUOT_MAX_LOGIN_SESSIONS"`
@@ -61,7 +62,7 @@ func ClinicalData(ctx context.Context) (*odmapi.API, error) {
 			Rules: auth.Rules{Lockdown: s.Lockdown, MaxSessions: s.MaxSessions, SameAddress: s.SameAddress},
 		},
 		Jobs: store.NewJobs(db, tables).Space(odmSpace), Blobs: blobs, Queue: queue.New(cfg, s.Queue),
-		Intake: s.Intake, Results: s.Results, LegacyCodes: s.LegacyCodes, TokenCalls: s.TokenCalls,
+		Intake: s.Intake, Results: s.Results, LegacyCodes: s.LegacyCodes, TokenCalls: s.TokenCalls, Patience: time.Duration(s.Patience) * time.Second,
 		Now: time.Now, Random: rand.Reader, Log: slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 	}, nil
 }

@@ -57,14 +57,14 @@ func OdmImporter(ctx context.Context) (*odmimport.Importer, *queue.Queue, error)
 			PartRows: s.PartRows, MaxAttempts: s.MaxAttempts,
 		},
 		Jobs: store.NewJobs(db, tables).Space(odmSpace), Files: odmFiles{files{blobs}}, Queue: q, Store: records,
-		Planner: planners.Make, DropOwner: users.DropOwner, Place: planners.Studies.Place,
+		Planner: planners.Make, Document: planners.Document, DropOwner: users.DropOwner, Place: planners.Studies.Place,
 		Now: now, Random: rand.Reader, Log: slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 	}, q, nil
 }
 
-// odmFiles are files of which those that are made are of any type.
+// odmFiles are files of any type.
 type odmFiles struct{ files }
 
-func (f odmFiles) Create(ctx context.Context, bucket, key string) jobs.Writer {
-	return f.Store.Create(ctx, bucket, key, "application/octet-stream")
+func (f odmFiles) Create(ctx context.Context, bucket, key, contentType string) jobs.Writer {
+	return f.Store.Create(ctx, bucket, key, contentType)
 }
