@@ -101,6 +101,13 @@ func (b *bench) odmImport(ctx context.Context, user int64, study string, people,
 	return took, n, err
 }
 
+// odmFolder is a folder of objects of any type.
+type odmFolder struct{ folder }
+
+func (f odmFolder) Create(ctx context.Context, bucket, key, _ string) jobs.Writer {
+	return f.folder.Create(ctx, bucket, key)
+}
+
 // runODMImport imports a document as the function odmimport would, and prints what it took.
 func runODMImport(ctx context.Context, doc []byte) error {
 	var spec odmImportSpec
@@ -111,7 +118,7 @@ func runODMImport(ctx context.Context, doc []byte) error {
 	if err != nil {
 		return err
 	}
-	im.Files = folder(spec.Files)
+	im.Files = odmFolder{folder(spec.Files)}
 	im.Queue = noQueue{}
 	im.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	uuid, err := odmimport.NewUUID(rand.Reader)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"aliquot/infra/local/localtest"
 	"aliquot/shared/blob"
 	"aliquot/shared/jobs"
 	"aliquot/shared/odmimport"
@@ -156,6 +157,7 @@ func (c caller) follow(path, accept string, between func(location string)) (stat
 // What takes long is collected by a job, and is what would have been given at once, byte for byte, however many workers
 // write it.
 func TestLongRetrieval(t *testing.T) {
+	localtest.HandlerOnly(t)
 	w := newWorld(t)
 	w.river()
 	c := w.fallback
