@@ -10,8 +10,8 @@ import (
 	"aliquot/shared/biobank"
 )
 
-// ErrMoved means that a participant was changed between the reading and the writing of a plan, of which nothing was
-// written: plan anew.
+// ErrMoved means that a participant was changed, or the id of a note was taken, between the reading and the writing of a
+// plan, of which nothing was written: plan anew.
 var ErrMoved = errors.New("a participant was changed meanwhile")
 
 // Apply does the writes of a plan, or what is left of them: done again, it changes nothing. The error is that of the
@@ -21,8 +21,14 @@ func Apply(ctx context.Context, s biobank.Store, plan *Plan) error {
 	if err != nil {
 		return err
 	}
+	if !moved && len(todo) > 0 {
+		moved, err = claim(ctx, s, plan)
+		if err != nil {
+			return err
+		}
+	}
 	if moved {
-		if err := release(ctx, s, todo); err != nil {
+		if err := takeBack(ctx, s, plan, todo); err != nil {
 			return err
 		}
 		return ErrMoved
@@ -43,7 +49,7 @@ func Apply(ctx context.Context, s biobank.Store, plan *Plan) error {
 	}
 	// Each round must be there before the next: an entry before the record that it tells of, all of it before the participant
 	// is free.
-	for _, round := range [][]biobank.Write{plan.Marks, entries, records, free} {
+	for _, round := range [][]biobank.Write{entries, records, free} {
 		if err := write(ctx, s, plan.Source, round); err != nil {
 			return err
 		}
@@ -85,6 +91,108 @@ func lock(ctx context.Context, s biobank.Store, plan *Plan) (todo []*SubjectPlan
 		}
 	}
 	return todo, moved, nil
+}
+
+// claim takes the ids of the notes that a plan brings, and tells whether another import took one since they were looked up.
+func claim(ctx context.Context, s biobank.Store, plan *Plan) (taken bool, err error) {
+	for some := range slices.Chunk(plan.Marks, biobank.MaxBatch) {
+		results, err := s.Write(ctx, false, some)
+		if err != nil {
+			return false, fmt.Errorf("claim notes: %w", err)
+		}
+		var names []string
+		for i, r := range results {
+			if r != biobank.Written {
+				names = append(names, some[i].Mark.Name)
+			}
+		}
+		if len(names) == 0 {
+			continue
+		}
+		marks, err := s.Marks(ctx, names, true)
+		if err != nil {
+			return false, fmt.Errorf("look up notes: %w", err)
+		}
+		for _, name := range names {
+			if marks[name].Source != plan.Source {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// TakeBack gives back what a plan has locked and claimed, if nothing else of it was written, and tells whether that is so:
+// a plan of which more was written must be finished by Apply.
+func TakeBack(ctx context.Context, s biobank.Store, plan *Plan) (bool, error) {
+	var locked []*SubjectPlan
+	for some := range slices.Chunk(plan.Subjects, biobank.MaxBatch) {
+		keys := make([]biobank.Key, len(some))
+		for i := range some {
+			keys[i] = some[i].Lock.Key
+		}
+		heads, err := s.Records(ctx, keys, true)
+		if err != nil {
+			return false, fmt.Errorf("read participants: %w", err)
+		}
+		for i, key := range keys {
+			head := heads[key]
+			doc, err := biobank.Decode[Subject](head)
+			switch {
+			case err != nil:
+				return false, err
+			case head != nil && slices.Contains(head.Changes, plan.Source):
+				return false, nil // it is done
+			case doc.Pending == plan.Source:
+				locked = append(locked, &some[i])
+			}
+		}
+	}
+	for _, p := range locked {
+		if begun, err := begun(ctx, s, plan.Source, p); begun || err != nil {
+			return false, err
+		}
+	}
+	return true, takeBack(ctx, s, plan, locked)
+}
+
+// begun tells whether a record that a participant's plan writes is there.
+func begun(ctx context.Context, s biobank.Store, source string, p *SubjectPlan) (bool, error) {
+	var keys []biobank.Key
+	for _, w := range p.Writes {
+		if w.Record != nil {
+			keys = append(keys, w.Record.Key)
+		}
+	}
+	for some := range slices.Chunk(keys, biobank.MaxBatch) {
+		recs, err := s.Records(ctx, some, true)
+		if err != nil {
+			return false, fmt.Errorf("read participants: %w", err)
+		}
+		for _, rec := range recs {
+			if rec.Done(source) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+func takeBack(ctx context.Context, s biobank.Store, plan *Plan, locked []*SubjectPlan) error {
+	if err := release(ctx, s, locked); err != nil {
+		return err
+	}
+	for some := range slices.Chunk(plan.Marks, biobank.MaxBatch) {
+		writes := slices.Clone(some)
+		for i := range writes {
+			writes[i].Kind, writes[i].WasSource = biobank.DropMark, plan.Source
+		}
+		// One that is not there, or is another's, was not claimed.
+		if _, err := s.Write(ctx, false, writes); err != nil {
+			return fmt.Errorf("give note ids back: %w", err)
+		}
+	}
+	return nil
 }
 
 // release gives participants back as they were.

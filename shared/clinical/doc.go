@@ -7,6 +7,7 @@
 //
 // Import elements are planned before anything is written: a Planner takes them in document order, reads what is stored, and
 // yields the lines of the log and the writes, which are kept before the first is done. What has begun is therefore
-// finished as it was planned, whoever finishes it: a crash changes neither the data nor the log. While the writes of a
-// plan are being done the participant is marked as pending, and nobody else changes it.
+// finished as it was planned, whoever finishes it: a crash changes neither the data nor the log, and an import that ends
+// before its time finishes its last plan or, where only locks were written, takes it back. While the writes of a plan are
+// being done the participant is marked as pending, and nobody else changes it.
 package clinical

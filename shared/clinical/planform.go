@@ -2,10 +2,8 @@ package clinical
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -381,9 +379,14 @@ func (p *Planner) items(ctx context.Context, w *work, meta *Metadata, def *Group
 		if code == "" {
 			code = item.Check(d.Value)
 		}
-		message := code.Wire()
-		if code == "" && item.File && d.Value != "" && !p.Attached(d.Value) {
-			if g := w.groups[sort]; g == nil || g.doc.Values[oid] != d.Value { // one that is stored came with its own import
+		message, file := code.Wire(), ""
+		if code == "" && item.File && d.Value != "" {
+			var whole bool
+			var err error
+			if file, whole, err = p.file(ctx, w.groups[sort], oid, d.Value); err != nil {
+				return err
+			}
+			if !whole {
 				code = MissingItemFile
 				message = code.Wire() + "." + d.Value
 			}
@@ -394,7 +397,7 @@ func (p *Planner) items(ctx context.Context, w *work, meta *Metadata, def *Group
 			p.item(def, at, oid, RowFailed, message, false)
 			continue
 		}
-		if err := p.store(ctx, w, def, item, at, sort, d.Value); err != nil {
+		if err := p.store(ctx, w, def, item, at, sort, d.Value, file); err != nil {
 			return err
 		}
 		if err := p.discuss(ctx, w, def, item, at, d); err != nil {
@@ -404,12 +407,30 @@ func (p *Planner) items(ctx context.Context, w *work, meta *Metadata, def *Group
 	return nil
 }
 
-// store puts a value in its place and tells what that came to.
-func (p *Planner) store(ctx context.Context, w *work, def *GroupDef, item *ItemDef, at Path, sort, value string) error {
+// file keeps the file that a value names and tells where it lies. It is not whole if it neither came along nor is what the
+// item has: one that is stored came with its own import.
+func (p *Planner) file(ctx context.Context, g *held[Group], oid, name string) (key string, whole bool, err error) {
+	stored, was := false, ""
+	if g != nil && g.doc.Values[oid] == name {
+		stored, was = true, g.doc.Files[oid]
+	}
+	key = p.Attached.Key(name)
+	if stored && (key == "" || path.Base(key) == path.Base(was)) {
+		return was, true, nil
+	}
+	if key == "" {
+		return "", false, nil
+	}
+	whole, err = p.Attached.Keep(ctx, name)
+	return key, whole, err
+}
+
+// store puts a value, and the key of its file if it names one, in its place and tells what that came to.
+func (p *Planner) store(ctx context.Context, w *work, def *GroupDef, item *ItemDef, at Path, sort, value, file string) error {
 	oid := item.OID
 	g := w.groups[sort]
 	if g != nil {
-		if was, has := g.doc.Values[oid]; has && was == value {
+		if was, has := g.doc.Values[oid]; has && was == value && g.doc.Files[oid] == file {
 			p.item(def, at, oid, RowNoChange, "", false)
 			return nil
 		}
@@ -424,8 +445,12 @@ func (p *Planner) store(ctx context.Context, w *work, def *GroupDef, item *ItemD
 		status = RowUpdated
 	}
 	g.change().Values[oid] = value
-	if item.File {
-		p.attach(w, g.doc, oid, value)
+	delete(g.doc.Files, oid)
+	if file != "" {
+		if g.doc.Files == nil {
+			g.doc.Files = map[string]string{}
+		}
+		g.doc.Files[oid] = file
 	}
 	p.changed(w, h, f)
 	p.item(def, at, oid, status, "", true)
@@ -439,21 +464,6 @@ func (p *Planner) store(ctx context.Context, w *work, def *GroupDef, item *ItemD
 		return p.reason(ctx, w, f, at)
 	}
 	return nil
-}
-
-// attach notes where the file that a value names will lie. Its name comes from outside and is no part of the key.
-func (p *Planner) attach(w *work, g *Group, oid, name string) {
-	delete(g.Files, oid)
-	if name == "" {
-		return
-	}
-	if g.Files == nil {
-		g.Files = map[string]string{}
-	}
-	sum := sha256.Sum256([]byte(name))
-	key := fmt.Sprintf("attached/%d/%d/%s/%s", p.Study.ID, w.id, p.Job, hex.EncodeToString(sum[:16]))
-	g.Files[oid] = key
-	p.files = append(p.files, File{name, key})
 }
 
 // threads are the notes of an item, or of all items of a group's repeat where it names none, in the order of their keys.

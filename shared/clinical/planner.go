@@ -33,8 +33,8 @@ type Planner struct {
 	Now func() time.Time
 	// Author finds a user with a role in the study, 0 for none.
 	Author func(ctx context.Context, login string) (int64, error)
-	// Attached tells whether a file came along.
-	Attached func(name string) bool
+	// Attached are the files that came along.
+	Attached Attachments
 	// DrawNote gives a number for the id of a note without one.
 	DrawNote func(ctx context.Context) (int64, error)
 
@@ -46,10 +46,17 @@ type Planner struct {
 	// order is that in which participants were first met.
 	order []int64
 	at    time.Time
-	// marks are the note ids that the plan brings, taken those of the whole import.
-	marks []string
-	files []File
-	taken map[string]bool
+	// marks are the note ids that the plan brings.
+	marks map[string]bool
+}
+
+// Attachments are the files that came along with an import, by name.
+type Attachments interface {
+	// Key is where a file lies once it is kept; empty for a name that none has. The last element of the path is the same
+	// for two files just when they have one name and one content.
+	Key(name string) string
+	// Keep stores a file there, once. It is false for one that is damaged.
+	Keep(ctx context.Context, name string) (whole bool, err error)
 }
 
 // Cursor is where in a document a planner is, and what it must know of the elements that are open.
@@ -100,18 +107,13 @@ type formCursor struct {
 type Plan struct {
 	Source string `json:"source"`
 	Rows   []Row  `json:"rows"`
-	// Marks are those of note ids; they come after the locks.
+	// Marks are those of note ids; they come after the locks and before the rest.
 	Marks    []biobank.Write `json:"marks,omitempty"`
 	Subjects []SubjectPlan   `json:"subjects"`
-	// Files are the attached files that values name; they must be stored before the rest is written.
-	Files []File `json:"files,omitempty"`
-	// Cursor and Offset tell where the next part begins.
-	Cursor Cursor `json:"cursor"`
-	Offset int64  `json:"offset"`
+	// Cursor and Mark tell where the next part begins. Without a mark the document has ended.
+	Cursor Cursor    `json:"cursor"`
+	Mark   *odm.Mark `json:"mark,omitempty"`
 }
-
-// File is an attached file by the name that the document gives it, and the key of the object that it becomes.
-type File struct{ Name, Key string }
 
 // Size is how many rows are waiting to be cut.
 func (p *Planner) Size() int { return len(p.rows) }
@@ -121,7 +123,7 @@ func (p *Planner) source() string { return fmt.Sprintf("%s#%d", p.Job, p.Cursor.
 
 // Cut ends a plan.
 func (p *Planner) Cut() (*Plan, error) {
-	plan := &Plan{Source: p.source(), Rows: p.rows, Files: p.files}
+	plan := &Plan{Source: p.source(), Rows: p.rows}
 	plan.Marks = p.claims(plan.Source)
 	by := who{source: plan.Source, by: p.By, at: stamp(p.Now()), reason: "Import"}
 	if !p.at.IsZero() {
@@ -138,7 +140,7 @@ func (p *Planner) Cut() (*Plan, error) {
 	}
 	p.Cursor.Plans++
 	plan.Cursor = p.Cursor
-	p.rows, p.work, p.order, p.marks, p.files, p.at = nil, nil, nil, nil, nil, time.Time{}
+	p.rows, p.work, p.order, p.marks, p.at = nil, nil, nil, nil, time.Time{}
 	return plan, nil
 }
 

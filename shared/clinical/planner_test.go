@@ -106,10 +106,22 @@ func (b *bank) planner(job string, second int) *Planner {
 		Author: func(_ context.Context, login string) (int64, error) {
 			return map[string]int64{"dora": 7, "max": 8}[login], nil
 		},
-		Attached: func(name string) bool { return name == "scan.pdf" },
+		Attached: attachments{"scan.pdf": "a scan"},
 		DrawNote: func(context.Context) (int64, error) { b.n++; return b.n, nil },
 	}
 }
+
+// attachments are files by name, with their contents. One without any is damaged.
+type attachments map[string]string
+
+func (a attachments) Key(name string) string {
+	if _, ok := a[name]; !ok {
+		return ""
+	}
+	return "attached/10/o/" + name + "-" + a[name]
+}
+
+func (a attachments) Keep(_ context.Context, name string) (bool, error) { return a[name] != "", nil }
 
 // document wraps what stands in the ClinicalData of the study.
 func document(inner string) string {
@@ -288,5 +300,40 @@ func TestPlan(t *testing.T) {
 				t.Errorf("log (-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// A file that comes again under its name is told by its content; one that is damaged leaves what is stored.
+func TestFilesThatComeAgain(t *testing.T) {
+	b := newBank(t)
+	doc := document(`<SubjectData SubjectKey="SS_ANN"><StudyEventData StudyEventOID="SE_FIRST" OpenClinica:StartDate="2026-03-01"><FormData FormOID="F_VITALS">` +
+		`<ItemGroupData ItemGroupOID="IG_MAIN"><ItemData ItemOID="I_SCAN" Value="scan.pdf"/></ItemGroupData></FormData></StudyEventData></SubjectData>`)
+	const row = "SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_MAIN,1,I_SCAN "
+	for i, tt := range []struct {
+		name  string
+		files attachments
+		want  string
+		key   string
+	}{
+		{"for the first time", attachments{"scan.pdf": "blurred"}, "Inserted", "scan.pdf-blurred"},
+		{"as it was", attachments{"scan.pdf": "blurred"}, "No Change", "scan.pdf-blurred"},
+		{"not at all", attachments{}, "No Change", "scan.pdf-blurred"},
+		{"damaged", attachments{"scan.pdf": ""}, "Failed missingItemFile.scan.pdf", "scan.pdf-blurred"},
+		{"corrected", attachments{"scan.pdf": "sharp"}, "Updated", "scan.pdf-sharp"},
+	} {
+		p := b.planner(fmt.Sprint("o", i+1), i)
+		p.Attached = tt.files
+		if d := cmp.Diff([]string{row + tt.want}, b.log(p, doc)); d != "" {
+			t.Errorf("%s: log (-want +got):\n%s", tt.name, d)
+		}
+		key := GroupKey(1, Path{Event: "SE_FIRST", EventKey: 1, Form: "F_VITALS", Group: "IG_MAIN", GroupKey: 1})
+		recs, err := b.Records(t.Context(), []biobank.Key{key}, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := biobank.Decode[Group](recs[key])
+		if err != nil || !strings.HasSuffix(g.Files["I_SCAN"], tt.key) {
+			t.Errorf("%s: the file lies at %q, %v", tt.name, g.Files["I_SCAN"], err)
+		}
 	}
 }

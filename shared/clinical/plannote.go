@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -301,16 +302,15 @@ func (p *Planner) unused(ctx context.Context, n *odm.DiscrepancyNote, known int,
 		return NoteIDAlreadyInUse, nil
 	}
 	for _, name := range names {
-		if p.taken[name] {
+		if p.marks[name] {
 			return NoteIDAlreadyInUse, nil
 		}
 	}
 	for _, name := range names {
-		if p.taken == nil {
-			p.taken = map[string]bool{}
+		if p.marks == nil {
+			p.marks = map[string]bool{}
 		}
-		p.taken[name] = true
-		p.marks = append(p.marks, name)
+		p.marks[name] = true
 	}
 	return "", nil
 }
@@ -374,7 +374,7 @@ func last(children []Child) Child { return children[len(children)-1] }
 // claims are the marks of the note ids that a plan brings.
 func (p *Planner) claims(source string) []biobank.Write {
 	var out []biobank.Write
-	for _, name := range p.marks {
+	for _, name := range slices.Sorted(maps.Keys(p.marks)) {
 		out = append(out, biobank.Write{Kind: biobank.InsertMark, Mark: biobank.Mark{Name: name, Source: source}})
 	}
 	return out

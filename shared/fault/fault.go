@@ -10,6 +10,8 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"strings"
 )
 
@@ -141,4 +143,13 @@ func Row(err error) string {
 		parts[i] = f.Message + " (" + f.Code + ")"
 	}
 	return strings.Join(parts, " ")
+}
+
+// Panicked turns a panic into an internal fault. Only the runtime's own texts are sure to hold no one's data.
+func Panicked(p any) error {
+	what := fmt.Sprintf("%T", p)
+	if re, ok := p.(runtime.Error); ok {
+		what = re.Error()
+	}
+	return fmt.Errorf("panic: %s\n%s", what, debug.Stack())
 }

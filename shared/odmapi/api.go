@@ -168,7 +168,7 @@ func (a *API) serve(c *call, finder *router.Router[route]) (pattern string, stat
 func (c *call) answer(r route) (answer any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			answer, err = nil, router.Panicked(p)
+			answer, err = nil, fault.Panicked(p)
 		}
 	}()
 	if !r.public {

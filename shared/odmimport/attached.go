@@ -3,11 +3,13 @@ package odmimport
 import (
 	"archive/zip"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"path"
 	"strings"
+	"time"
 
 	"aliquot/shared/archive"
 	"aliquot/shared/fault"
@@ -15,24 +17,27 @@ import (
 )
 
 // attached are the files that came along with an import, by base name (section 2.2). They are read out of the archive as
-// it lies, and never unpacked.
+// it lies, and never unpacked. It implements clinical.Attachments.
 type attached struct {
 	im    *Importer
 	files map[string]*zip.File
+	// below is what the keys of the files begin with; kept are those that were stored, or found to be damaged.
+	below string
+	kept  map[string]bool
 }
 
 // attached opens the archive of a job; a job without one has no files.
-func (im *Importer) attached(ctx context.Context, j *jobs.Job) (*attached, error) {
-	a := &attached{im: im}
+func (im *Importer) attached(ctx context.Context, j *jobs.Job, study int64) (*attached, error) {
+	a := &attached{im: im, below: fmt.Sprintf("attached/%d/%s/", study, j.UUID), kept: map[string]bool{}}
 	if j.Attached == "" {
 		return a, nil
 	}
-	size, err := im.Files.Size(ctx, j.Bucket, j.Attached, "")
+	size, err := im.Files.Size(ctx, j.Bucket, j.Attached, j.AttachedVersion)
 	if err != nil {
 		return nil, err
 	}
 	z, err := archive.Open(&archive.Ranged{Size: size, Open: func(from, to int64) (io.ReadCloser, error) {
-		return im.Files.Open(ctx, j.Bucket, j.Attached, "", from, to)
+		return im.Files.Open(ctx, j.Bucket, j.Attached, j.AttachedVersion, from, to)
 	}}, size)
 	if err != nil {
 		return nil, refusedZip(err)
@@ -66,22 +71,58 @@ func refusedZip(err error) error {
 	return err
 }
 
-func (a *attached) has(name string) bool { return a.files[name] != nil }
-
-// store copies a file to where the item's value will find it. Done again it stores the same.
-func (a *attached) store(ctx context.Context, name, key string) error {
+// Key implements clinical.Attachments. Files are told apart by name, size and checksum, as the archive's directory has them
+// and unpacking proves them; each lies once for a job, whoever's values name it. No name is part of a key.
+func (a *attached) Key(name string) string {
 	f := a.files[name]
 	if f == nil {
-		return fmt.Errorf("an attached file is gone from its archive")
+		return ""
 	}
-	in, err := archive.Entry(f)
-	if err != nil {
-		return refusedZip(err)
+	sum := sha256.Sum256([]byte(name))
+	return fmt.Sprintf("%s%x-%d-%08x", a.below, sum[:16], f.UncompressedSize64, f.CRC32)
+}
+
+// copyRate is how many bytes of a file a second are copied at the least.
+const copyRate = 8 << 20
+
+// Keep implements clinical.Attachments. A file for which the function's time is too short is left to the next one.
+func (a *attached) Keep(ctx context.Context, name string) (whole bool, err error) {
+	if whole, known := a.kept[name]; known {
+		return whole, nil
 	}
-	defer in.Close()
+	f, key := a.files[name], a.Key(name)
+	_, err = a.im.Files.Size(ctx, a.im.Config.Results, key, "")
+	switch {
+	case err == nil:
+		whole = true // an earlier worker has stored it
+	case !errors.Is(err, jobs.ErrNoFile):
+		return false, err
+	default:
+		if whole, err = a.copy(ctx, f, key); err != nil {
+			return false, err
+		}
+	}
+	a.kept[name] = whole
+	return whole, nil
+}
+
+func (a *attached) copy(ctx context.Context, f *zip.File, key string) (whole bool, err error) {
+	takes := margin + time.Duration(f.UncompressedSize64/copyRate)*time.Second
+	if until, ok := ctx.Deadline(); ok && until.Sub(a.im.Now()) < takes {
+		return false, errMoreTime
+	}
 	out := a.im.Files.Create(ctx, a.im.Config.Results, key, "application/octet-stream")
-	if _, err := io.Copy(out, in); err != nil {
-		return refusedZip(errors.Join(err, out.Abort()))
+	in, err := archive.Entry(f)
+	if err == nil {
+		_, err = io.Copy(out, in)
+		err = errors.Join(err, in.Close())
 	}
-	return out.Close()
+	var damaged *archive.Refused
+	if errors.As(err, &damaged) {
+		return false, out.Abort()
+	}
+	if err != nil {
+		return false, errors.Join(err, out.Abort())
+	}
+	return true, out.Close()
 }

@@ -5,7 +5,11 @@
 // keeps the plan as an object, notes in the job how far it is, and only then writes what was planned. Whoever takes over
 // does first what is left of the last plan and goes on behind it; so data and log are those of one undisturbed run, and a
 // document of any size passes through little memory. The plans also hold the lines of the log, which is joined from them
-// when the document has ended.
+// when the document has ended. A job that ends before, by a fault or because somebody stopped it, first finishes its last
+// plan if anything of it is stored, and else drops it: the log tells of nothing that is not stored, and no participant stays
+// locked. As long as the store does not let it finish a plan that has begun, the job goes on trying.
+//
+// Attached files are stored while the values that name them are planned, so one that is damaged fails the row.
 package odmimport
 
 import (
@@ -139,31 +143,38 @@ func (im *Importer) Handle(ctx context.Context, body []byte) error {
 // lead works on a job whose lease it holds.
 func (im *Importer) lead(ctx context.Context, j *jobs.Job) error {
 	held, release := im.hold(ctx, j)
+	defer release()
 	work := im.work
 	if j.ObjectType == TypeRetrieval {
 		work = im.collect
 	}
-	err := work(held, j)
-	lost := context.Cause(held)
-	release()
+	err := safely(func() error { return work(held, j) })
+	reason := ""
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, jobs.ErrLeaseLost) || errors.Is(lost, jobs.ErrLeaseLost):
+	case im.lost(held, err):
 		return nil // somebody else goes on
 	case errors.Is(err, clinical.ErrPending):
 		j.Attempts--
 		return im.giveBack(ctx, j, &jobs.Later{After: pendingWait})
 	case errors.Is(err, errMoreTime):
+		j.Attempts = 0
 		if err := im.Queue.Send(ctx, Message(j.ID), im.group(j), 0); err != nil {
 			return err
 		}
 		return im.giveBack(ctx, j, nil)
 	case len(fault.All(err)) > 0:
-		return im.end(ctx, j, jobs.Failed, fault.Row(err))
+		reason = fault.Row(err)
 	case j.Attempts >= im.Config.MaxAttempts:
 		im.Log.ErrorContext(ctx, "job given up", "job", j.ID, "cause", err.Error())
-		return im.end(ctx, j, jobs.Failed, givenUp(j))
+		reason = givenUp(j)
+	default:
+		return im.giveBack(ctx, j, err)
+	}
+	err = safely(func() error { return im.end(held, j, jobs.Failed, reason) })
+	if err == nil || im.lost(held, err) {
+		return nil
 	}
 	return im.giveBack(ctx, j, err)
 }
@@ -174,6 +185,22 @@ func givenUp(j *jobs.Job) string {
 		return "The data could not be collected. Ask for them again."
 	}
 	return "The import could not be finished. What the log names was done; import the file again for the rest."
+}
+
+// safely makes a panic a try that failed: the function goes on with other jobs, and this one ends when it has failed often
+// enough.
+func safely(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.Panicked(p)
+		}
+	}()
+	return do()
+}
+
+// lost tells whether an error comes of the lease being lost.
+func (im *Importer) lost(held context.Context, err error) bool {
+	return errors.Is(err, jobs.ErrLeaseLost) || errors.Is(context.Cause(held), jobs.ErrLeaseLost)
 }
 
 func (im *Importer) group(j *jobs.Job) string { return fmt.Sprintf("job-%d", j.ID) }

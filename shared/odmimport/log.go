@@ -21,15 +21,23 @@ func LogKey(j *jobs.Job, typed bool) string {
 	return fmt.Sprintf("odm/%s/log.csv", j.UUID)
 }
 
-// end ends a job: an import with the log of what was done.
+// end ends a job: an import with the log of what was done. The error of one that cannot be ended as it is, because a plan of it
+// is half written, is that of the store: it must be tried again.
 func (im *Importer) end(ctx context.Context, j *jobs.Job, status jobs.Status, reason string) error {
-	if j.ObjectType != TypeRetrieval {
-		if err := im.writeLog(ctx, j); err != nil {
+	imports := j.ObjectType != TypeRetrieval
+	if imports && status != jobs.Completed {
+		if err := im.settle(ctx, j); err != nil {
+			return fmt.Errorf("settle job %d: %w", j.ID, err)
+		}
+	}
+	ended := *j // a job that could not be ended goes on as it was
+	if imports {
+		if err := im.writeLog(ctx, &ended); err != nil {
 			return err
 		}
 	}
-	j.Status, j.Reason, j.EndedAt = status, reason, im.Now()
-	return im.Jobs.End(ctx, j)
+	ended.Status, ended.Reason, ended.EndedAt = status, reason, im.Now()
+	return im.Jobs.End(ctx, &ended)
 }
 
 // writeLog writes the log of an import in both forms.

@@ -25,13 +25,16 @@ type run struct {
 	im      *Importer
 	job     *jobs.Job
 	planner *clinical.Planner
-	files   *attached
-	// from is the offset of the last part of the document that is done.
-	from int64
+	// mark is behind the last part of the document that is done, nil before the first. With ended there is no more to plan.
+	mark  *odm.Mark
+	ended bool
 }
 
 // work imports what is left of a job's document and ends the job.
 func (im *Importer) work(ctx context.Context, j *jobs.Job) error {
+	if j.Stop {
+		return im.end(ctx, j, jobs.Stopped, "")
+	}
 	p, err := im.Planner(ctx, j)
 	if err != nil {
 		return err
@@ -39,21 +42,16 @@ func (im *Importer) work(ctx context.Context, j *jobs.Job) error {
 	if err := im.beside(ctx, j); err != nil {
 		return err
 	}
-	r := &run{im: im, job: j, planner: p, from: -1}
-	if r.files, err = im.attached(ctx, j); err != nil {
+	if p.Attached, err = im.attached(ctx, j, p.Study.ID); err != nil {
 		return err
 	}
-	p.Attached = r.files.has
+	r := &run{im: im, job: j, planner: p}
 	if err := r.resume(ctx); err != nil {
 		return err
 	}
-	for {
-		again, err := r.read(ctx)
-		if err != nil {
+	for !r.ended && !j.Stop {
+		if err := r.read(ctx); err != nil {
 			return err
-		}
-		if !again {
-			break
 		}
 	}
 	status := jobs.Completed
@@ -73,60 +71,75 @@ func (r *run) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.planner.Cursor, r.from = last.Cursor, last.Offset
-	err = r.apply(ctx, last)
+	r.reach(last)
+	err = clinical.Apply(ctx, r.im.Store, last)
 	if errors.Is(err, clinical.ErrMoved) {
 		return r.back(ctx, last)
 	}
 	return err
 }
 
+// reach goes on behind a plan.
+func (r *run) reach(plan *clinical.Plan) {
+	r.planner.Cursor, r.mark, r.ended = plan.Cursor, plan.Mark, plan.Mark == nil
+}
+
 // back goes to the beginning of a plan of which nothing was written, to plan it anew.
 func (r *run) back(ctx context.Context, plan *clinical.Plan) error {
-	r.planner.Cursor, r.from = clinical.Cursor{}, -1
+	before := &clinical.Plan{}
 	r.job.DropPart()
 	if n := r.job.Parts(); n > 0 {
-		before, err := r.im.part(ctx, r.job, n)
-		if err != nil {
+		var err error
+		if before, err = r.im.part(ctx, r.job, n); err != nil {
 			return err
 		}
-		r.planner.Cursor, r.from = before.Cursor, before.Offset
 	}
+	r.reach(before)
+	r.ended = false                            // there was a plan behind it
 	r.planner.Cursor.Plans = plan.Cursor.Plans // what was planned twice has two names
 	return nil
 }
 
-// read takes the parts of the document behind from. It tells whether to read again from where it is now.
-func (r *run) read(ctx context.Context) (again bool, err error) {
-	in, err := r.im.Files.Open(ctx, r.job.Bucket, r.job.Key, r.job.Version, 0, -1)
+// read takes the parts of the document behind the mark, up to its end, or to where it must be read again: a participant was
+// changed meanwhile.
+func (r *run) read(ctx context.Context) error {
+	from := int64(0)
+	if r.mark != nil {
+		from = r.mark.Offset
+	}
+	in, err := r.im.Files.Open(ctx, r.job.Bucket, r.job.Key, r.job.Version, from, -1)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer in.Close()
-	doc := odm.NewReader(in)
+	var doc *odm.Reader
+	if r.mark == nil {
+		doc = odm.NewReader(in)
+	} else {
+		doc = odm.Resume(in, *r.mark)
+	}
 	for {
 		part, err := doc.Next()
 		if errors.Is(err, io.EOF) {
 			r.planner.End()
-			return r.cut(ctx, doc.Offset()+1, true)
+			_, err := r.cut(ctx, nil)
+			return err
 		}
 		if err != nil {
-			return false, notODM(err)
-		}
-		if doc.Offset() <= r.from {
-			continue
+			return notODM(err)
 		}
 		if err := r.planner.Take(ctx, part); err != nil {
-			return false, err
+			return err
 		}
 		if r.planner.Size() < r.im.Config.PartRows {
 			continue
 		}
-		if again, err := r.cut(ctx, doc.Offset(), false); again || err != nil || r.job.Stop {
-			return again, err
+		mark := doc.Mark()
+		if again, err := r.cut(ctx, &mark); again || err != nil || r.job.Stop {
+			return err
 		}
 		if until, ok := ctx.Deadline(); ok && until.Sub(r.im.Now()) < margin {
-			return false, errMoreTime
+			return errMoreTime
 		}
 	}
 }
@@ -141,16 +154,14 @@ func notODM(err error) error {
 	return err
 }
 
-// cut keeps the plan of what was taken, notes it, and writes it. Where a participant was changed meanwhile, it goes back.
-func (r *run) cut(ctx context.Context, offset int64, last bool) (again bool, err error) {
-	if last && offset <= r.from {
-		return false, nil // all of it was planned by an earlier worker
-	}
+// cut keeps the plan of what was taken up to a mark, or up to the end, notes it, and writes it, unless the job is to stop.
+// Where a participant was changed meanwhile it goes back, and the document must be read again from there.
+func (r *run) cut(ctx context.Context, mark *odm.Mark) (again bool, err error) {
 	plan, err := r.planner.Cut()
 	if err != nil {
 		return false, err
 	}
-	plan.Offset = offset
+	plan.Mark = mark
 	text, err := json.Marshal(plan)
 	if err != nil {
 		return false, fmt.Errorf("encode a plan: %w", err)
@@ -161,26 +172,41 @@ func (r *run) cut(ctx context.Context, offset int64, last bool) (again bool, err
 	}
 	r.job.AddPart()
 	r.job.Status, r.job.Attempts = jobs.InProgress, 0
-	if r.job.Stop, err = r.im.Jobs.Checkpoint(ctx, r.job, r.im.until()); err != nil {
+	if r.job.Stop, err = r.im.Jobs.Checkpoint(ctx, r.job, r.im.until()); r.job.Stop || err != nil {
 		return false, err
 	}
-	if err := r.apply(ctx, plan); errors.Is(err, clinical.ErrMoved) {
+	if err := clinical.Apply(ctx, r.im.Store, plan); errors.Is(err, clinical.ErrMoved) {
 		return true, r.back(ctx, plan)
 	} else if err != nil {
 		return false, err
 	}
-	r.from = offset
+	r.mark, r.ended = mark, mark == nil
 	return false, nil
 }
 
-// apply stores the files that a plan names and does its writes.
-func (r *run) apply(ctx context.Context, plan *clinical.Plan) error {
-	for _, f := range plan.Files {
-		if err := r.files.store(ctx, f.Name, f.Key); err != nil {
-			return err
-		}
+// settle makes the log of a job that ends early a true one: of the last plan either nothing is written, and the plan is
+// dropped, or all of it. An ended job holds no participant.
+func (im *Importer) settle(ctx context.Context, j *jobs.Job) error {
+	n := j.Parts()
+	if n == 0 {
+		return nil
 	}
-	return clinical.Apply(ctx, r.im.Store, plan)
+	last, err := im.part(ctx, j, n)
+	if err != nil {
+		return err
+	}
+	back, err := clinical.TakeBack(ctx, im.Store, last)
+	if err != nil {
+		return err
+	}
+	if !back {
+		err = clinical.Apply(ctx, im.Store, last)
+	}
+	if back || errors.Is(err, clinical.ErrMoved) {
+		j.DropPart()
+		return nil
+	}
+	return err
 }
 
 // partKey is the key of a kept plan. The fence is that of the worker who made it, so that one who has lost the lease

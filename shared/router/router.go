@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 	"sync"
 )
 
@@ -79,13 +77,4 @@ func RequestID(random io.Reader) (string, error) {
 		return "", fmt.Errorf("draw a request id: %w", err)
 	}
 	return hex.EncodeToString(id[:]), nil
-}
-
-// Panicked turns a panic into an internal fault. Only the runtime's own texts are sure to hold no one's data.
-func Panicked(p any) error {
-	what := fmt.Sprintf("%T", p)
-	if re, ok := p.(runtime.Error); ok {
-		what = re.Error()
-	}
-	return fmt.Errorf("panic: %s\n%s", what, debug.Stack())
 }

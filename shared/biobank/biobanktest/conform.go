@@ -64,11 +64,12 @@ func mustWrite(t *testing.T, s biobank.Store, writes ...biobank.Write) []biobank
 func conformWrites(t *testing.T, s biobank.Store) {
 	held := aMark("specimen.label#held", "1", "3#4", "")
 	told := aMark("visit.name#told", "1/2", "3#5", "Pending")
+	bare := biobank.Mark{Name: "note.id#bare", Source: "3#4"}
 	stored := aRecord("1", 1, `{"label":"one"}`)
 	stored.Reason = "a reason"
 	plain := aRecord("2", 1, `{}`)
 	mustWrite(
-		t, s, insertMark(held), insertMark(told), insertRecord(stored), insertRecord(plain),
+		t, s, insertMark(held), insertMark(told), insertMark(bare), insertRecord(stored), insertRecord(plain),
 		biobank.Write{Kind: biobank.InsertEntry, Entry: anEntry(7, 2, "3#9")},
 	)
 	changed := aRecord("1", 2, `{"label":"two"}`)
@@ -105,12 +106,14 @@ func conformWrites(t *testing.T, s biobank.Store) {
 		{"taking a mark", take(held.Name, "3#4", "1"), biobank.Written},
 		{"taking it again", take(held.Name, "3#4", "1"), biobank.Conflict},
 		{"dropping a mark", drop(told.Name, "3#5", "1/2"), biobank.Written},
+		{"dropping a mark of nobody by another source", biobank.Write{Kind: biobank.DropMark, Mark: bare, WasSource: "3#5"}, biobank.Conflict},
+		{"dropping a mark of nobody", biobank.Write{Kind: biobank.DropMark, Mark: bare, WasSource: "3#4"}, biobank.Written},
 	} {
 		if got := mustWrite(t, s, step.write)[0]; got != step.want {
 			t.Errorf("%s: result %d, want %d", step.name, got, step.want)
 		}
 	}
-	marks, err := s.Marks(t.Context(), []string{held.Name, told.Name, "specimen.label#none"}, true)
+	marks, err := s.Marks(t.Context(), []string{held.Name, told.Name, bare.Name, "specimen.label#none"}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
