@@ -78,6 +78,7 @@ func containerDraft(in *input, id int64) *biobank.ContainerDraft {
 		ID: id, Kind: in.kind(), Site: in.maybeText("siteName"), Location: in.location("storageLocation"),
 		CPs: in.texts("allowedCollectionProtocols"), DPs: in.texts("allowedDistributionProtocols"),
 		Move: in.move("transferredBy", "transferDate", "transferComments"), CheckOut: in.flag("checkOut"), Doc: containerDoc(in),
+		Extension: in.extension(false),
 	}
 }
 
@@ -107,7 +108,7 @@ func containerPatch(in *input, id int64) biobank.Draft {
 	m.set(in, "allowedSpecimenTypes", func(d *doc) { d.Types = fresh.Types })
 	m.set(in, "cellDisplayProp", func(d *doc) { d.CellDisplay = fresh.CellDisplay })
 	m.set(in, "activityStatus", func(d *doc) { d.ActivityStatus = fresh.ActivityStatus })
-	d.Merge = m.onto
+	d.Merge, d.Extension = m.onto, in.extension(true)
 	return d
 }
 

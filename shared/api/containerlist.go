@@ -37,7 +37,7 @@ func (c *call) containerQuery(q *query) (*containerFilter, error) {
 	titles, distributions := q.texts("cpShortTitle"), q.texts("dpShortTitle")
 	f.canHold = q.text("canHold")
 	f.stats = q.flag("includeStats", false)
-	q.flag("orderByStarred", false) // nobody stars containers
+	q.flag("orderByStarred", false) // there is no call to star containers
 	if q.wrong != nil {
 		return nil, q.wrong
 	}

@@ -50,7 +50,7 @@ type containerView struct {
 	OccupiedPositions                *[]int64          `json:"occupiedPositions"`
 	SpecimensByType                  *map[string]int64 `json:"specimensByType"`
 	Status                           *string           `json:"status"`
-	ExtensionDetail                  *struct{}         `json:"extensionDetail"`
+	ExtensionDetail                  *extensionView    `json:"extensionDetail"`
 }
 
 // gatherContainers reads the branches of containers with what their views name. Of one container, and where statistics
@@ -63,7 +63,7 @@ func gatherContainers(r *related, recs []*biobank.Record) error {
 	var users []int64
 	for _, rec := range recs {
 		br := r.branches[rec.ID]
-		keys = append(keys, setKey(biobank.ContainerType, br.Doc().TypeID))
+		keys = append(append(keys, setKey(biobank.ContainerType, br.Doc().TypeID)), extensionKeys(br.Doc().Extension)...)
 		for _, id := range append(br.Doc().Protocols, br.Protocols()...) {
 			keys = append(keys, setKey(biobank.Protocol, id))
 		}
@@ -212,6 +212,9 @@ func (r *related) container(rec *biobank.Record) (containerView, error) {
 		if *titles.into, err = r.shortTitles(titles.of, titles.ids); err != nil {
 			return v, err
 		}
+	}
+	if v.ExtensionDetail, err = r.extension(doc.Extension, rec.ID, true); err != nil {
+		return v, err
 	}
 	if held, ok := r.held[rec.ID]; ok || r.held != nil {
 		err = v.count(doc, rec.ID, held)

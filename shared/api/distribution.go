@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,6 +43,7 @@ func distributionRoutes() []route {
 		auditRoute(n),
 		route{pattern: "GET " + reserved, summary: "List what is reserved for a distribution protocol", answers: specimens().list(), serve: listReserved},
 		route{pattern: "PUT " + reserved, summary: "Reserve specimens for a distribution protocol, or cancel that", answers: countView{}, serve: reserve},
+		route{pattern: "GET " + n.path + "/{id}/order-extension-form", summary: "The form of the custom fields of a distribution protocol's orders", answers: map[string]any{}, serve: orderExtensionForm},
 		route{pattern: "GET " + n.path + "/orders", summary: "Count what executed orders gave out", answers: []orderStat{{GroupByAttrVals: map[string]string{}}}, serve: listOrderStats},
 		route{pattern: "GET " + tiers, summary: "List the consent tiers of a distribution protocol", answers: []dpTierView{}, serve: listDPTiers},
 		route{pattern: "POST " + tiers, summary: "Add a consent tier to a distribution protocol", answers: dpTierView{}, serve: addDPTier},
@@ -72,18 +74,33 @@ func statusRoute(n noun) route {
 	}}
 }
 
-// distributionDraft is a whole distribution protocol. Forms of orders and formats of their items' labels are not there;
-// what is sent of them is left out, like any member that is not known.
+// distributionDraft is a whole distribution protocol. orderExtnForm names a form by formId or id, or by name.
 func distributionDraft(in *input, id int64) biobank.Draft {
+	var form biobank.FormRef
+	if o := in.object("orderExtnForm"); o != nil {
+		form = biobank.FormRef{ID: cmp.Or(o.number("formId"), o.number("id")), Name: o.text("name")}
+	}
 	return &biobank.DistributionDraft{
 		ID: id, Institute: in.maybeText("instituteName"), ReceivingSite: in.maybeText("defReceivingSiteName"),
 		PI: in.userRef("principalInvestigator"), Coordinators: in.userRefs("coordinators"), Sites: in.textLists("distributingSites"),
+		OrderForm: form, Extension: in.extension(false),
 		Doc: biobank.DistributionDoc{
 			Title: in.text("title"), ShortTitle: in.text("shortTitle"), StartDate: in.day("startDate"), EndDate: in.day("endDate"),
 			IrbID: in.text("irbId"), NoNotifications: in.flag("disableEmailNotifs"), AttachmentType: in.text("attachmentType"),
-			ActivityStatus: in.text("activityStatus"),
+			ItemLabelFormat: in.text("orderItemLabelFormat"), ActivityStatus: in.text("activityStatus"),
 		},
 	}
+}
+
+// orderExtensionForm serves GET /distribution-protocols/{id}/order-extension-form: its own form, else that of all orders,
+// or an empty object.
+func orderExtensionForm(c *call) (any, error) {
+	id, err := c.pathID("id")
+	if err != nil {
+		return nil, err
+	}
+	f, err := c.api.Registry.OrderForm(c.Context(), c.actor, id)
+	return formLink(f), err
 }
 
 // distributionRef reads how an object names its distribution protocol.
@@ -168,7 +185,7 @@ func (c *call) gives(shortTitle string) (func(biobank.DistributingSites) bool, e
 	}, nil
 }
 
-// distributionView has its nulls. Forms, reports and formats of labels, which are not there, are null.
+// distributionView has its nulls. Queries for reports, which are not there, are null.
 type distributionView struct {
 	OpComments            *string             `json:"opComments"`
 	ID                    int64               `json:"id"`
@@ -183,12 +200,19 @@ type distributionView struct {
 	EndDate               *int64              `json:"endDate"`
 	IrbID                 *string             `json:"irbId"`
 	OrderItemLabelFormat  *string             `json:"orderItemLabelFormat"`
-	OrderExtnForm         *struct{}           `json:"orderExtnForm"`
+	OrderExtnForm         *formRefView        `json:"orderExtnForm"`
 	Report                *struct{}           `json:"report"`
 	DisableEmailNotifs    bool                `json:"disableEmailNotifs"`
 	AttachmentType        *string             `json:"attachmentType"`
 	ActivityStatus        string              `json:"activityStatus"`
-	ExtensionDetail       *struct{}           `json:"extensionDetail"`
+	ExtensionDetail       *extensionView      `json:"extensionDetail"`
+}
+
+// formRefView names a form.
+type formRefView struct {
+	FormID  int64  `json:"formId"`
+	Name    string `json:"name"`
+	Caption string `json:"caption"`
 }
 
 func gatherDistributions(r *related, recs []*biobank.Record) error {
@@ -201,6 +225,7 @@ func gatherDistributions(r *related, recs []*biobank.Record) error {
 		}
 		users = append(append(users, doc.PI), doc.Coordinators...)
 		keys = append(keys, setKey(biobank.Institute, doc.InstituteID), setKey(biobank.Site, doc.ReceivingSiteID))
+		keys = append(append(keys, extensionKeys(doc.Extension)...), extensionKeys(&biobank.Extension{FormID: doc.OrderForm})...)
 		for _, s := range doc.Sites {
 			keys = append(keys, setKey(biobank.Institute, s.InstituteID))
 			for _, id := range s.SiteIDs {
@@ -223,6 +248,15 @@ func viewDistribution(r *related, rec *biobank.Record) (any, error) {
 		ID: rec.ID, Title: doc.Title, ShortTitle: doc.ShortTitle, DistributingSites: map[string][]string{},
 		StartDate: dayMillis(doc.StartDate), EndDate: dayMillis(doc.EndDate), IrbID: orNull(doc.IrbID),
 		DisableEmailNotifs: doc.NoNotifications, AttachmentType: orNull(doc.AttachmentType), ActivityStatus: doc.ActivityStatus,
+		OrderItemLabelFormat: orNull(doc.ItemLabelFormat),
+	}
+	if v.ExtensionDetail, err = r.extension(doc.Extension, rec.ID, true); err != nil {
+		return nil, err
+	}
+	if form, err := biobank.FormOf(r.recs, doc.OrderForm); err != nil {
+		return nil, err
+	} else if form != nil {
+		v.OrderExtnForm = &formRefView{form.ID(), form.Name, form.Caption}
 	}
 	if v.InstituteName, err = r.instituteName(doc.InstituteID); err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ func distributionRows() []row {
 		{pattern: "DELETE " + path, query: "?id={dpID}", want: columns{"vvv--", "vvx--", "xxx--", "xxx--", "xxx--", "xxx--"}},
 		{pattern: "GET " + path + "/{id}/dependent-entities", kind: "dp", want: dpSee},
 		{pattern: "GET " + path + "/{id}/audit", kind: "dp", want: columns{"....-", "..x.-", "..x.-", "..x.-", "..x.-", "xxxx-"}},
+		{pattern: "GET " + path + "/{id}/order-extension-form", kind: "dp", want: dpSee},
 		{pattern: "GET " + path + "/{id}/consent-tiers", kind: "dp", want: columns{"eee--", "eex--", "eex--", "eex--", "eex--", "xxx--"}},
 		{pattern: "POST " + path + "/{id}/consent-tiers", kind: "dp", body: `{}`, want: dpDefine.with("v")},
 		{pattern: "PUT " + path + "/{id}/consent-tiers/{tier}", proved: "TestDistributionProtocols"},

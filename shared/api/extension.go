@@ -19,6 +19,9 @@ var extensionForms = []struct {
 	{"/participants", biobank.ParticipantFields},
 	{"/visits", biobank.VisitFields},
 	{"/specimens", biobank.SpecimenFields},
+	{"/storage-containers", biobank.ContainerFields},
+	{"/distribution-protocols", biobank.DistributionFields},
+	{"/distribution-orders", biobank.OrderFields},
 }
 
 func extensionRoutes() []route {
@@ -46,10 +49,15 @@ func extensionForm(c *call, level biobank.Level) (any, error) {
 		}
 	}
 	f, _, err := c.api.Registry.CustomForm(c.Context(), level, ids[0])
-	if err != nil || f == nil {
-		return map[string]any{}, err
+	return formLink(f), err
+}
+
+// formLink names a form of custom fields; an empty object for none.
+func formLink(f *biobank.Form) map[string]any {
+	if f == nil {
+		return map[string]any{}
 	}
-	return map[string]any{"formId": f.ID(), "formName": f.Name, "formCaption": f.Caption}, nil
+	return map[string]any{"formId": f.ID(), "formName": f.Name, "formCaption": f.Caption}
 }
 
 // extension reads extensionDetail: attrs, each by name or udn, or attrsMap. With patch what was not sent is kept, and null

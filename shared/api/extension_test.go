@@ -33,7 +33,10 @@ func TestCustomFields(t *testing.T) {
 	levels := map[string]string{
 		"/sites": "SiteExtension", "/collection-protocols": "CollectionProtocolExtension", "/visits": "VisitExtension",
 		"/specimens": "SpecimenExtension", "/collection-protocol-registrations": "ParticipantExtension",
+		"/storage-containers": "StorageContainerExtension", "/distribution-protocols": "DistributionProtocolExtension",
+		"/distribution-orders": "OrderExtension",
 	}
+	c.must("POST", "/distribution-protocols", `{"title":"Receivers","shortTitle":"DP","instituteName":"Default Institute","principalInvestigator":{"id":2},"distributingSites":{"Default Institute":[]}}`)
 	for path, level := range levels {
 		if a := c.do("GET", path+"/extension-form", ""); a.body != "{}" {
 			t.Errorf("%s without a form: %d %s", path, a.status, a.body)
@@ -67,6 +70,9 @@ func TestCustomFields(t *testing.T) {
 	}{
 		"site":         {path: "/sites", body: `"name":"Field Site","instituteName":"Default Institute","type":"Laboratory",`},
 		"protocol":     {path: "/collection-protocols", body: `"shortTitle":"FLD","title":"Fields","principalInvestigator":{"id":2},"cpSites":[{"siteName":"North Biobank"}],`},
+		"container":    {path: "/storage-containers", body: `"name":"Field Box","siteName":"North Biobank",`},
+		"dp":           {path: "/distribution-protocols", body: `"title":"Fields","shortTitle":"FDP","instituteName":"Default Institute","principalInvestigator":{"id":2},"distributingSites":{"Default Institute":[]},`},
+		"order":        {path: "/distribution-orders", body: `"name":"Fields","distributionProtocol":{"shortTitle":"DP"},"requester":{"id":2},"status":"PENDING",`},
 		"visit":        {path: "/visits", body: fmt.Sprintf(`"cprId":%d,"name":"INV-1.B.7","site":"North Biobank",`, s.registration)},
 		"specimen":     {path: "/specimens", body: fmt.Sprintf(`"visitId":%d,"label":"F-1","type":"Whole Blood",`, s.visit), patches: true},
 		"registration": {path: "/collection-protocol-registrations", body: `"cpShortTitle":"INV","ppid":"F-1","registrationDate":"2022-01-01",`, patches: true},
@@ -177,4 +183,50 @@ func TestCustomFieldsOfAProtocol(t *testing.T) {
 			t.Errorf("specimen: %v", got)
 		}
 	})
+}
+
+// A container's fields are patched like the rest of it; orders of a distribution protocol have its own form, where it names
+// one.
+func TestCustomFieldsOfStorage(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	w.newStudy(c)
+	w.newFreezer(c)
+	c.associate(c.newForm("boxes", smoking), "StorageContainerExtension", -1, "")
+	box := fmt.Sprintf("/storage-containers/%v", c.must("GET", "/storage-containers/byname?name=Box", "")["id"])
+	c.must("PATCH", box, `{"extensionDetail":{"attrsMap":{"status":"Never"}}}`)
+	got := c.must("PATCH", box, `{"extensionDetail":{"attrsMap":{"packs":2}}}`)
+	if d := cmp.Diff(map[string]any{"status": "Never", "packs": 2.0}, attrs(got)); d != "" || at(got) != "Freezer 11" {
+		t.Errorf("patched (-want +got):\n%s", d)
+	}
+	if got := attrs(c.list("GET", "/storage-containers?name=Box", "")[0]); got["status"] != "Never" {
+		t.Errorf("in a list: %v", got)
+	}
+	if got := attrs(c.list("POST", box+"/replica", `{"destinations":[{"name":"Box 2","siteName":"North Biobank"}]}`)[0]); got["status"] != "Never" {
+		t.Errorf("a replica: %v", got)
+	}
+
+	own := c.newForm("own", strings.Replace(smoking, `"caption":"Smoking History"`, `"caption":"Own Form"`, 1))
+	const dp = `{"title":"Receivers","shortTitle":"DP","instituteName":"Default Institute","principalInvestigator":{"id":2},"distributingSites":{"Default Institute":[]},"orderItemLabelFormat":"DP-%SYS_UID%","orderExtnForm":`
+	c.do("POST", "/distribution-protocols", dp+`{"formId":99}}`).refused(t, 400, "FORMS_NOT_FOUND")
+	c.do("POST", "/distribution-protocols", dp+`{"name":"nothing"}}`).refused(t, 400, "FORMS_NOT_FOUND")
+	c.do("POST", "/distribution-protocols", dp+`7}`).refused(t, 400, "INVALID_REQUEST")
+	made := c.must("POST", "/distribution-protocols", dp+`{"name":"own"}}`)
+	path := fmt.Sprintf("/distribution-protocols/%v", made["id"])
+	if form := made["orderExtnForm"].(map[string]any); form["formId"] != float64(own) || made["orderItemLabelFormat"] != "DP-%SYS_UID%" {
+		t.Errorf("the form of orders is %v, the format %v", form, made["orderItemLabelFormat"])
+	}
+	if got := c.must("GET", path+"/order-extension-form", ""); got["formId"] != float64(own) {
+		t.Errorf("the form of orders is %v", got)
+	}
+	order := c.must("POST", "/distribution-orders", `{"name":"First","distributionProtocol":{"shortTitle":"DP"},"requester":{"id":2},"status":"PENDING","extensionDetail":{"attrsMap":{"status":"Current"}}}`)
+	if e := order["extensionDetail"].(map[string]any); e["formCaption"] != "Own Form" || attrs(order)["status"] != "Current" {
+		t.Errorf("the fields of the order: %v", e)
+	}
+	c.must("PUT", path, strings.Replace(dp, `,"orderExtnForm":`, "}", 1))
+	if a := c.do("GET", path+"/order-extension-form", ""); a.body != "{}" {
+		t.Errorf("without a form: %s", a.body)
+	}
+	c.do("PUT", fmt.Sprintf("/distribution-orders/%v", order["id"]), `{"name":"First","distributionProtocol":{"shortTitle":"DP"},"requester":{"id":2},"status":"PENDING","extensionDetail":{"attrsMap":{"status":"Never"}}}`).
+		refused(t, 400, "FORMS_NO_ASSOCIATION")
 }

@@ -45,7 +45,7 @@ func formRows() []row {
 			row{pattern: "GET " + path + "/{id}/forms/{ctxId}/records", proved: "TestFormRecords"},
 		)
 	}
-	for _, path := range []string{"/sites", "/collection-protocols", "/collection-protocol-registrations", "/participants", "/visits", "/specimens"} {
+	for _, path := range []string{"/sites", "/collection-protocols", "/collection-protocol-registrations", "/participants", "/visits", "/specimens", "/storage-containers", "/distribution-protocols", "/distribution-orders"} {
 		rows = append(rows, row{pattern: "GET " + path + "/extension-form", query: "?cpId={cpID}", want: see})
 	}
 	return rows

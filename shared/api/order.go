@@ -71,6 +71,7 @@ func orderDraft(in *input, id int64) *biobank.OrderDraft {
 			Name: in.text("name"), ExecutedOn: in.millis("executionDate"), Status: in.text("status"), TrackingURL: in.text("trackingUrl"),
 			Comments: in.text("comments"), ActivityStatus: in.text("activityStatus"),
 		},
+		Extension: in.extension(false),
 	}
 	if list := in.object("specimenList"); list != nil {
 		d.Cart = list.number("id")
@@ -247,7 +248,7 @@ type dpRefView struct {
 type orderView struct {
 	orderSummary
 	OrderItems      []orderItemView `json:"orderItems"`
-	ExtensionDetail *struct{}       `json:"extensionDetail"`
+	ExtensionDetail *extensionView  `json:"extensionDetail"`
 	Async           bool            `json:"async"`
 	Completed       bool            `json:"completed"`
 }
@@ -277,6 +278,7 @@ func gatherOrders(r *related, recs []*biobank.Record) error {
 			return err
 		}
 		keys = append(keys, setKey(biobank.DistributionProtocol, doc.DistributionID), setKey(biobank.Site, doc.SiteID))
+		keys = append(keys, extensionKeys(doc.Extension)...)
 		users = append(users, doc.Requester, doc.Distributor)
 	}
 	if err := r.fetch(keys...); err != nil {
@@ -339,6 +341,9 @@ func viewOrder(r *related, rec *biobank.Record) (v orderView, err error) {
 		return v, err
 	}
 	v.SpecimenCount, v.Completed = &doc.Count, true
+	if v.ExtensionDetail, err = r.extension(doc.Extension, rec.ID, true); err != nil {
+		return v, err
+	}
 	v.OrderItems, err = r.orderItems(rec, &doc, doc.Items)
 	return v, err
 }

@@ -34,9 +34,10 @@ type ContainerDoc struct {
 	CellDisplay    string    `json:"cellDisplay"`
 	Blocked        []Span    `json:"blocked,omitempty"`
 	// CheckedOut is the cell that is kept for a container that was taken out.
-	CheckedOut     *Location `json:"checkedOut,omitempty"`
-	Moved          *Move     `json:"moved,omitempty"`
-	ActivityStatus string    `json:"activityStatus"`
+	CheckedOut     *Location  `json:"checkedOut,omitempty"`
+	Moved          *Move      `json:"moved,omitempty"`
+	Extension      *Extension `json:"extension,omitempty"`
+	ActivityStatus string     `json:"activityStatus"`
 }
 
 // Move is what was said about the last change of a location; the audit has who really made it, and when.
@@ -66,6 +67,8 @@ type ContainerDraft struct {
 	Force    bool // Disabled takes the specimens out
 	Doc      ContainerDoc
 	Merge    func(*ContainerDoc)
+	// Extension is nil where it was not sent.
+	Extension *ExtensionDraft
 }
 
 // LocationRef names a container, by id, name or barcode, and a cell of it by its labels (X the column, Y the row) or its
@@ -207,6 +210,9 @@ func (d *ContainerDraft) save(ctx context.Context, b *Batch, c *Change, o *Outco
 		}
 	}
 	if err := d.restrict(ctx, b, &l, is, &was); err != nil {
+		return nil, err
+	}
+	if err := b.extend(ctx, &l, ContainerFields, nil, was.Extension, &is.Extension, d.Extension, true); err != nil {
 		return nil, err
 	}
 	d.check(&l, is)

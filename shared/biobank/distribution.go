@@ -26,8 +26,13 @@ type DistributionDoc struct {
 	IrbID           string              `json:"irbId,omitempty"`
 	NoNotifications bool                `json:"disableEmailNotifs,omitempty"`
 	AttachmentType  string              `json:"attachmentType,omitempty"`
-	ConsentTiers    []ConsentTier       `json:"consentTiers,omitempty"`
-	ActivityStatus  string              `json:"activityStatus"`
+	// OrderForm is the form of the custom fields of its orders, 0 for that of all orders.
+	OrderForm int64 `json:"orderFormId,omitempty"`
+	// ItemLabelFormat is kept for clients that print labels; nothing is made of it here.
+	ItemLabelFormat string        `json:"orderItemLabelFormat,omitempty"`
+	ConsentTiers    []ConsentTier `json:"consentTiers,omitempty"`
+	Extension       *Extension    `json:"extension,omitempty"`
+	ActivityStatus  string        `json:"activityStatus"`
 }
 
 // DistributingSites are the sites of an institute that give specimens; none stands for all it has and will have.
@@ -93,6 +98,12 @@ func (a *Actor) holdsEverywhere(res Resource, op Operation) bool {
 	})
 }
 
+// FormRef names a form: by id, else by name. The zero FormRef names none.
+type FormRef struct {
+	ID   int64
+	Name string
+}
+
 // DistributionDraft is found by ID, else Doc.ShortTitle. Institutes and sites are named; Merge keeps what was not sent, and
 // with it those that are nil.
 type DistributionDraft struct {
@@ -102,6 +113,8 @@ type DistributionDraft struct {
 	PI            UserRef
 	Coordinators  []UserRef           // nil: not sent
 	Sites         map[string][]string // site names by institute name; nil: not sent
+	OrderForm     FormRef
+	Extension     *ExtensionDraft // nil: not sent
 	Doc           DistributionDoc
 	Merge         func(*DistributionDoc)
 }
@@ -155,6 +168,12 @@ func (d *DistributionDraft) plan(ctx context.Context, b *Batch, c *Change, o *Ou
 		is.ConsentTiers = was.ConsentTiers // they have calls of their own
 	}
 	if err := d.references(ctx, b, &l, &was, is); err != nil {
+		return err
+	}
+	if err := d.orderForm(ctx, b, &l, &was, is); err != nil {
+		return err
+	}
+	if err := b.extend(ctx, &l, DistributionFields, nil, was.Extension, &is.Extension, d.Extension, true); err != nil {
 		return err
 	}
 	d.check(&l, is)
@@ -247,6 +266,28 @@ func (d *DistributionDraft) references(ctx context.Context, b *Batch, l *fault.L
 	return nil
 }
 
+// orderForm resolves the form of the orders' custom fields.
+func (d *DistributionDraft) orderForm(ctx context.Context, b *Batch, l *fault.List, was, is *DistributionDoc) error {
+	if is.OrderForm = was.OrderForm; d.Merge != nil {
+		return nil
+	}
+	is.OrderForm = d.OrderForm.ID
+	if is.OrderForm == 0 && d.OrderForm.Name == "" {
+		return nil
+	}
+	if is.OrderForm == 0 {
+		var err error
+		if is.OrderForm, err = b.setID(ctx, formMark(d.OrderForm.Name), uniqueForm, d.OrderForm.Name); err != nil {
+			return err
+		}
+	}
+	f, err := b.form(ctx, is.OrderForm)
+	if err == nil && f == nil {
+		l.Append(missing(FormType, cmp.Or(d.OrderForm.Name, strconv.FormatInt(d.OrderForm.ID, 10))))
+	}
+	return err
+}
+
 // receiving resolves the receiving site, which must be one of the receiving institute.
 func (d *DistributionDraft) receiving(ctx context.Context, b *Batch, l *fault.List, is *DistributionDoc) error {
 	name := deref(d.ReceivingSite)
@@ -307,6 +348,7 @@ func (d *DistributionDraft) check(l *fault.List, is *DistributionDoc) {
 	tooLong(l, "Short title", is.ShortTitle, 50)
 	tooLong(l, "Ethics ID", is.IrbID, 255)
 	tooLong(l, "Attachment type", is.AttachmentType, 50)
+	tooLong(l, "Format of item labels", is.ItemLabelFormat, maxFormat)
 	if is.StartDate != "" && is.EndDate != "" && is.EndDate < is.StartDate {
 		l.Add("COMMON_INVALID_INPUT", "Start date %s is after end date %s.", is.StartDate, is.EndDate)
 	}

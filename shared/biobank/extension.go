@@ -46,6 +46,11 @@ type ExtensionDraft struct {
 // The form is that of the level for the protocol, else for all protocols. Values of another form, which the object had
 // before the association changed, are given up with the first change.
 func (b *Batch) extend(ctx context.Context, l *fault.List, level Level, cp *protocolInfo, was *Extension, into **Extension, d *ExtensionDraft, phi bool) error {
+	return extendBy(l, level, func() (*Form, error) { return b.customForm(ctx, level, cp) }, was, into, d, phi)
+}
+
+// extendBy is extend with a form that is found in another way.
+func extendBy(l *fault.List, level Level, find func() (*Form, error), was *Extension, into **Extension, d *ExtensionDraft, phi bool) error {
 	if d == nil {
 		return nil
 	}
@@ -53,7 +58,7 @@ func (b *Batch) extend(ctx context.Context, l *fault.List, level Level, cp *prot
 		*into = nil
 		return nil // nothing was, and nothing is asked for
 	}
-	f, err := b.customForm(ctx, level, cp)
+	f, err := find()
 	if err != nil {
 		return err
 	}

@@ -29,8 +29,9 @@ type OrderDoc struct {
 	Comments       string `json:"comments,omitempty"`
 	Lines[OrderItem]
 	// Given is how many of the items have been given out.
-	Given          int    `json:"given,omitempty"`
-	ActivityStatus string `json:"activityStatus"`
+	Given          int        `json:"given,omitempty"`
+	Extension      *Extension `json:"extension,omitempty"`
+	ActivityStatus string     `json:"activityStatus"`
 }
 
 // OrderItem is a specimen of an order.
@@ -86,6 +87,7 @@ type OrderDraft struct {
 	AllAvailable bool
 	Doc          OrderDoc
 	Merge        func(*OrderDoc)
+	Extension    *ExtensionDraft // nil: not sent
 
 	// checked tells that all items were checked by an earlier round of the same request: what comes next is enough.
 	checked bool
@@ -223,6 +225,10 @@ func (d *OrderDraft) check(ctx context.Context, b *Batch, l *fault.List, rec *Re
 	if rec == nil {
 		is.CreatedOn = b.at
 	}
+	form := func() (*Form, error) { return b.orderForm(ctx, dp) }
+	if err := extendBy(l, OrderFields, form, was.Extension, &is.Extension, d.Extension, true); err != nil {
+		return err
+	}
 	if d.Merge != nil {
 		return nil
 	}
@@ -249,6 +255,29 @@ func (d *OrderDraft) check(ctx context.Context, b *Batch, l *fault.List, rec *Re
 		}
 	}
 	return nil
+}
+
+// orderForm is the form of the custom fields of orders of a distribution protocol: its own, else that of all orders; nil
+// where there is none.
+func (b *Batch) orderForm(ctx context.Context, dp *DistributionDoc) (*Form, error) {
+	if dp.OrderForm != 0 {
+		return b.form(ctx, dp.OrderForm)
+	}
+	return b.customForm(ctx, OrderFields, nil)
+}
+
+// OrderForm is the form of the custom fields of orders of a distribution protocol that the actor may see, nil where there
+// is none.
+func (r *Registry) OrderForm(ctx context.Context, a *Actor, dp int64) (*Form, error) {
+	rec, err := r.Get(ctx, a, DistributionProtocol, dp)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := Decode[DistributionDoc](rec)
+	if err != nil {
+		return nil, err
+	}
+	return r.newBatch(a, time.Time{}).orderForm(ctx, &doc)
 }
 
 // write plans the order, its items, and what its execution does to the next specimens.
