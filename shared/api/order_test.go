@@ -469,3 +469,111 @@ func TestWhoWorksOnOrders(t *testing.T) {
 		t.Error("a label got into the log")
 	}
 }
+
+// Where the specimens of an order are held, and which cells wait for them.
+func TestHoldingLocations(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	w.newDepot(c, 5)
+	w.newFreezer(c)
+	c.must("POST", "/storage-containers", `{"name":"Tray","siteName":"North Biobank","noOfRows":2,"noOfColumns":2,"usedFor":"DISTRIBUTION","storeSpecimensEnabled":true,"allowedDistributionProtocols":["DP"]}`)
+	c.must("POST", "/storage-containers", `{"name":"Bench","siteName":"North Biobank","storeSpecimensEnabled":true}`)
+	c.must("POST", "/storage-containers", `{"name":"Shut","siteName":"North Biobank","storeSpecimensEnabled":true}`)
+	c.must("PATCH", fmt.Sprintf("/storage-containers/%v", c.must("GET", "/storage-containers/byname?name=Shut", "")["id"]), `{"activityStatus":"Closed"}`)
+	c.must("POST", "/distribution-protocols", `{"title":"Others","shortTitle":"OTHER","instituteName":"Default Institute","principalInvestigator":{"id":2},"distributingSites":{"Default Institute":[]}}`)
+	path := func(label string) string { return fmt.Sprintf("/specimens/%v", c.specimen(label)["id"]) }
+	for i := range 4 {
+		c.must("PUT", path(fmt.Sprintf("D-%02d", i+1)), `{"storageLocation":{"name":"Box"}}`)
+	}
+	free := func(name string, want float64) {
+		t.Helper()
+		if got := c.must("GET", "/storage-containers/byname?name="+name, "")["freePositions"]; got != want {
+			t.Errorf("%s has %v free positions, want %v", name, got, want)
+		}
+	}
+	n := 0
+	order := func(dp, status, items string, more ...string) answer {
+		n++
+		return c.do("POST", "/distribution-orders", fmt.Sprintf(`{"name":"O-%d","distributionProtocol":{"shortTitle":%q},"requester":{"id":2},"status":%q,"orderItems":[%s]%s}`,
+			n, dp, status, items, strings.Join(more, "")))
+	}
+	for holding, code := range map[string]string{
+		`{"name":"None"}`:    "STORAGE_CONTAINER_NOT_FOUND",
+		`{"name":"Shut"}`:    "STORAGE_CONTAINER_ARCHIVED",
+		`{"name":"Freezer"}`: "STORAGE_CONTAINER_CANNOT_HOLD_SPECIMEN",
+		`{"name":"Tray","positionX":"3","positionY":"1"}`: "STORAGE_CONTAINER_INV_POS",
+		`{"position":1}`: "STORAGE_CONTAINER_ID_NAME_OR_BARCODE_REQ",
+		`"Tray"`:         "INVALID_REQUEST",
+	} {
+		order("DP", "PENDING", `{"specimen":{"label":"D-01"},"quantity":1,"holdingLocation":`+holding+`}`).refused(t, 400, code)
+	}
+	order("OTHER", "PENDING", `{"specimen":{"label":"D-01"},"quantity":1,"holdingLocation":{"name":"Tray"}}`).refused(t, 400, "STORAGE_CONTAINER_CANNOT_HOLD_SPECIMEN")
+	order("DP", "PENDING", `{"specimen":{"label":"D-01"},"quantity":10,"holdingLocation":{"name":"Tray"}}`).refused(t, 400, "SPECIMEN_STORE_NOT_ALLOWED")
+
+	var pending map[string]any
+	mustDecode(t, order("DP", "PENDING", `{"specimen":{"label":"D-01"},"quantity":1,"holdingLocation":{"name":"Tray","positionX":"2","positionY":"2"}}`), &pending)
+	if got := pending["orderItems"].([]any)[0].(map[string]any)["holdingLocation"].(map[string]any); got["name"] != "Tray" || got["position"] != 4.0 || pending["checkout"] != false {
+		t.Errorf("to be held in %v", got)
+	}
+	if got := at(c.specimen("D-01")); got != "Box A1" {
+		t.Errorf("a pending order moved the specimen to %s", got)
+	}
+	order("DP", "EXECUTED", `{"specimen":{"label":"D-01"},"quantity":1,"holdingLocation":{"name":"Tray"}},{"specimen":{"label":"D-02"},"quantity":1,"holdingLocation":{"name":"Tray","position":4}},
+		{"specimen":{"label":"D-05"},"quantity":1,"holdingLocation":{"name":"Bench"}}`)
+	if got := at(c.specimen("D-01")) + at(c.specimen("D-02")) + at(c.specimen("D-05")); got != "Tray 11Tray 22Bench <nil><nil>" {
+		t.Error(got)
+	}
+	free("Box", 4)
+	free("Tray", 2)
+	order("DP", "EXECUTED", `{"specimen":{"label":"D-04"},"quantity":1,"holdingLocation":{"name":"Tray","position":4}}`).refused(t, 400, "STORAGE_CONTAINER_NO_FREE_SPACE")
+
+	// With checkout the cells are kept: of what is held, and of what lies nowhere.
+	order("DP", "EXECUTED", `{"specimen":{"label":"D-03"},"quantity":1,"holdingLocation":{"name":"Tray"}},{"specimen":{"label":"D-04"},"quantity":1}`, `,"checkout":true`)
+	three, four := c.specimen("D-03"), c.specimen("D-04")
+	if at(three) != "Tray 12" || three["checkedOut"] != true || three["checkoutPosition"].(map[string]any)["position"] != 3.0 {
+		t.Errorf("held: %s, %v", at(three), three["checkoutPosition"])
+	}
+	if at(four) != "<nil> <nil><nil>" || four["checkedOut"] != true {
+		t.Errorf("checked out: %s, %v", at(four), four["checkedOut"])
+	}
+	free("Box", 4)
+	free("Tray", 1)
+
+	name := func(label string) string {
+		return c.list("GET", "/distribution-orders/specimens?label="+label, "")[0]["orderName"].(string)
+	}
+	back := func(label, location string) answer {
+		return c.do("POST", "/distribution-orders/return-specimens", fmt.Sprintf(`[{"orderName":%q,"specimenLabel":%q,"quantity":1,"location":%s}]`, name(label), label, location))
+	}
+	back("D-03", `{"name":"Box","position":9}`).refused(t, 400, "STORAGE_CONTAINER_INV_POS")
+	back("D-03", `{"name":"Box","position":4}`).refused(t, 400, "STORAGE_CONTAINER_NO_FREE_SPACE") // kept for D-04
+	if a := back("D-03", `{"name":"Box","position":3}`); a.status != 200 {
+		t.Error(a.body)
+	}
+	if got := c.specimen("D-03"); at(got) != "Box A3" || got["checkedOut"] != false {
+		t.Errorf("back in %s", at(got))
+	}
+	free("Tray", 2)
+	if a := back("D-01", `{"name":"Box"}`); a.status != 200 || at(c.specimen("D-01")) != "Box A1" {
+		t.Errorf("%s, %s", a.body, at(c.specimen("D-01")))
+	}
+
+	t.Run("of a specimen", func(t *testing.T) {
+		got := c.must("PUT", path("D-03"), `{"checkout":true,"holdingLocation":{"name":"Bench"},"transferComments":"to the bench"}`)
+		if at(got) != "Bench <nil><nil>" || got["checkedOut"] != true {
+			t.Errorf("%s, checked out %v", at(got), got["checkedOut"])
+		}
+		got = c.must("PUT", path("D-03"), `{"checkout":true,"holdingLocation":{}}`)
+		if at(got) != "<nil> <nil><nil>" || got["checkoutPosition"].(map[string]any)["name"] != "Box" {
+			t.Errorf("%s, kept %v", at(got), got["checkoutPosition"])
+		}
+		c.do("PUT", path("D-03"), `{"holdingLocation":{"name":"Tray"}}`).refused(t, 400, "STORAGE_CONTAINER_CANNOT_HOLD_SPECIMEN")
+		got = c.must("PUT", path("D-03"), `{"holdingLocation":{"name":"Bench"}}`)
+		if at(got) != "Bench <nil><nil>" || got["checkedOut"] != false {
+			t.Errorf("%s, checked out %v", at(got), got["checkedOut"])
+		}
+	})
+	if h := c.must("GET", path("D-03")+"/audit", ""); h["verified"] != true {
+		t.Error("the audit of the specimen does not hold")
+	}
+}

@@ -120,7 +120,7 @@ func specimenPatch(in *input, id int64) *biobank.SpecimenDraft {
 		ID: id, Protocol: in.protocolRef(), VisitID: in.number("visitId"), VisitName: in.text("visitName"),
 		RequirementID: in.number("reqId"), RequirementCode: in.text("reqCode"), ParentID: in.number("parentId"),
 		ParentLabel: in.text("parentLabel"), Location: in.location("storageLocation"), Move: in.transfer(),
-		CheckOut: in.flag("checkout"), Force: in.flag("forceDelete"), AutoCollectParents: in.flag("autoCollectParents"),
+		CheckOut: in.flag("checkout"), Holding: in.location("holdingLocation"), Force: in.flag("forceDelete"), AutoCollectParents: in.flag("autoCollectParents"),
 		Extension: in.extension(true),
 	}
 	var m merge[doc]

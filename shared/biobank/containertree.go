@@ -98,6 +98,12 @@ func (br *Branch) Admits(class, typ string, cp int64, sites []ProtocolSite) bool
 	return slices.ContainsFunc(sites, func(s ProtocolSite) bool { return s.SiteID == br.Site() })
 }
 
+// Serves tells whether a container stores what is distributed by a distribution protocol.
+func (br *Branch) Serves(dp int64) bool {
+	only := br.Distributions()
+	return br.Doc().StoreSpecimens && (len(only) == 0 || slices.Contains(only, dp))
+}
+
 // narrows tells whether a container with its own restrictions may lie in the branch: what it admits, the branch admits.
 func (br *Branch) narrows(d *ContainerDoc) bool {
 	classes, types := br.Kinds()

@@ -163,9 +163,11 @@ type SpecimenDraft struct {
 	ThawParent         int64
 	AutoCollectParents bool
 	// Location asks for a cell to be stored in; nil: not sent.
-	Location  *LocationRef
-	Move      MoveRef
+	Location *LocationRef
+	Move     MoveRef
+	// CheckOut keeps the cell that the specimen leaves. Holding is where it goes then, or instead of Location.
 	CheckOut  bool
+	Holding   *LocationRef
 	Force     bool
 	Doc       SpecimenDoc
 	Merge     func(*SpecimenDoc)

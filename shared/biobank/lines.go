@@ -19,8 +19,8 @@ const (
 	// MaxLines is how many items an order or a shipment may have.
 	MaxLines = 1000
 	// together is how many specimens are changed in one transaction with the order or shipment that changes them: each
-	// takes a record, an audit entry, and the marks of a reservation and of two cells of its 100 items at most.
-	together = 18
+	// takes a record, an audit entry, and the marks of a reservation and of three cells of its 100 items at most.
+	together = 15
 )
 
 // LinesKey is where the items of a record lie when they do not lie in it.

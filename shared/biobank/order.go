@@ -27,6 +27,8 @@ type OrderDoc struct {
 	Status         string `json:"status"`
 	TrackingURL    string `json:"trackingUrl,omitempty"`
 	Comments       string `json:"comments,omitempty"`
+	// CheckOut keeps the cells that the specimens leave when the order is executed.
+	CheckOut bool `json:"checkout,omitempty"`
 	Lines[OrderItem]
 	// Given is how many of the items have been given out.
 	Given          int        `json:"given,omitempty"`
@@ -42,7 +44,9 @@ type OrderItem struct {
 	Cost       *Quantity `json:"cost,omitempty"`
 	Label      string    `json:"label,omitempty"`
 	Status     string    `json:"status"`
-	Returned   *Return   `json:"returned,omitempty"`
+	// Holding is where the specimen goes when the order is executed; a container without a cell asks for the next free one.
+	Holding  *Location `json:"holding,omitempty"`
+	Returned *Return   `json:"returned,omitempty"`
 }
 
 // Return tells what came back of an item.
@@ -98,6 +102,7 @@ type OrderLine struct {
 	Specimen       SpecimenRef
 	Quantity, Cost *Quantity
 	Label, Status  string
+	Holding        *LocationRef
 	// implied lines come of a cart or a reservation: one that is named, too, counts once.
 	implied bool
 }
@@ -333,6 +338,11 @@ func (b *Batch) give(ctx context.Context, c *Change, item *OrderItem, order int6
 			return err
 		}
 		doc.Disposal = &DisposalEvent{Time: is.ExecutedOn, UserID: is.Distributor, Reason: "Distributed", Comments: "Order " + is.Name}
+	}
+	if doc.ActivityStatus != StatusClosed {
+		if err := b.hold(ctx, c, item, is, rec, &doc); err != nil {
+			return err
+		}
 	}
 	if !slices.Contains(held.Orders, order) {
 		held.Orders = append(held.Orders, order)

@@ -108,6 +108,11 @@ func (d *OrderDraft) add(ctx context.Context, b *Batch, l *fault.List, was, is *
 		if item.ID == 0 {
 			fresh++
 		}
+		at, err := b.heldAt(ctx, asked[i].Holding, is.DistributionID, rec)
+		if err := told(l, err); err != nil {
+			return err
+		}
+		item.Holding = at
 		is.Items = append(is.Items, item)
 	}
 	if len(given) > 0 && d.Merge == nil && !d.KeepItems {
@@ -157,6 +162,9 @@ func (d *OrderDraft) checkItems(ctx context.Context, b *Batch, l *fault.List, is
 			return err
 		}
 		d.checkItem(l, &items[i], &doc)
+		if items[i].Holding != nil && items[i].Status == ItemClosed {
+			l.Add("SPECIMEN_STORE_NOT_ALLOWED", "The order closes specimen %q, which cannot be held then. Leave its holding location out, or give its item the status DISTRIBUTED.", doc.Label)
+		}
 	}
 	return nil
 }

@@ -24,6 +24,8 @@ type SpecimenReturn struct {
 	User     UserRef
 	Time     int64
 	Comments string
+	// Location is where the specimen is stored again; nil leaves it where it is.
+	Location *LocationRef
 	// Thawed counts one more freeze/thaw cycle.
 	Thawed bool
 }
@@ -128,6 +130,20 @@ func (d *ReturnDraft) take(ctx context.Context, b *Batch, c *Change, l *fault.Li
 			there = min(there, max(*doc.InitialQty, *doc.AvailableQty))
 		}
 		doc.AvailableQty = &there
+	}
+	if back.Location != nil && !back.Location.None() {
+		cp, err := b.protocolAt(ctx, rec.Key)
+		if err != nil {
+			return err
+		}
+		was, who := doc, occupantRef{Specimen, rec.Key, rec.ID, []*Location{doc.Location, doc.CheckedOut}}
+		s := &SpecimenDraft{Move: MoveRef{By: back.User, At: back.Time, Comments: back.Comments}}
+		if err := told(l, s.put(ctx, b, c, cp, &doc, back.Location, who)); err != nil {
+			return err
+		}
+		if err := b.left(ctx, who, &was, &doc); err != nil {
+			return err
+		}
 	}
 	if back.Thawed {
 		doc.FreezeThawCycles++

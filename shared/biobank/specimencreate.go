@@ -144,7 +144,7 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 		return l
 	}
 	key := at.key.Child(id)
-	if err := d.put(ctx, b, c, cp, &doc, occupantRef{typ: Specimen, key: key, id: id}); err != nil {
+	if err := d.put(ctx, b, c, cp, &doc, d.Location, occupantRef{typ: Specimen, key: key, id: id}); err != nil {
 		return err
 	}
 	d.claims(b, c, &SpecimenDoc{}, &doc, key, id)

@@ -81,28 +81,38 @@ func (d *SpecimenDraft) namesFree(ctx context.Context, b *Batch, c *Change, l *f
 	return nil
 }
 
-// put plans that a specimen is stored where the draft says, or that it stays out of storage, where it says nothing.
-func (d *SpecimenDraft) put(ctx context.Context, b *Batch, c *Change, cp *protocolInfo, doc *SpecimenDoc, who occupantRef) error {
-	if d.Location == nil || d.Location.None() {
-		return d.Location.sound()
+// put plans that a specimen is stored where it is asked to, or that it stays out of storage, where nothing is said.
+func (d *SpecimenDraft) put(ctx context.Context, b *Batch, c *Change, cp *protocolInfo, doc *SpecimenDoc, where *LocationRef, who occupantRef) error {
+	if where == nil || where.None() {
+		return where.sound()
 	}
 	if doc.Status != Collected || doc.ActivityStatus == StatusClosed {
 		return fault.New("SPECIMEN_STORE_NOT_ALLOWED", "Only specimens that are collected and not closed can be stored.")
 	}
-	into, err := b.storageFor(ctx, *d.Location, cp, doc)
+	into, err := b.storageFor(ctx, *where, cp, doc)
 	if err != nil {
 		return err
 	}
-	if doc.Location != nil && doc.Location.ContainerID == into.ID() && d.Location.AnyCell() {
-		return nil // it lies there already
+	was := doc.Location
+	if err := b.lodge(ctx, c, into, *where, doc, who); err != nil || sameLocation(was, doc.Location) {
+		return err
 	}
-	at, err := b.takeCell(ctx, c, into, *d.Location, who)
+	doc.Moved, err = b.moveOf(ctx, d.Move)
+	return err
+}
+
+// lodge plans that a specimen lies in a container that admits it: in the cell that is named, else where it is, else in the
+// next free one.
+func (b *Batch) lodge(ctx context.Context, c *Change, into *Branch, ref LocationRef, doc *SpecimenDoc, who occupantRef) error {
+	if doc.Location != nil && doc.Location.ContainerID == into.ID() && ref.AnyCell() {
+		return nil
+	}
+	at, err := b.takeCell(ctx, c, into, ref, who)
 	if err != nil || sameCell(&at, doc.Location) {
 		return err
 	}
 	doc.Location, doc.CheckedOut = &at, nil
-	doc.Moved, err = b.moveOf(ctx, d.Move)
-	return err
+	return nil
 }
 
 // storageFor finds the container that a specimen is to be stored in, with the right to see it, and checks that it admits
@@ -137,15 +147,21 @@ func (d *SpecimenDraft) move(ctx context.Context, b *Batch, c *Change, cp *proto
 	switch {
 	case closes:
 		is.Location, is.CheckedOut = nil, nil // whatever location was sent along
-	case d.CheckOut && is.Location != nil:
-		is.Location, is.CheckedOut = nil, is.Location
+	case d.CheckOut && (is.Location != nil || is.CheckedOut != nil):
+		if err := d.checkOut(ctx, b, c, cp, is, who); err != nil {
+			return err
+		}
+	case d.Holding != nil && !d.Holding.None():
+		if err := d.put(ctx, b, c, cp, is, d.Holding, who); err != nil {
+			return err
+		}
 	case d.Location != nil && d.Location.None():
 		if err := d.Location.sound(); err != nil {
 			return err
 		}
 		is.Location = nil
 	case d.Location != nil:
-		if err := d.put(ctx, b, c, cp, is, who); err != nil {
+		if err := d.put(ctx, b, c, cp, is, d.Location, who); err != nil {
 			return err
 		}
 	}
