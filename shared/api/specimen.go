@@ -96,13 +96,22 @@ func (in *input) thaws() int64 {
 	return max(n, 0)
 }
 
+// newContainer reads how the container of a storage location is to be made.
+func (in *input) newContainer() *biobank.ContainerRef {
+	ref := &biobank.ContainerRef{Kind: biobank.TypeRef{ID: in.number("containerTypeId"), Name: in.text("containerTypeName")}}
+	if at := in.location("containerLocation"); at != nil {
+		ref.Location = *at
+	}
+	return ref
+}
+
 func specimenDraft(in *input) *biobank.SpecimenDraft {
 	d := &biobank.SpecimenDraft{
 		Protocol: in.protocolRef(), VisitID: in.number("visitId"), VisitName: in.text("visitName"),
 		RequirementID: in.number("reqId"), RequirementCode: in.text("reqCode"), ParentID: in.number("parentId"),
 		ParentLabel: in.text("parentLabel"), Location: in.location("storageLocation"), Move: in.transfer(), Doc: specimenDoc(in),
 		CloseParent: in.flag("closeParent"), ThawParent: in.thaws(), AutoCollectParents: in.flag("autoCollectParents"),
-		Extension: in.extension(true),
+		NewContainer: in.newContainer(), Extension: in.extension(true),
 	}
 	collected, collector := in.collection()
 	received, receiver := in.received()
@@ -121,7 +130,7 @@ func specimenPatch(in *input, id int64) *biobank.SpecimenDraft {
 		RequirementID: in.number("reqId"), RequirementCode: in.text("reqCode"), ParentID: in.number("parentId"),
 		ParentLabel: in.text("parentLabel"), Location: in.location("storageLocation"), Move: in.transfer(),
 		CheckOut: in.flag("checkout"), Holding: in.location("holdingLocation"), Force: in.flag("forceDelete"), AutoCollectParents: in.flag("autoCollectParents"),
-		Extension: in.extension(true),
+		NewContainer: in.newContainer(), Extension: in.extension(true),
 	}
 	var m merge[doc]
 	m.set(in, "label", func(d *doc) { d.Label = fresh.Label })

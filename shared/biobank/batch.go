@@ -62,10 +62,11 @@ type Batch struct {
 	forms     map[int64]*Form  // by id, nil for what is not there
 	customs   map[string]*Form // those of custom fields, by the mark of their association
 
-	stocks map[int64]*stock // by container, what is known of its cells
-	seats  []seat           // of the group
-	missed int              // how often somebody else took the cell that was next
-	handed map[string]bool  // the marks of cells that change hands in the change that is planned
+	stocks map[int64]*stock   // by container, what is known of its cells
+	seats  []seat             // of the group
+	missed int                // how often somebody else took the cell that was next
+	handed map[string]bool    // the marks of cells that change hands in the change that is planned
+	made   map[string]*Branch // by folded name, the containers that the change that is planned makes for its specimens
 
 	wantMarks []string
 	wantRecs  []Key
@@ -369,7 +370,7 @@ func (b *Batch) planOne(ctx context.Context, i int, c *Change, o *Outcome) error
 	for r := range b.writes {
 		from[r] = len(b.writes[r])
 	}
-	b.row, b.recordRound = i, roundRecords
+	b.row, b.recordRound, b.made = i, roundRecords, nil
 	if done, err := b.doneBefore(ctx, c, o); done || err != nil || o.Err != nil {
 		return err
 	}

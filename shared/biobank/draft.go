@@ -168,6 +168,8 @@ type SpecimenDraft struct {
 	// CheckOut keeps the cell that the specimen leaves. Holding is where it goes then, or instead of Location.
 	CheckOut  bool
 	Holding   *LocationRef
+	// NewContainer says how to make the container of Location, where there is none of its name.
+	NewContainer *ContainerRef
 	Force     bool
 	Doc       SpecimenDoc
 	Merge     func(*SpecimenDoc)

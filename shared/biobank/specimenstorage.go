@@ -83,13 +83,16 @@ func (d *SpecimenDraft) namesFree(ctx context.Context, b *Batch, c *Change, l *f
 
 // put plans that a specimen is stored where it is asked to, or that it stays out of storage, where nothing is said.
 func (d *SpecimenDraft) put(ctx context.Context, b *Batch, c *Change, cp *protocolInfo, doc *SpecimenDoc, where *LocationRef, who occupantRef) error {
-	if where == nil || where.None() {
+	if (where == nil || where.None()) && !d.NewContainer.sent() {
 		return where.sound()
+	}
+	if where == nil {
+		where = &LocationRef{}
 	}
 	if doc.Status != Collected || doc.ActivityStatus == StatusClosed {
 		return fault.New("SPECIMEN_STORE_NOT_ALLOWED", "Only specimens that are collected and not closed can be stored.")
 	}
-	into, err := b.storageFor(ctx, *where, cp, doc)
+	into, err := d.into(ctx, b, c, *where, cp, doc)
 	if err != nil {
 		return err
 	}
@@ -126,6 +129,11 @@ func (b *Batch) storageFor(ctx context.Context, ref LocationRef, cp *protocolInf
 	if err != nil {
 		return nil, err
 	}
+	return b.admitting(into, cp, doc)
+}
+
+// admitting is a container that the actor may store the specimen in.
+func (b *Batch) admitting(into *Branch, cp *protocolInfo, doc *SpecimenDoc) (*Branch, error) {
 	name := into.Doc().Name
 	switch {
 	case !b.actor.HoldsAt(ResContainer, OpRead, into.Site()):
@@ -153,6 +161,10 @@ func (d *SpecimenDraft) move(ctx context.Context, b *Batch, c *Change, cp *proto
 		}
 	case d.Holding != nil && !d.Holding.None():
 		if err := d.put(ctx, b, c, cp, is, d.Holding, who); err != nil {
+			return err
+		}
+	case d.NewContainer.sent():
+		if err := d.put(ctx, b, c, cp, is, d.Location, who); err != nil {
 			return err
 		}
 	case d.Location != nil && d.Location.None():
