@@ -307,3 +307,44 @@ func TestReservations(t *testing.T) {
 		}
 	}
 }
+
+// Without a container the newest one with room is chosen, if the protocol has a strategy.
+func TestAChosenContainer(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	w.newFreezer(c) // with a box of 6
+	c.must("POST", "/storage-containers", `{"name":"Tissue","siteName":"North Biobank","noOfRows":3,"noOfColumns":3,"storeSpecimensEnabled":true,"allowedSpecimenClasses":["Tissue"]}`)
+	c.must("POST", "/storage-containers", `{"name":"Small","siteName":"North Biobank","noOfRows":1,"noOfColumns":2,"storeSpecimensEnabled":true}`)
+	const cp = `{"shortTitle":"INV","title":"Invented study","principalInvestigator":{"id":2},"cpSites":[{"siteName":"North Biobank"}],"manualSpecLabelEnabled":true`
+	reserve := func(n int) answer {
+		return c.do("POST", "/storage-containers/reserve-positions", fmt.Sprintf(`{"cpId":%d,"tenants":[{"specimenType":"whole blood","numOfAliquots":%d}]}`, s.cp, n))
+	}
+	chosen := func(n int) string {
+		t.Helper()
+		var views []map[string]any
+		mustDecode(t, reserve(n), &views)
+		return column(views, "name")
+	}
+	reserve(1).refused(t, 400, "STORAGE_CONTAINER_ID_NAME_OR_BARCODE_REQ")
+	c.must("PUT", fmt.Sprintf("/collection-protocols/%d", s.cp), cp+`,"containerSelectionStrategy":"newest"}`)
+	reserve(9).refused(t, 400, "STORAGE_CONTAINER_NO_FREE_SPACE")
+	if got := chosen(1); got != "Small" {
+		t.Errorf("for one: %s", got)
+	}
+	if got := chosen(3); got != "Small,Box,Box" {
+		t.Errorf("for three: %s", got)
+	}
+	c.must("PUT", fmt.Sprintf("/collection-protocols/%d", s.cp), cp+`,"containerSelectionStrategy":"newest","aliquotsInSameContainer":true}`)
+	reserve(5).refused(t, 400, "STORAGE_CONTAINER_NO_FREE_SPACE")
+	c.must("POST", "/storage-containers", `{"name":"New","siteName":"North Biobank","noOfRows":1,"noOfColumns":2,"storeSpecimensEnabled":true}`)
+	if got := chosen(3); got != "Box,Box,Box" {
+		t.Errorf("together: %s", got)
+	}
+	var views []map[string]any
+	mustDecode(t, c.do("POST", "/storage-containers/reserve-positions", fmt.Sprintf(`{"cpId":%d,"tenants":[{"specimenType":"Whole Blood","numOfAliquots":2},{"specimenType":"Whole Blood"}]}`, s.cp)), &views)
+	if got := column(views, "name"); got != "New,New,Box" {
+		t.Errorf("two wishes: %s", got)
+	}
+	c.do("POST", "/storage-containers/reserve-positions", `{"cpId":99,"tenants":[{"specimenType":"Whole Blood"}]}`).refused(t, 400, "CP_NOT_FOUND")
+}

@@ -311,7 +311,8 @@ func (c *call) positionsSent() ([]biobank.LocationRef, string, error) {
 
 // reservePositions serves POST /reserve-positions: {tenants: [{containerId or containerName, numOfAliquots, specimenClass,
 // specimenType, positionX, positionY}], cpId, reservationToCancel}. The reference leaves the body open; this is what its
-// clients send, with the container named. It answers with the locations, to be sent back with their reservationId.
+// clients send. Without a container one is chosen, where the protocol has a containerSelectionStrategy. It answers with the
+// locations, to be sent back with their reservationId.
 func reservePositions(c *call) (any, error) {
 	in, err := c.body()
 	if err != nil {
@@ -348,6 +349,9 @@ func reservePositions(c *call) (any, error) {
 		return nil, fmt.Errorf("draw a reservation id: %w", err)
 	}
 	d.Random = hex.EncodeToString(random)
+	if d.Wanted, err = c.api.Registry.Choose(c.Context(), c.actor, c.at, d.Wanted); err != nil {
+		return nil, err
+	}
 	if _, err := c.apply(biobank.Change{Op: biobank.Update, Draft: d}); err != nil {
 		return nil, err
 	}

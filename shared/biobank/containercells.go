@@ -194,7 +194,7 @@ func (d *ReserveDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome
 // container finds the container of a wish, for who may use it, and checks that it admits what is to be stored.
 func (d *ReserveDraft) container(ctx context.Context, b *Batch, w ReserveRef) (*Branch, error) {
 	if w.In.None() {
-		return nil, fault.New("STORAGE_CONTAINER_ID_NAME_OR_BARCODE_REQ", "Say in which container to reserve positions; containers are not chosen automatically.")
+		return nil, fault.New("STORAGE_CONTAINER_ID_NAME_OR_BARCODE_REQ", "Say in which container to reserve positions; one is chosen only for specimens of a collection protocol with a containerSelectionStrategy.")
 	}
 	rec, err := b.container(ctx, w.In)
 	if err != nil {

@@ -166,14 +166,14 @@ type SpecimenDraft struct {
 	Location *LocationRef
 	Move     MoveRef
 	// CheckOut keeps the cell that the specimen leaves. Holding is where it goes then, or instead of Location.
-	CheckOut  bool
-	Holding   *LocationRef
+	CheckOut bool
+	Holding  *LocationRef
 	// NewContainer says how to make the container of Location, where there is none of its name.
 	NewContainer *ContainerRef
-	Force     bool
-	Doc       SpecimenDoc
-	Merge     func(*SpecimenDoc)
-	Extension *ExtensionDraft // nil: not sent
+	Force        bool
+	Doc          SpecimenDoc
+	Merge        func(*SpecimenDoc)
+	Extension    *ExtensionDraft // nil: not sent
 }
 
 // MasterDraft is participant, visit and specimen of one masterSpecimen row (reference
