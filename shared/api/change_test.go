@@ -107,7 +107,7 @@ func TestWholeObjectsAreReplaced(t *testing.T) {
 	if visit["eventId"] != nil || visit["comments"] != nil || visit["name"] != "INV-1.B.1" || !localtest.OnBinaries() && visit["visitDate"] != float64(w.clock().UnixMilli()) {
 		t.Errorf("visit is %v", visit)
 	}
-	c.do("PUT", "/visits/1", `{"cprId":99,"site":"North Biobank"}`).refused(t, 400, "COMMON_INVALID_INPUT")
+	c.do("PUT", "/visits/1", `{"cprId":99,"site":"North Biobank"}`).refused(t, 400, "CPR_M_NOT_FOUND")
 	if visit := c.must("PUT", "/visits/1", `{}`); visit["site"] != "North Biobank" { // that of the record number
 		t.Errorf("visit is %v", visit)
 	}

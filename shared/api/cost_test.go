@@ -111,7 +111,10 @@ var bars = []bar{
 	{on(`POST /collection-protocol-registrations/bulk$`), 3 * 14},
 	{on(`POST .*/(list|count|search|match|multi-match)$`), shards + 5},
 	// A definition is written in as many transactions as it takes.
-	{on(`POST .*/(copy|definition|merge)$`), 40},
+	{on(`POST .*/(copy|definition)$`), 40},
+	// What moves does so eight records at a time, each time with the reads of a change; the tests have some tens.
+	{on(`POST /collection-protocols/merge$`), 300},
+	{on(`PUT /visits/\{id\}$`), 40},
 	// Who misses a cell of a container, since others were faster, tries again; the tests have many at once. A hierarchy is
 	// made 25 containers at a time.
 	{on(`POST (/specimens|/storage-containers/(create-hierarchy|multiple))$`), 40},

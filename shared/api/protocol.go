@@ -53,6 +53,7 @@ func protocolRoutes() []route {
 		bulkDeleteRoute(gone),
 		dependentsRoute(n),
 		route{pattern: "GET " + n.path + "/barcoding-enabled", summary: "Tell whether any protocol gives specimens barcodes", answers: true, serve: barcodingEnabled},
+		route{pattern: "POST " + n.path + "/merge", summary: "Move the participants of a protocol into another, and delete it", answers: mergeView{}, serve: mergeProtocols},
 		route{pattern: "POST " + n.path + "/{id}/copy", summary: "Copy a protocol with its events and requirements", answers: n.shows, serve: copyProtocol},
 		route{pattern: "GET " + n.path + "/{id}/definition", summary: "Export a protocol with its events, requirements and workflows", answers: map[string]any{}, serve: exportDefinition},
 		route{pattern: "POST " + n.path + "/definition", summary: "Make a protocol from an exported definition", answers: n.shows, serve: importDefinition},

@@ -6,6 +6,7 @@ func protocolRows() []row {
 	return []row{
 		{pattern: "GET /collection-protocols/{id}/definition", kind: "cp", want: see},
 		{pattern: "POST /collection-protocols/definition", body: `{"shortTitle":"{short}","title":"{short} study","principalInvestigator":{"id":2},"cpSites":[{"siteName":"{siteName}"}]}`, want: columns{"vvv", "vvx", "xxx", "xxx", "xxx", "xxx"}},
+		{pattern: "POST /collection-protocols/merge", body: `{"srcCpShortTitle":"{short}","tgtCpShortTitle":"{short}"}`, want: columns{"vvv--", "xxxxx", "xxxxx", "xxxxx", "xxxxx", "xxxxx"}},
 		{pattern: "POST /collection-protocols/{id}/copy", kind: "cp", body: `{"shortTitle":"{short}","title":"{short} study"}`, want: create},
 		{pattern: "GET /collection-protocols/{id}/workflows", kind: "cp", want: see},
 		{pattern: "PUT /collection-protocols/{id}/workflows", kind: "cp", body: `[]`, want: define},

@@ -25,11 +25,38 @@ func visitRoutes() []route {
 		getRoute(n),
 		createRoute(n, func(in *input) biobank.Draft { return visitDraft(in, 0) }),
 		{pattern: "POST " + n.path + "/collect", summary: "Save a visit with trees of specimens", answers: collectedView{Visit: visitView{}}, serve: collectVisit},
-		changeRoute("PUT", n, func(in *input, id int64) biobank.Draft { return visitDraft(in, id) }),
+		{pattern: "PUT " + n.path + "/{id}", summary: "Change one of the visits, or give it to another registration", answers: n.shows, serve: changeVisit},
 		deleteRoute(removal{noun: n}),
 		dependentsRoute(n),
 		auditRoute(n),
 	}...)
+}
+
+// changeVisit serves PUT /visits/{id}: a whole visit. One that goes to another registration takes with it what lies below
+// it, which may be more than one request can move.
+func changeVisit(c *call) (any, error) {
+	id, err := c.pathID("id")
+	if err != nil {
+		return nil, err
+	}
+	in, err := c.body()
+	if err != nil {
+		return nil, err
+	}
+	d := visitDraft(in, id)
+	d.Moves = true
+	change := biobank.Change{Op: biobank.Update, ByID: true, ID: c.id, Reason: in.text("opComments")}
+	if err := in.err(); err != nil {
+		return nil, err
+	}
+	rec, complete, err := c.api.Registry.ChangeVisit(c.Context(), c.actor, c.at, c.at.Add(removalTime), c.api.Now, change, d)
+	if err != nil {
+		return nil, err
+	}
+	if !complete {
+		return nil, unfinished()
+	}
+	return c.showOne(visits(), rec)
 }
 
 // visitDraft is a whole visit. Of a stored one the number behind its name stays, and so does what the caller was shown

@@ -551,6 +551,15 @@ func (b *Batch) changeAs(c *Change, source string, was *Record, doc any, o *Outc
 		}
 		return nil
 	}
+	rec, entry := b.next(c, source, was, body, before, after)
+	b.add(roundEntries, Write{Kind: InsertEntry, Entry: entry})
+	b.add(b.recordRound, Write{Kind: UpdateRecord, Record: rec})
+	o.Record, o.Changed = rec, true
+	return nil
+}
+
+// next is the next version of a record, and the audit entry that it names.
+func (b *Batch) next(c *Change, source string, was *Record, body, before, after []byte) (*Record, *Entry) {
 	rec := *was
 	rec.Version, rec.Doc = was.Version+1, body
 	change := c.ID
@@ -563,10 +572,7 @@ func (b *Batch) changeAs(c *Change, source string, was *Record, doc any, o *Outc
 		Reason: b.actor.reason(c.Reason), From: b.actor.From, Before: before, After: after, Prev: was.Head,
 	}
 	rec.Head = entry.Head()
-	b.add(roundEntries, Write{Kind: InsertEntry, Entry: entry})
-	b.add(b.recordRound, Write{Kind: UpdateRecord, Record: &rec})
-	o.Record, o.Changed = &rec, true
-	return nil
+	return &rec, entry
 }
 
 // appender is an object that writes its own JSON, for the types that come by the million.
@@ -606,6 +612,8 @@ func (b *Batch) remember(changes []Change, out []Outcome) {
 				}
 			case DropMark:
 				b.marks[w.Mark.Name] = Mark{}
+			case DropRecord:
+				b.recs[w.Record.Key] = nil
 			case InsertRecord, UpdateRecord:
 				if _, known := b.recs[w.Record.Key]; known || changes[w.row].Shared {
 					b.recs[w.Record.Key] = w.Record

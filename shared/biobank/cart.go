@@ -313,19 +313,9 @@ func (r *Registry) CartSpecimens(ctx context.Context, a *Actor, cart int64, keep
 		if err != nil || len(marks) == 0 {
 			return err
 		}
-		keys := make([]Key, len(marks))
-		for i, m := range marks {
-			keys[i] = m.To
-		}
-		found, err := r.Store.Records(ctx, keys, true)
+		recs, err := r.led(ctx, marks)
 		if err != nil {
 			return fmt.Errorf("read specimens of a cart: %w", err)
-		}
-		var recs []*Record
-		for _, k := range keys {
-			if found[k] != nil {
-				recs = append(recs, found[k])
-			}
 		}
 		if recs, err = r.Readable(ctx, a, recs); err != nil {
 			return err

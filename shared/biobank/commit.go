@@ -90,6 +90,8 @@ func (b *Batch) settle(ctx context.Context, w *rowWrite, opening *bool) error {
 		return b.settleEntry(ctx, w, opening)
 	case DropMark:
 		// A mark that is gone, or another's, needs no drop.
+	case DropRecord:
+		b.again[w.row] = true // it has changed
 	}
 	return nil
 }
@@ -330,7 +332,7 @@ func (b *Batch) transact(ctx context.Context) error {
 				if b.failed[w.row] != nil || b.again[w.row] {
 					return nil
 				}
-			case w.Kind == InsertRecord || w.Kind == UpdateRecord:
+			case w.Kind == InsertRecord || w.Kind == UpdateRecord || w.Kind == DropRecord:
 				if _, err := b.fresh(ctx, w.Record.Key); err != nil {
 					return err
 				}

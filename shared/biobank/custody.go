@@ -268,24 +268,7 @@ func (r *Registry) inSet(ctx context.Context, set string, most int) ([]*Record, 
 	if err != nil {
 		return nil, fmt.Errorf("list marks: %w", err)
 	}
-	keys := make([]Key, len(marks))
-	for i, m := range marks {
-		keys[i] = m.To
-	}
-	if len(keys) == 0 {
-		return nil, nil
-	}
-	found, err := r.Store.Records(ctx, keys, true)
-	if err != nil {
-		return nil, fmt.Errorf("read records: %w", err)
-	}
-	var recs []*Record
-	for _, k := range keys {
-		if found[k] != nil {
-			recs = append(recs, found[k])
-		}
-	}
-	return recs, nil
+	return r.led(ctx, marks)
 }
 
 // Specimens finds specimens, in that order, leaving out those that are unknown, deleted or not for the actor to see.

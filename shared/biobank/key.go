@@ -145,6 +145,9 @@ func (k Key) VisitKey() Key {
 	return Key{k.Part, k.Sort[:2*idWidth+1]}
 }
 
+// last is the id that ends the key.
+func (k Key) last() int64 { return keyID(Key{Sort: k.Sort[strings.LastIndexByte(k.Sort, '/')+1:]}) }
+
 func (k Key) level(n int) int64 {
 	from := n * (idWidth + 1)
 	if from+idWidth > len(k.Sort) || strings.Count(k.Part, "#") != 2 {

@@ -141,7 +141,7 @@ type WriteKind uint8
 const (
 	// InsertMark puts Mark if its name is free.
 	InsertMark WriteKind = iota + 1
-	// InsertRecord puts Record if its key is free.
+	// InsertRecord puts Record, with its history if it has one, if its key is free.
 	InsertRecord
 	// InsertEntry puts the audit Entry if its key is free.
 	InsertEntry
@@ -151,6 +151,8 @@ const (
 	TakeMark
 	// DropMark deletes the mark of that name if it has the source WasSource and owner WasTo.
 	DropMark
+	// DropRecord deletes the item at Record's key if it has Record's version: the record lies elsewhere now.
+	DropRecord
 )
 
 // Write is one conditional write.

@@ -75,6 +75,18 @@ func (f *faulty) Write(ctx context.Context, opening bool, writes []biobank.Write
 	return nil, errCrash
 }
 
+func (f *faulty) Transact(ctx context.Context, writes []biobank.Write) ([]biobank.Result, error) {
+	if !f.dead() {
+		return f.Store.Transact(ctx, writes)
+	}
+	if f.after() {
+		if _, err := f.Store.Transact(ctx, writes); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errCrash
+}
+
 func (f *faulty) Reserve(ctx context.Context, counter string, n int64) (int64, error) {
 	if !f.dead() {
 		return f.Store.Reserve(ctx, counter, n)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -81,21 +82,22 @@ func (b *Batch) beforeDeletion(ctx context.Context, rec *Record) (*SpecimenDoc, 
 	if len(chain) == 0 {
 		return nil, errors.New("a deleted specimen has no audit entry of its deletion")
 	}
-	last := chain[len(chain)-1]
-	members, after, before := map[string]json.RawMessage{}, map[string]json.RawMessage{}, map[string]json.RawMessage{}
-	for _, part := range []struct {
-		from []byte
-		into *map[string]json.RawMessage
-	}{{rec.Doc, &members}, {last.After, &after}, {last.Before, &before}} {
-		if err := json.Unmarshal(part.from, part.into); err != nil {
+	members := map[string]json.RawMessage{}
+	if err := json.Unmarshal(rec.Doc, &members); err != nil {
+		return nil, fmt.Errorf("decode %s %d: %w", rec.Type, rec.ID, err)
+	}
+	for _, last := range slices.Backward(chain) {
+		after, before := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+		if err := errors.Join(json.Unmarshal(last.After, &after), json.Unmarshal(last.Before, &before)); err != nil {
 			return nil, fmt.Errorf("decode the deletion of %s %d: %w", rec.Type, rec.ID, err)
 		}
-	}
-	for name := range after {
-		delete(members, name)
-	}
-	for name, v := range before {
-		members[name] = v
+		if before["place"] == nil { // else it has moved with what it lies below, after it was deleted
+			for name := range after {
+				delete(members, name)
+			}
+			maps.Copy(members, before)
+			break
+		}
 	}
 	body, err := json.Marshal(members)
 	if err != nil {

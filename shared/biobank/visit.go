@@ -375,33 +375,20 @@ func (d *VisitDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome,
 		return nil, denied("change visits of collection protocol " + cp.doc.ShortTitle)
 	}
 	var l fault.List
-	if d.RegistrationID != 0 && d.RegistrationID != rec.Key.Registration() {
-		l.Add("COMMON_INVALID_INPUT", "The visit belongs to another registration than %d; it cannot be moved.", d.RegistrationID)
-	}
-	if d.Protocol.Sent() {
-		named, err := b.protocol(ctx, d.Protocol)
-		if err != nil {
+	to, from := rec.Key, cp
+	if d.Moves && op == OpUpdate {
+		if to, cp, err = d.goal(ctx, b, &l, rec, cp); err != nil {
 			return nil, err
 		}
-		if named.id != cp.id {
-			return nil, fault.New("VISIT_NOT_FOUND", "Visit %q was not found in collection protocol %q.", was.Name, named.doc.ShortTitle)
-		}
-		if d.PPID != "" {
-			m, err := b.mark(ctx, ppidMark(cp.id, d.PPID))
-			if err != nil {
-				return nil, err
-			}
-			if m.To != rec.Key.Above(1) {
-				l.Add("COMMON_INVALID_INPUT", "The visit belongs to another participant than PPID %q; it cannot be moved.", d.PPID)
-			}
-		}
+	} else if err := d.stays(ctx, b, &l, rec, &was, cp); err != nil {
+		return nil, err
 	}
-	event, err := d.references(ctx, b, &l, cp, &is)
+	event, err := d.eventLike(from, cp, &was).references(ctx, b, &l, cp, &is)
 	if err != nil {
 		return nil, err
 	}
 	if is.SiteID == 0 && d.Site == nil {
-		if is.SiteID, err = b.usualSite(ctx, c, rec.Key.Above(1), rec.Key, event); err != nil {
+		if is.SiteID, err = b.usualSite(ctx, c, to.Above(1), rec.Key, event); err != nil {
 			return nil, err
 		}
 	}
@@ -426,6 +413,10 @@ func (d *VisitDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome,
 	}
 	if is.ActivityStatus == StatusDisabled {
 		return &is, b.remove(ctx, c, o, rec, d.Force)
+	}
+	o.VisitName = is.Name
+	if to != rec.Key {
+		return &is, d.transfer(ctx, b, c, from, cp, rec, to, &was, &is, o)
 	}
 	switch {
 	case is.Name != was.Name:
@@ -459,6 +450,5 @@ func (d *VisitDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome,
 	if err := b.change(c, rec, &is, o); err != nil {
 		return nil, err
 	}
-	o.VisitName = is.Name
 	return &is, d.follow(ctx, b, c, cp, rec, &was, &is)
 }

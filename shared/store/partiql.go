@@ -27,6 +27,8 @@ type statements struct {
 	insertSetMark              string
 	insertRecord               string
 	insertRecordWhy            string
+	insertRecordPast           string
+	dropRecord                 string
 	updateRecord               string
 	insertEntry                string
 	renewLease                 string
@@ -38,18 +40,20 @@ func newStatements(t Tables) statements {
 		return strconv.Quote(fmt.Sprintf(format, `"`+table+`"`))
 	}
 	return statements{
-		insertMark:      q(`INSERT INTO %s VALUE {'pk':?,'sk':'=','tgt':?,'num':?,'src':?}`, t.Records),
-		insertMarkInfo:  q(`INSERT INTO %s VALUE {'pk':?,'sk':'=','tgt':?,'num':?,'src':?,'inf':?}`, t.Records),
-		insertSetMark:   q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'tgt':?,'num':?,'src':?,'inf':?}`, t.Records),
-		takeMark:        q(`UPDATE %s SET tgt=?, num=?, src=?, inf=? WHERE pk=? AND sk=? AND src=? AND tgt=?`, t.Records),
-		dropMark:        q(`DELETE FROM %s WHERE pk=? AND sk=? AND src=? AND tgt=?`, t.Records),
-		insertRecord:    q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?}`, t.Records),
-		insertRecordWhy: q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?,'why':?}`, t.Records),
-		updateRecord:    q(`UPDATE %s SET doc=?, ver=?, chg=?, head=? WHERE pk=? AND sk=? AND ver=?`, t.Records),
-		insertEntry:     q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'doc':?}`, t.Audit),
-		insertNumber:    q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'num':?}`, t.Records),
-		drawNumber:      q(`UPDATE %s SET num=? WHERE pk='counter' AND sk=? AND num=?`, t.Records),
-		renewLease:      q(`UPDATE %s SET lease=?, done=?, bad=? WHERE pk=? AND sk=? AND fence=? AND halt=?`, t.Jobs),
+		insertMark:       q(`INSERT INTO %s VALUE {'pk':?,'sk':'=','tgt':?,'num':?,'src':?}`, t.Records),
+		insertMarkInfo:   q(`INSERT INTO %s VALUE {'pk':?,'sk':'=','tgt':?,'num':?,'src':?,'inf':?}`, t.Records),
+		insertSetMark:    q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'tgt':?,'num':?,'src':?,'inf':?}`, t.Records),
+		takeMark:         q(`UPDATE %s SET tgt=?, num=?, src=?, inf=? WHERE pk=? AND sk=? AND src=? AND tgt=?`, t.Records),
+		dropMark:         q(`DELETE FROM %s WHERE pk=? AND sk=? AND src=? AND tgt=?`, t.Records),
+		insertRecord:     q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?}`, t.Records),
+		insertRecordWhy:  q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?,'why':?}`, t.Records),
+		insertRecordPast: q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?,'why':?,'chg':?,'head':?}`, t.Records),
+		dropRecord:       q(`DELETE FROM %s WHERE pk=? AND sk=? AND ver=?`, t.Records),
+		updateRecord:     q(`UPDATE %s SET doc=?, ver=?, chg=?, head=? WHERE pk=? AND sk=? AND ver=?`, t.Records),
+		insertEntry:      q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'doc':?}`, t.Audit),
+		insertNumber:     q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'num':?}`, t.Records),
+		drawNumber:       q(`UPDATE %s SET num=? WHERE pk='counter' AND sk=? AND num=?`, t.Records),
+		renewLease:       q(`UPDATE %s SET lease=?, done=?, bad=? WHERE pk=? AND sk=? AND fence=? AND halt=?`, t.Jobs),
 	}
 }
 
@@ -254,9 +258,13 @@ func (t *statements) append(b []byte, w *biobank.Write) []byte {
 		b = paramKey(b, w.WasTo)
 	case biobank.InsertRecord:
 		r := w.Record
-		if r.Reason != "" {
+		past := r.Head != ""
+		switch {
+		case past:
+			b = begin(b, t.insertRecordPast)
+		case r.Reason != "":
 			b = begin(b, t.insertRecordWhy)
-		} else {
+		default:
 			b = begin(b, t.insertRecord)
 		}
 		b = paramS(b, r.Key.Part)
@@ -268,8 +276,12 @@ func (t *statements) append(b []byte, w *biobank.Write) []byte {
 		b = paramN(b, r.CreatedBy)
 		b = paramN(b, r.CreatedAt)
 		b = paramB(b, r.Doc)
-		if r.Reason != "" {
+		if r.Reason != "" || past {
 			b = paramS(b, r.Reason)
+		}
+		if past {
+			b = paramS(b, strings.Join(r.Changes, " "))
+			b = paramS(b, r.Head)
 		}
 	case biobank.UpdateRecord:
 		r := w.Record
@@ -281,6 +293,11 @@ func (t *statements) append(b []byte, w *biobank.Write) []byte {
 		b = paramS(b, r.Key.Part)
 		b = paramS(b, r.Key.Sort)
 		b = paramN(b, r.Version-1)
+	case biobank.DropRecord:
+		b = begin(b, t.dropRecord)
+		b = paramS(b, w.Record.Key.Part)
+		b = paramS(b, w.Record.Key.Sort)
+		b = paramN(b, w.Record.Version)
 	case biobank.InsertEntry:
 		key := w.Entry.AuditKey()
 		b = begin(b, t.insertEntry)

@@ -68,8 +68,11 @@ func conformWrites(t *testing.T, s biobank.Store) {
 	stored := aRecord("1", 1, `{"label":"one"}`)
 	stored.Reason = "a reason"
 	plain := aRecord("2", 1, `{}`)
+	gone := aRecord("5", 1, `{}`)
+	moved := aRecord("4", 6, `{"label":"moved"}`)
+	moved.Changes, moved.Head = []string{"3#9"}, "head|hash"
 	mustWrite(
-		t, s, insertMark(held), insertMark(told), insertMark(bare), insertRecord(stored), insertRecord(plain),
+		t, s, insertMark(held), insertMark(told), insertMark(bare), insertRecord(stored), insertRecord(plain), insertRecord(gone),
 		biobank.Write{Kind: biobank.InsertEntry, Entry: anEntry(7, 2, "3#9")},
 	)
 	changed := aRecord("1", 2, `{"label":"two"}`)
@@ -105,6 +108,10 @@ func conformWrites(t *testing.T, s biobank.Store) {
 		{"dropping a mark of another owner", drop(told.Name, "3#5", "1"), biobank.Conflict},
 		{"taking a mark", take(held.Name, "3#4", "1"), biobank.Written},
 		{"taking it again", take(held.Name, "3#4", "1"), biobank.Conflict},
+		{"a record with a history", insertRecord(moved), biobank.Written},
+		{"dropping a record of another version", biobank.Write{Kind: biobank.DropRecord, Record: aRecord("2", 2, `{}`)}, biobank.Conflict},
+		{"dropping a record", biobank.Write{Kind: biobank.DropRecord, Record: gone}, biobank.Written},
+		{"dropping it again", biobank.Write{Kind: biobank.DropRecord, Record: gone}, biobank.Written},
 		{"dropping a mark", drop(told.Name, "3#5", "1/2"), biobank.Written},
 		{"dropping a mark of nobody by another source", biobank.Write{Kind: biobank.DropMark, Mark: bare, WasSource: "3#5"}, biobank.Conflict},
 		{"dropping a mark of nobody", biobank.Write{Kind: biobank.DropMark, Mark: bare, WasSource: "3#4"}, biobank.Written},
@@ -121,11 +128,11 @@ func conformWrites(t *testing.T, s biobank.Store) {
 	if d := cmp.Diff(want, marks); d != "" {
 		t.Errorf("marks (-want +got):\n%s", d)
 	}
-	records, err := s.Records(t.Context(), []biobank.Key{stored.Key, plain.Key, {Part: "cp#1#2", Sort: "3"}}, true)
+	records, err := s.Records(t.Context(), []biobank.Key{stored.Key, plain.Key, moved.Key, gone.Key, {Part: "cp#1#2", Sort: "3"}}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(map[biobank.Key]*biobank.Record{stored.Key: changed, plain.Key: plain}, records); d != "" {
+	if d := cmp.Diff(map[biobank.Key]*biobank.Record{stored.Key: changed, plain.Key: plain, moved.Key: moved}, records); d != "" {
 		t.Errorf("records (-want +got):\n%s", d)
 	}
 	trail, err := s.Trail(t.Context(), biobank.Specimen, 7)

@@ -190,7 +190,7 @@ func (m *Memory) Transact(ctx context.Context, writes []biobank.Write) ([]bioban
 // item names what a write touches.
 func item(w *biobank.Write) string {
 	switch w.Kind {
-	case biobank.InsertRecord, biobank.UpdateRecord:
+	case biobank.InsertRecord, biobank.UpdateRecord, biobank.DropRecord:
 		return "record " + w.Record.Key.String()
 	case biobank.InsertEntry:
 		return "entry " + w.Entry.AuditKey().String()
@@ -215,6 +215,10 @@ func (m *Memory) check(w *biobank.Write) biobank.Result {
 		}
 	case biobank.UpdateRecord:
 		if r, ok := m.records[w.Record.Key]; !ok || r.Version != w.Record.Version-1 {
+			return biobank.Conflict
+		}
+	case biobank.DropRecord:
+		if r, ok := m.records[w.Record.Key]; ok && r.Version != w.Record.Version {
 			return biobank.Conflict
 		}
 	case biobank.TakeMark, biobank.DropMark:
@@ -243,6 +247,8 @@ func (m *Memory) do(w *biobank.Write) {
 		r.Doc, r.Version = bytes.Clone(w.Record.Doc), w.Record.Version
 		r.Changes, r.Head = slices.Clone(w.Record.Changes), w.Record.Head
 		m.records[w.Record.Key] = r
+	case biobank.DropRecord:
+		delete(m.records, w.Record.Key)
 	case biobank.InsertEntry:
 		e := *w.Entry
 		m.entries[w.Entry.AuditKey()] = &e
