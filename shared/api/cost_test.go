@@ -91,6 +91,10 @@ var bars = []bar{
 	{on(`DELETE .*/consent-tiers/\{tier\}$`), 3*shards + 5},
 	// What stands in containers, and which of them are of a type, is looked for in the shards of the containers.
 	{on(`DELETE /(storage-containers|container-types)`), 4 * shards},
+	// Containers, orders and shipments that name them are looked for in their shards, and in each protocol that has named
+	// them, one in the tests, what does.
+	{on(`DELETE /(sites|users)`), 5*shards + 4},
+	{on(`GET /(sites|users)/\{id\}/dependent-entities$`), 5*shards + 4},
 	{on(`DELETE `), 2*shards + 4},
 	// Registrations are looked for in one set of shards, containers in the other.
 	{on(`GET /collection-protocols/\{id\}/dependent-entities$`), 2*shards + 4},

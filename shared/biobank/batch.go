@@ -62,6 +62,8 @@ type Batch struct {
 	forms     map[int64]*Form  // by id, nil for what is not there
 	customs   map[string]*Form // those of custom fields, by the mark of their association
 
+	named map[reference]bool // whom the planned objects name
+
 	stocks map[int64]*stock   // by container, what is known of its cells
 	seats  []seat             // of the group
 	missed int                // how often somebody else took the cell that was next
@@ -107,6 +109,7 @@ func (r *Registry) newBatch(a *Actor, at time.Time) *Batch {
 		marks: map[string]Mark{}, holder: map[string]*Record{}, recs: map[Key]*Record{}, protocols: map[int64]*protocolInfo{},
 		cpNames: map[string]int64{}, cpFaults: map[string]error{}, serials: map[Key]int64{}, late: map[Key]int64{}, debts: map[Key]*debt{}, whole: map[string]bool{},
 		forms: map[int64]*Form{}, customs: map[string]*Form{}, stocks: map[int64]*stock{},
+		named: map[reference]bool{},
 	}
 }
 
@@ -331,6 +334,9 @@ func (b *Batch) group(ctx context.Context, changes []Change, out []Outcome) erro
 		for i := range b.again {
 			b.again[i] = false
 		}
+		if err := b.markNamed(ctx); err != nil {
+			return err
+		}
 		if err := b.write(ctx, &opening); err != nil {
 			return err
 		}
@@ -527,6 +533,7 @@ func (b *Batch) insert(c *Change, t Type, key Key, id int64, doc any, o *Outcome
 		b.add(roundIDs, Write{Kind: InsertMark, Mark: Mark{Name: IDMark(t, id), To: key, ID: id, Source: c.Source}})
 	}
 	b.add(b.recordRound, Write{Kind: InsertRecord, Record: rec})
+	b.note(key, doc)
 	o.Record, o.Changed = rec, true
 	return nil
 }
@@ -550,6 +557,9 @@ func (b *Batch) changeAs(c *Change, source string, was *Record, doc any, o *Outc
 			o.Record = was
 		}
 		return nil
+	}
+	if err := b.noteNew(was, doc); err != nil {
+		return err
 	}
 	rec, entry := b.next(c, source, was, body, before, after)
 	b.add(roundEntries, Write{Kind: InsertEntry, Entry: entry})

@@ -201,6 +201,9 @@ func (b *Batch) sitesInUse(ctx context.Context, rec *Record, was, is []ProtocolS
 	if len(used) > 0 {
 		return fault.New("CP_USED_SITES", "%d registrations or visits name a site that is to be taken from the collection protocol.", len(used))
 	}
+	for site := range dropped { // events and record numbers may go on naming it
+		b.named[reference{Site, site, rec.ID}] = true
+	}
 	return nil
 }
 

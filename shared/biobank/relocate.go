@@ -346,6 +346,9 @@ func (b *Batch) relocate(ctx context.Context, c *Change, rec *Record, to Key, do
 	b.add(roundEntries, Write{Kind: InsertEntry, Entry: entry})
 	b.add(b.recordRound, put)
 	b.add(b.recordRound, Write{Kind: DropRecord, Record: rec})
+	if to.Protocol() != rec.Key.Protocol() {
+		b.note(to, doc)
+	}
 	for _, name := range marks {
 		b.wantMark(name)
 	}

@@ -171,8 +171,8 @@ type Dependent struct {
 	Count int64  `json:"count"`
 }
 
-// Dependents counts what refers to an object that the actor may see, kinds without any left out. Who collected a specimen,
-// or where a visit was, is not counted: those records keep naming a deleted user or site.
+// Dependents counts what refers to an object that the actor may see, kinds without any left out. What a user has written,
+// or disposed of, does not refer to the user: it keeps naming one who was deleted.
 func (r *Registry) Dependents(ctx context.Context, a *Actor, t Type, id int64) ([]Dependent, error) {
 	rec, err := r.Get(ctx, a, t, id)
 	if err != nil {
@@ -204,6 +204,14 @@ func (r *Registry) dependents(ctx context.Context, rec *Record) ([]Dependent, er
 			}),
 			r.tallyDistribution(ctx, count, func(d *DistributionDoc) bool { return d.concernsSite(rec.ID) }),
 			eachContainer(ctx, r, func(d *ContainerDoc) { count.add("storage_container", d.SiteID == rec.ID) }),
+			each(ctx, r, Order, func(d *OrderDoc) {
+				count.add("distribution_order", d.SiteID == rec.ID && d.ActivityStatus != StatusDisabled)
+			}),
+			each(ctx, r, Shipment, func(d *ShipmentDoc) {
+				concerns := d.SendingSiteID == rec.ID || d.ReceivingSiteID == rec.ID
+				count.add("shipment", concerns && d.ActivityStatus != StatusDisabled)
+			}),
+			r.tallyNames(ctx, Site, rec.ID, count),
 		)
 	case User:
 		err = errorsOf(
@@ -215,6 +223,15 @@ func (r *Registry) dependents(ctx context.Context, rec *Record) ([]Dependent, er
 				count.add("site", slices.Contains(d.Coordinators, rec.ID) && d.ActivityStatus != StatusDisabled)
 			}),
 			r.tallyDistribution(ctx, count, func(d *DistributionDoc) bool { return d.PI == rec.ID || slices.Contains(d.Coordinators, rec.ID) }),
+			each(ctx, r, Order, func(d *OrderDoc) {
+				concerns := d.Requester == rec.ID || d.Distributor == rec.ID
+				count.add("distribution_order", concerns && d.ActivityStatus != StatusDisabled)
+			}),
+			each(ctx, r, Shipment, func(d *ShipmentDoc) {
+				concerns := d.Sender == rec.ID || d.Receiver == rec.ID || d.Requester == rec.ID || slices.Contains(d.Notify, rec.ID)
+				count.add("shipment", concerns && d.ActivityStatus != StatusDisabled)
+			}),
+			r.tallyNames(ctx, User, rec.ID, count),
 		)
 	case ConsentStatement:
 		err = each(ctx, r, Protocol, func(d *ProtocolDoc) {
