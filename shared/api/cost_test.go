@@ -118,10 +118,10 @@ var bars = []bar{
 	{on(`POST .*/(copy|definition)$`), 40},
 	// What moves does so eight records at a time, each time with the reads of a change; the tests have some tens.
 	{on(`POST /collection-protocols/merge$`), 300},
-	{on(`PUT /visits/\{id\}$`), 40},
+	{on(`PUT /visits/\{id\}$`), 60},
 	// Who misses a cell of a container, since others were faster, tries again; the tests have many at once. A hierarchy is
 	// made 25 containers at a time.
-	{on(`POST (/specimens|/storage-containers/(create-hierarchy|multiple))$`), 40},
+	{on(`POST (/specimens|/storage-containers/(create-hierarchy|multiple))$`), 60},
 	// Several objects at once: their reads and their transaction, and the names they show.
 	{on(`(PUT|PATCH|POST) .*(bulk|status|multiple|collect|/specimens$)`), 20},
 	// Creates and updates: a call for each kind of thing they name (marks, records, the definition of the protocol), one or

@@ -134,11 +134,11 @@ type VisitDraft struct {
 	Site           *string // nil: not sent
 	MissedBy       UserRef
 	Force          bool
-	// Moves tells that a stored visit goes to the registration that is named, where that is another one. ahead lets it be
-	// checked before what lies below it was moved.
-	Moves, ahead bool
-	Doc          VisitDoc
-	Merge        func(*VisitDoc)
+	// Moves tells that a stored visit goes to the registration that is named, where that is another one, and MovedAhead that
+	// what lies below it is to be taken as moved before: for a check.
+	Moves, MovedAhead bool
+	Doc               VisitDoc
+	Merge             func(*VisitDoc)
 	// Fills are the requirements of specimens that are saved with the visit, which need none beside.
 	Fills     []int64
 	Extension *ExtensionDraft // nil: not sent

@@ -111,7 +111,7 @@ func (d *VisitDraft) transfer(ctx context.Context, b *Batch, c *Change, from, go
 				return err
 			}
 		}
-	case !d.ahead:
+	case !d.MovedAhead:
 		return m
 	}
 	if is.Name != was.Name {
@@ -179,7 +179,7 @@ func (r *Registry) ChangeVisit(ctx context.Context, a *Actor, at, until time.Tim
 			return rec, err == nil, err
 		}
 		checked := *d
-		checked.ahead = true
+		checked.MovedAhead = true
 		c.Draft = &checked
 		if err := r.Check(ctx, a, at, []Change{c}); err != nil && !errors.As(err, new(*move)) {
 			return nil, false, err
