@@ -26,7 +26,7 @@ type statements struct {
 	takeMark, dropMark         string
 	insertSetMark              string
 	insertRecord               string
-	insertRecordWhy            string
+	insertRecordBy             string
 	insertRecordPast           string
 	dropRecord                 string
 	updateRecord               string
@@ -45,9 +45,9 @@ func newStatements(t Tables) statements {
 		insertSetMark:    q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'tgt':?,'num':?,'src':?,'inf':?}`, t.Records),
 		takeMark:         q(`UPDATE %s SET tgt=?, num=?, src=?, inf=? WHERE pk=? AND sk=? AND src=? AND tgt=?`, t.Records),
 		dropMark:         q(`DELETE FROM %s WHERE pk=? AND sk=? AND src=? AND tgt=?`, t.Records),
-		insertRecord:     q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?}`, t.Records),
-		insertRecordWhy:  q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?,'why':?}`, t.Records),
-		insertRecordPast: q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?,'why':?,'chg':?,'head':?}`, t.Records),
+		insertRecord:     q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?,'head':?}`, t.Records),
+		insertRecordBy:   q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?,'head':?,'why':?,'frm':?,'req':?}`, t.Records),
+		insertRecordPast: q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?,'head':?,'why':?,'frm':?,'req':?,'chg':?}`, t.Records),
 		dropRecord:       q(`DELETE FROM %s WHERE pk=? AND sk=? AND ver=?`, t.Records),
 		updateRecord:     q(`UPDATE %s SET doc=?, ver=?, chg=?, head=? WHERE pk=? AND sk=? AND ver=?`, t.Records),
 		insertEntry:      q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'doc':?}`, t.Audit),
@@ -258,12 +258,13 @@ func (t *statements) append(b []byte, w *biobank.Write) []byte {
 		b = paramKey(b, w.WasTo)
 	case biobank.InsertRecord:
 		r := w.Record
-		past := r.Head != ""
+		past := len(r.Changes) > 0
+		by := past || r.Reason != "" || r.From != "" || r.Request != ""
 		switch {
 		case past:
 			b = begin(b, t.insertRecordPast)
-		case r.Reason != "":
-			b = begin(b, t.insertRecordWhy)
+		case by:
+			b = begin(b, t.insertRecordBy)
 		default:
 			b = begin(b, t.insertRecord)
 		}
@@ -276,12 +277,14 @@ func (t *statements) append(b []byte, w *biobank.Write) []byte {
 		b = paramN(b, r.CreatedBy)
 		b = paramN(b, r.CreatedAt)
 		b = paramB(b, r.Doc)
-		if r.Reason != "" || past {
+		b = paramS(b, r.Head)
+		if by {
 			b = paramS(b, r.Reason)
+			b = paramS(b, r.From)
+			b = paramS(b, r.Request)
 		}
 		if past {
 			b = paramS(b, strings.Join(r.Changes, " "))
-			b = paramS(b, r.Head)
 		}
 	case biobank.UpdateRecord:
 		r := w.Record
