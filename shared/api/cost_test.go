@@ -95,6 +95,8 @@ var bars = []bar{
 	// them, one in the tests, what does.
 	{on(`DELETE /(sites|users)`), 5*shards + 4},
 	{on(`GET /(sites|users)/\{id\}/dependent-entities$`), 5*shards + 4},
+	// Each is looked at twice, with what lies below it: once to check all, and once to delete it; two at a time in the tests.
+	{on(`DELETE /(specimens|collection-protocol-registrations)$`), 4 * shards},
 	{on(`DELETE `), 2*shards + 4},
 	// Registrations are looked for in one set of shards, containers in the other.
 	{on(`GET /collection-protocols/\{id\}/dependent-entities$`), 2*shards + 4},
@@ -124,6 +126,8 @@ var bars = []bar{
 	{on(`POST (/specimens|/storage-containers/(create-hierarchy|multiple))$`), 60},
 	// Several objects at once: their reads and their transaction, and the names they show.
 	{on(`(PUT|PATCH|POST) .*(bulk|status|multiple|collect|/specimens$)`), 20},
+	// The tests change one site by many requests at once: who was slower tries again.
+	{on(`PATCH /sites/\{id\}$`), 60},
 	// Creates and updates: a call for each kind of thing they name (marks, records, the definition of the protocol), one or
 	// two numbers, one transaction, and the names the answer shows.
 	{on(`(POST|PUT|PATCH) `), 14},
