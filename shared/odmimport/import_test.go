@@ -63,6 +63,12 @@ func (w *world) Write(ctx context.Context, opening bool, writes []biobank.Write)
 	return out, err
 }
 
+// Transact is biobank.Store's, which can break.
+func (w *world) Transact(ctx context.Context, writes []biobank.Write) (out []biobank.Result, err error) {
+	err = w.call(func() error { out, err = w.Memory.Transact(ctx, writes); return err })
+	return out, err
+}
+
 // store is the job store: one job, under the rules of store.Jobs.
 type store struct{ *world }
 
