@@ -2,10 +2,12 @@ package biobank
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -76,47 +78,115 @@ func (e *Entry) Head() string {
 	return e.AuditKey().Sort + "|" + hex.EncodeToString(sum[:16])
 }
 
+// link is how far a chain was followed back: the head of a version of a record, and the hash of the object as it was then.
+type link struct {
+	of        *Record
+	version   int64
+	head, doc string
+}
+
+func (r *Record) newest() link { return link{r, r.Version, r.Head, docHash(r.Doc)} }
+
+// place is where the entry of the link lies, empty at the end of the chain: the record as it was created. A record without a
+// head was never changed, and stems from before creations had one.
+func (l *link) place() (string, error) {
+	switch {
+	case l.head == "" && l.version > 1 && l.version == l.of.Version:
+		return "", fmt.Errorf("%s %d: version %d has no audit entry", l.of.Type, l.of.ID, l.version)
+	case l.head == "":
+		return "", nil
+	case strings.HasPrefix(l.head, newHead):
+		if l.head != l.of.born(l.doc) || l.version != 1 {
+			return "", fmt.Errorf("%s %d: what is said of its creation was changed", l.of.Type, l.of.ID)
+		}
+		return "", nil
+	}
+	at := strings.LastIndexByte(l.head, '|')
+	if at < 0 {
+		return "", fmt.Errorf("%s %d: head %q is not valid", l.of.Type, l.of.ID, l.head)
+	}
+	return l.head[:at], nil
+}
+
+// follow goes one version back by the entry that lies at the place of the link, or says that it does not hold.
+func (l *link) follow(e *Entry) error {
+	if e.Head() != l.head {
+		return fmt.Errorf("%s %d: audit entry %s was changed", l.of.Type, l.of.ID, e.AuditKey().Sort)
+	}
+	if e.Is != "" && (e.Is != l.doc || e.Version != l.version) {
+		return fmt.Errorf("%s %d: version %d is not what audit entry %s says", l.of.Type, l.of.ID, l.version, e.AuditKey().Sort)
+	}
+	l.version, l.doc, l.head = e.Version-1, e.Was, e.Prev
+	return nil
+}
+
+func (l *link) missing(place string) error {
+	return fmt.Errorf("%s %d: audit entry %s is missing", l.of.Type, l.of.ID, place)
+}
+
 // VerifyChain follows the chain from a record's head and returns its entries, oldest first. It names the first link that
 // does not hold: an entry that is missing or was changed, or a record that is not what its newest entry says, or what it was
-// created as. A record without a head was never changed, and stems from before creations had one.
+// created as.
 func VerifyChain(r *Record, trail []*Entry) ([]*Entry, error) {
 	byKey := make(map[string]*Entry, len(trail))
 	for _, e := range trail {
 		byKey[e.AuditKey().Sort] = e
 	}
 	var chain []*Entry
-	version, doc := r.Version, docHash(r.Doc)
-	if r.Head == "" && version > 1 {
-		return nil, fmt.Errorf("%s %d: version %d has no audit entry", r.Type, r.ID, version)
-	}
-	for head := r.Head; head != ""; {
-		if strings.HasPrefix(head, newHead) {
-			if head != r.born(doc) || version != 1 {
-				return nil, fmt.Errorf("%s %d: what is said of its creation was changed", r.Type, r.ID)
-			}
-			break
+	for at := r.newest(); ; {
+		place, err := at.place()
+		if err != nil {
+			return nil, err
 		}
-		at := strings.LastIndexByte(head, '|')
-		if at < 0 {
-			return nil, fmt.Errorf("%s %d: head %q is not valid", r.Type, r.ID, head)
+		if place == "" {
+			slices.Reverse(chain)
+			return chain, nil
 		}
-		e := byKey[head[:at]]
+		e := byKey[place]
 		if e == nil {
-			return nil, fmt.Errorf("%s %d: audit entry %s is missing", r.Type, r.ID, head[:at])
+			return nil, at.missing(place)
 		}
-		if e.Head() != head {
-			return nil, fmt.Errorf("%s %d: audit entry %s was changed", r.Type, r.ID, head[:at])
-		}
-		if e.Is != "" && (e.Is != doc || e.Version != version) {
-			return nil, fmt.Errorf("%s %d: version %d is not what audit entry %s says", r.Type, r.ID, version, head[:at])
+		if err := at.follow(e); err != nil {
+			return nil, err
 		}
 		chain = append(chain, e)
-		version, doc, head = e.Version-1, e.Was, e.Prev
 	}
-	for i, j := 0, len(chain)-1; i < j; i, j = i+1, j-1 {
-		chain[i], chain[j] = chain[j], chain[i]
+}
+
+// WalkChain follows the chain from a record's head as VerifyChain does, and calls do with each entry, newest first. It reads
+// some hundred entries at once, so that their number does not matter. It ends with what do returns, or at the first link that
+// does not hold.
+func WalkChain(ctx context.Context, s Store, r *Record, do func(*Entry) error) error {
+	const page = 500
+	at := r.newest()
+	place, err := at.place()
+	for before := place + "\x00"; err == nil && place != ""; { // just behind it
+		var entries []*Entry
+		if entries, err = s.TrailBefore(ctx, r.Type, r.ID, before, page); err != nil {
+			return fmt.Errorf("read the audit of %s %d: %w", r.Type, r.ID, err)
+		}
+		for _, e := range entries {
+			if before = e.AuditKey().Sort; before > place {
+				continue // void
+			}
+			if before < place {
+				break
+			}
+			if err := at.follow(e); err != nil {
+				return err
+			}
+			if err := do(e); err != nil {
+				return err
+			}
+			if place, err = at.place(); err != nil || place == "" {
+				return err
+			}
+		}
+		if before < place || len(entries) < page {
+			return at.missing(place)
+		}
 	}
-	return chain, nil
+	return err
 }
 
 // diff returns the members of two JSON objects that differ, as two JSON objects; nil, nil when none do.
