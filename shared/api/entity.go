@@ -271,8 +271,8 @@ func deleteRoute(n removal) route {
 	}}
 }
 
-// bulkDeleteRoute serves DELETE <path>?id=1&id=2 (section 4.5). Unless it is forced, all are checked before the first is
-// deleted.
+// bulkDeleteRoute serves DELETE <path>?id=1&id=2 (section 4.5). All are checked before the first is deleted, with what goes
+// with them where it is forced.
 func bulkDeleteRoute(n removal) route {
 	answers := n.list()
 	if n.several != nil && n.shows != nil {
@@ -291,34 +291,35 @@ func bulkDeleteRoute(n removal) route {
 		if err := fewEnough(len(ids)); err != nil {
 			return nil, err
 		}
-		status := biobank.StatusDisabled
 		if closes {
-			status = biobank.StatusClosed
-		}
-		var drafts []biobank.Draft
-		for _, id := range ids {
-			drafts = append(drafts, biobank.Removal(n.typ, id, status, force))
-		}
-		if closes {
+			var drafts []biobank.Draft
+			for _, id := range ids {
+				drafts = append(drafts, biobank.Removal(n.typ, id, biobank.StatusClosed, force))
+			}
 			return c.changeAll(n.noun, drafts, reason)
 		}
-		if !force {
-			if err := c.check(drafts); err != nil {
-				return nil, err
-			}
+		order, err := c.api.Registry.Removable(c.Context(), c.actor, c.at, n.typ, ids, force)
+		if err != nil {
+			return nil, err
 		}
-		var recs []*biobank.Record
-		done := true
-		for _, id := range ids {
+		gone := map[int64]*biobank.Record{}
+		for _, id := range order {
 			rec, complete, err := c.remove(n, id, force, reason)
 			if err != nil {
 				return nil, err
 			}
-			if done = complete; !done {
+			if !complete {
 				break
 			}
-			recs = append(recs, rec)
+			gone[id] = rec
 		}
+		var recs []*biobank.Record // as they were asked for
+		for _, id := range ids {
+			if rec := gone[id]; rec != nil {
+				recs = append(recs, rec)
+			}
+		}
+		done := len(recs) == len(ids)
 		views, err := c.show(n.noun, recs...)
 		switch {
 		case err != nil:
@@ -330,14 +331,6 @@ func bulkDeleteRoute(n removal) route {
 		}
 		return views, nil
 	}}
-}
-
-func (c *call) check(drafts []biobank.Draft) error {
-	changes := make([]biobank.Change, len(drafts))
-	for i, d := range drafts {
-		changes[i] = biobank.Change{Op: biobank.Update, ByID: true, Draft: d, ID: c.id}
-	}
-	return c.api.Registry.Check(c.Context(), c.actor, c.at, changes)
 }
 
 func (c *call) remove(n removal, id int64, force bool, reason string) (*biobank.Record, bool, error) {

@@ -31,13 +31,20 @@ func (r *Registry) ApplyAll(ctx context.Context, a *Actor, at time.Time, changes
 // Check plans changes without writing and returns the faults that they would meet: of rights and rules, and names that
 // are taken, in the store or by one another.
 func (r *Registry) Check(ctx context.Context, a *Actor, at time.Time, changes []Change) error {
+	_, err := r.check(ctx, a, at, changes)
+	return err
+}
+
+// check is Check that also returns the records as the changes would make them.
+func (r *Registry) check(ctx context.Context, a *Actor, at time.Time, changes []Change) ([]*Record, error) {
 	b := r.newBatch(a, at)
+	var recs []*Record
 	var l fault.List
 	names := map[string]bool{}
 	for i := range changes {
 		one, out := changes[i:i+1], make([]Outcome, 1)
 		if err := b.lookUp(ctx, one, out); err != nil {
-			return err
+			return nil, err
 		}
 		for round := range b.writes {
 			b.writes[round] = b.writes[round][:0]
@@ -45,10 +52,11 @@ func (r *Registry) Check(ctx context.Context, a *Actor, at time.Time, changes []
 		b.failed, b.soft, b.again = resized(b.failed, 1), resized(b.soft, 1), resized(b.again, 1)
 		if out[0].Err == nil {
 			if err := b.planOne(ctx, 0, &one[0], &out[0]); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		l.Append(out[0].Err)
+		recs = append(recs, out[0].Record)
 		opening := false
 		for w := range b.writes[roundNames] {
 			claim := &b.writes[roundNames][w]
@@ -65,11 +73,11 @@ func (r *Registry) Check(ctx context.Context, a *Actor, at time.Time, changes []
 			}
 			names[claim.Mark.Name] = true
 			if err := b.settleMark(ctx, claim, &opening); err != nil {
-				return fmt.Errorf("check a name: %w", err)
+				return nil, fmt.Errorf("check a name: %w", err)
 			}
 			l.Append(b.failed[0])
 			b.failed[0] = nil
 		}
 	}
-	return l.Err()
+	return recs, l.Err()
 }

@@ -137,6 +137,9 @@ func (k Key) Above(n int) Key {
 	return Key{k.Part, s}
 }
 
+// depth is how many levels a key has above it.
+func (k Key) depth() int { return strings.Count(k.Sort, "/") }
+
 // VisitKey is the key of the visit above a specimen's key.
 func (k Key) VisitKey() Key {
 	if len(k.Sort) < 2*idWidth+1 {

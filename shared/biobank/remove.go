@@ -84,6 +84,49 @@ func (r *Registry) Remove(ctx context.Context, a *Actor, at, until time.Time, no
 	return rec, err == nil, err
 }
 
+// Removable checks the deletion of several objects before any of them is deleted, and returns their ids in the order to
+// delete them in: what lies below another of them first, since that one takes it along. The faults are those that the
+// deletions would meet, of rights and rules, about what goes with the objects, too.
+func (r *Registry) Removable(ctx context.Context, a *Actor, at time.Time, t Type, ids []int64, force bool) ([]int64, error) {
+	if t == Protocol && force {
+		return ids, r.protocolsRemovable(ctx, a, ids)
+	}
+	changes := make([]Change, len(ids))
+	for i, id := range ids {
+		changes[i] = Change{Op: Update, ByID: true, Draft: Removal(t, id, StatusDisabled, force)}
+	}
+	recs, err := r.check(ctx, a, at, changes)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(recs, func(x, y *Record) int { return y.Key.depth() - x.Key.depth() })
+	order := make([]int64, len(recs))
+	for i, rec := range recs {
+		order[i] = rec.ID
+	}
+	return order, nil
+}
+
+// protocolsRemovable checks forced deletions of protocols. What is in a protocol goes before it, so that the rules of the
+// protocol's own deletion cannot be asked yet: beforeRemoval knows what they will say.
+func (r *Registry) protocolsRemovable(ctx context.Context, a *Actor, ids []int64) error {
+	var l fault.List
+	for _, id := range ids {
+		rec, err := r.byID(ctx, Protocol, id)
+		if err == nil && (rec == nil || statusOf(rec) == StatusDisabled) {
+			err = missing(Protocol, id)
+		}
+		if err == nil {
+			_, err = r.beforeRemoval(ctx, a, Protocol, id)
+		}
+		if err != nil && fault.All(err) == nil {
+			return err
+		}
+		l.Append(err)
+	}
+	return l.Err()
+}
+
 func (r *Registry) one(ctx context.Context, a *Actor, at time.Time, c Change) (*Record, error) {
 	out, err := r.Apply(ctx, a, at, []Change{c})
 	if err != nil {
@@ -138,7 +181,7 @@ func (r *Registry) beforeRemoval(ctx context.Context, a *Actor, t Type, id int64
 		return nil, nil
 	}
 	slices.SortStableFunc(below, func(x, y *Record) int {
-		return strings.Count(y.Key.Sort, "/") - strings.Count(x.Key.Sort, "/")
+		return y.Key.depth() - x.Key.depth()
 	})
 	return below, nil
 }
