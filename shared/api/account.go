@@ -103,7 +103,7 @@ func resetToken(c *call) (any, error) {
 		return nil, fault.New("RBAC_ADMIN_RIGHTS_REQUIRED", "Only an administrator may let a user set a password.")
 	}
 	if doc.LoginName == "" || doc.Type == biobank.UserContact {
-		return nil, fault.New("USER_PASSWD_CHANGE_NOT_ALLOWED", "The user is a contact, who cannot sign in.")
+		return nil, noPassword()
 	}
 	token, err := c.api.Guard.ResetToken(c.Context(), c.at, rec.ID)
 	if err != nil {

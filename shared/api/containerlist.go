@@ -42,7 +42,7 @@ func (c *call) containerQuery(q *query) (*containerFilter, error) {
 		return nil, q.wrong
 	}
 	for _, title := range titles {
-		id, err := find(c, biobank.Protocol, func(d biobank.ProtocolDoc) bool { return biobank.Fold(d.ShortTitle) == biobank.Fold(title) })
+		id, err := c.api.Registry.Named(c.Context(), biobank.Protocol, title)
 		if err != nil {
 			return nil, err
 		}
@@ -52,7 +52,7 @@ func (c *call) containerQuery(q *query) (*containerFilter, error) {
 		f.cps = append(f.cps, id)
 	}
 	for _, title := range distributions {
-		id, err := find(c, biobank.DistributionProtocol, func(d biobank.DistributionDoc) bool { return biobank.Fold(d.ShortTitle) == biobank.Fold(title) })
+		id, err := c.api.Registry.Named(c.Context(), biobank.DistributionProtocol, title)
 		if err != nil {
 			return nil, err
 		}
@@ -113,7 +113,7 @@ func (c *call) typesHolding(name string) ([]int64, error) {
 	if name == "" {
 		return nil, nil
 	}
-	held, err := find(c, biobank.ContainerType, func(d biobank.ContainerTypeDoc) bool { return biobank.Fold(d.Name) == biobank.Fold(name) })
+	held, err := c.api.Registry.Named(c.Context(), biobank.ContainerType, name)
 	if err != nil || held == 0 {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func containerTypeRoutes() []route {
 				return strings.Compare(biobank.Fold(a.Name), biobank.Fold(b.Name))
 			},
 		}.routes(),
-		byNameRoute(n, "CONTAINER_TYPE_NOT_FOUND", "Container type", func(d *biobank.ContainerTypeDoc) string { return d.Name }),
+		byNameRoute(n, "CONTAINER_TYPE_NOT_FOUND", "Container type"),
 		getRoute(n),
 		createRoute(n, func(in *input) biobank.Draft { return containerTypeDraft(in, 0) }),
 		changeRoute("PUT", n, containerTypeDraft),
@@ -66,7 +66,7 @@ func fitsContainerType(c *call, q *query) (func(int64, *biobank.ContainerTypeDoc
 	names, exact, held := q.texts("name"), q.flag("exactMatch", false), q.texts("canHold")
 	var ids []int64
 	for _, name := range held {
-		id, err := find(c, biobank.ContainerType, func(d biobank.ContainerTypeDoc) bool { return biobank.Fold(d.Name) == biobank.Fold(name) })
+		id, err := c.api.Registry.Named(c.Context(), biobank.ContainerType, name)
 		if err != nil {
 			return nil, err
 		}

@@ -19,8 +19,8 @@ type noun struct {
 	shows any
 	// counted objects show counts to those who ask with includeStats.
 	counted bool
-	// changed is called after a change of one, nil for nothing to do.
-	changed func(c *call, rec *biobank.Record) error
+	// changed is called when a body has changed one, nil for nothing to do.
+	changed func(c *call, id int64, in *input) error
 }
 
 // plural is what the objects are called, after their path.
@@ -138,16 +138,17 @@ func changeRoute(verb string, n noun, draft func(in *input, id int64) biobank.Dr
 		if err := in.err(); err != nil {
 			return nil, err
 		}
-		return c.change(n, d, in.text("opComments"))
+		v, err := c.change(n, d, in.text("opComments"))
+		if err == nil && n.changed != nil {
+			err = n.changed(c, id, in)
+		}
+		return v, err
 	}}
 }
 
 // change applies one change of a stored object and shows it.
 func (c *call) change(n noun, d biobank.Draft, reason string) (any, error) {
 	rec, err := c.apply(biobank.Change{Op: biobank.Update, ByID: true, Draft: d, Reason: reason})
-	if err == nil && n.changed != nil {
-		err = n.changed(c, rec)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +180,13 @@ func bulkRoute(n noun, patch func(in *input, id int64) biobank.Draft) route {
 		if err := in.err(); err != nil {
 			return nil, err
 		}
-		return c.changeAll(n, drafts, detail.text("opComments"))
+		views, err := c.changeAll(n, drafts, detail.text("opComments"))
+		for _, id := range ids {
+			if err == nil && n.changed != nil {
+				err = n.changed(c, id, detail)
+			}
+		}
+		return views, err
 	}}
 }
 
@@ -201,13 +208,6 @@ func (c *call) changeAll(n noun, drafts []biobank.Draft, reason string) (any, er
 	recs, err := c.api.Registry.ApplyAll(c.Context(), c.actor, c.at, changes)
 	if err != nil {
 		return nil, err
-	}
-	if n.changed != nil {
-		for _, rec := range recs {
-			if err := n.changed(c, rec); err != nil {
-				return nil, err
-			}
-		}
 	}
 	return c.show(n, recs...)
 }
@@ -335,11 +335,7 @@ func bulkDeleteRoute(n removal) route {
 
 func (c *call) remove(n removal, id int64, force bool, reason string) (*biobank.Record, bool, error) {
 	change := biobank.Change{ID: c.id, Reason: reason}
-	rec, complete, err := c.api.Registry.Remove(c.Context(), c.actor, c.at, c.at.Add(removalTime), c.api.Now, change, n.typ, id, force)
-	if err == nil && complete && n.changed != nil {
-		err = n.changed(c, rec)
-	}
-	return rec, complete, err
+	return c.api.Registry.Remove(c.Context(), c.actor, c.at, c.at.Add(removalTime), c.api.Now, change, n.typ, id, force)
 }
 
 // dependentsRoute serves GET <path>/{id}/dependent-entities: what keeps the object from being deleted.
@@ -417,14 +413,14 @@ func (m members[T]) find(c *call, q *query) ([]*biobank.Record, error) {
 }
 
 // byNameRoute serves GET <path>/byname?name=.
-func byNameRoute[T any](n noun, code, what string, name func(*T) string) route {
+func byNameRoute(n noun, code, what string) route {
 	return route{pattern: "GET " + n.path + "/byname", summary: "Find one of the " + n.plural() + " by name", answers: n.shows, serve: func(c *call) (any, error) {
 		q := c.query()
 		want := q.text("name")
 		if err := c.askedForStats(n, q); err != nil {
 			return nil, err
 		}
-		id, err := find(c, n.typ, func(doc T) bool { return biobank.Fold(name(&doc)) == biobank.Fold(want) })
+		id, err := c.api.Registry.Named(c.Context(), n.typ, want)
 		if err != nil {
 			return nil, err
 		}

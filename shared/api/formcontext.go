@@ -177,17 +177,11 @@ func saveFormContexts(c *call) (any, error) {
 
 // contextProtocol reads {id} or {shortTitle} or {title}; -1, or an empty object, means all.
 func (c *call) contextProtocol(in *input) (int64, error) {
-	id, short, title := in.number("id"), in.text("shortTitle"), in.text("title")
-	if id != 0 || short+title == "" {
-		return max(id, 0), nil
+	ref := in.asProtocolRef()
+	if ref.ID != 0 || !ref.Sent() {
+		return max(ref.ID, 0), nil
 	}
-	id, err := find(c, biobank.Protocol, func(doc biobank.ProtocolDoc) bool {
-		return short != "" && biobank.Fold(doc.ShortTitle) == biobank.Fold(short) || short == "" && biobank.Fold(doc.Title) == biobank.Fold(title)
-	})
-	if err == nil && id == 0 {
-		err = notNamed("CP_NOT_FOUND", "Collection protocol", short+title)
-	}
-	return id, err
+	return c.api.Registry.ProtocolOf(c.Context(), c.actor, ref)
 }
 
 type endedView struct {

@@ -23,7 +23,7 @@ func instituteRoutes() []route {
 				return strings.Compare(biobank.Fold(a.Name), biobank.Fold(b.Name))
 			},
 		}.routes(),
-		byNameRoute(n, "INSTITUTE_NOT_FOUND", "Institute", func(d *biobank.InstituteDoc) string { return d.Name }),
+		byNameRoute(n, "INSTITUTE_NOT_FOUND", "Institute"),
 		getRoute(n),
 		createRoute(n, func(in *input) biobank.Draft { return instituteDraft(in, 0) }),
 		changeRoute("PUT", n, instituteDraft),

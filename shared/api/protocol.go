@@ -119,7 +119,7 @@ func siteNamed(c *call, name string) (int64, error) {
 	if name == "" {
 		return 0, nil
 	}
-	return find(c, biobank.Site, func(doc biobank.SiteDoc) bool { return biobank.Fold(doc.Name) == biobank.Fold(name) })
+	return c.api.Registry.Named(c.Context(), biobank.Site, name)
 }
 
 func lessProtocol(a, b *biobank.ProtocolDoc) int {

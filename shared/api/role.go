@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -326,20 +327,20 @@ func (c *call) grant() (g biobank.Grant, reason string, err error) {
 	if role := in.object("role"); role != nil {
 		g.Role = role.text("name")
 	}
-	site, cp := in.object("site"), in.object("collectionProtocol")
-	if g.SiteID, err = c.siteOf(site); err != nil {
-		return g, "", err
-	}
-	if g.ProtocolID, err = c.protocolOf(cp); err != nil {
-		return g, "", err
-	}
+	site, cp, reason := in.siteRef("site"), in.object("collectionProtocol").maybeProtocolRef(), in.text("opComments")
 	if err := in.err(); err != nil {
 		return g, "", err
 	}
 	if g.Role == "" {
 		return g, "", fault.New("RBAC_ROLE_NAME_REQUIRED", "Give the name of the role.")
 	}
-	return g, in.text("opComments"), nil
+	if g.SiteID, err = c.siteOf(site); err != nil {
+		return g, "", err
+	}
+	if g.ProtocolID, err = c.protocolOf(cp); err != nil {
+		return g, "", err
+	}
+	return g, reason, nil
 }
 
 // pathGrant reads the assignment that the path names.
@@ -396,60 +397,55 @@ func (c *call) pathUser() (*biobank.Record, biobank.UserDoc, error) {
 	return rec, doc, err
 }
 
-// siteOf finds the site that an object names by id or name; none was named gives 0.
-func (c *call) siteOf(o *input) (int64, error) {
-	if o == nil {
-		return 0, nil
-	}
-	id, name := o.number("id"), o.text("name")
-	if id != 0 || name == "" {
-		return id, nil
-	}
-	found, err := find(c, biobank.Site, func(doc biobank.SiteDoc) bool {
-		return biobank.Fold(doc.Name) == biobank.Fold(name) && doc.ActivityStatus != biobank.StatusDisabled
-	})
-	if err == nil && found == 0 {
-		return 0, fault.New("SITE_NOT_FOUND", "Site %q was not found.", name)
-	}
-	return found, err
+// siteRef names a site, by id or name.
+type siteRef struct {
+	id   int64
+	name string
 }
 
-// protocolOf finds the protocol that an object names by id, title or short title; none was named gives 0.
-func (c *call) protocolOf(o *input) (int64, error) {
+// siteRef reads a reference to a site (reference openspecimen-rest.md 4.4), nil for null.
+func (in *input) siteRef(name string) *siteRef {
+	o := in.object(name)
 	if o == nil {
-		return 0, nil
+		return nil
 	}
-	id, title, short := o.number("id"), o.text("title"), o.text("shortTitle")
-	if id != 0 || title == "" && short == "" {
-		return id, nil
-	}
-	found, err := find(c, biobank.Protocol, func(doc biobank.ProtocolDoc) bool {
-		same := biobank.Fold(doc.Title) == biobank.Fold(title)
-		if title == "" {
-			same = biobank.Fold(doc.ShortTitle) == biobank.Fold(short)
-		}
-		return same && doc.ActivityStatus != biobank.StatusDisabled
-	})
-	if err == nil && found == 0 {
-		return 0, fault.New("CP_NOT_FOUND", "Collection protocol %q was not found.", title+short)
-	}
-	return found, err
+	return &siteRef{cmp.Or(o.number("id"), o.number("siteId")), cmp.Or(o.text("name"), o.text("siteName"))}
 }
 
-// find looks through a small set for the first member that fits and returns its id, 0 for none.
-func find[T any](c *call, t biobank.Type, fits func(T) bool) (int64, error) {
-	all, err := c.api.Registry.Set(c.Context(), t)
-	if err != nil {
-		return 0, err
+// maybeProtocolRef reads a reference to a protocol, nil for null.
+func (in *input) maybeProtocolRef() *biobank.ProtocolRef {
+	if in == nil {
+		return nil
 	}
-	for _, rec := range all {
-		doc, err := biobank.Decode[T](rec)
-		if err != nil {
-			return 0, err
-		}
-		if fits(doc) {
-			return rec.ID, nil
-		}
+	ref := in.asProtocolRef()
+	return &ref
+}
+
+// siteOf finds the site of a reference; null gives 0. One that names nothing is refused: without a site a role counts at
+// every one.
+func (c *call) siteOf(ref *siteRef) (int64, error) {
+	switch {
+	case ref == nil:
+		return 0, nil
+	case ref.id != 0:
+		return ref.id, nil
+	case ref.name == "":
+		return 0, fault.New("SITE_NOT_FOUND", "Give the id or the name of the site, or null for every site.")
 	}
-	return 0, nil
+	id, err := siteNamed(c, ref.name)
+	if err == nil && id == 0 {
+		err = notNamed("SITE_NOT_FOUND", "Site", ref.name)
+	}
+	return id, err
+}
+
+// protocolOf finds the protocol of a reference; null gives 0, and one that names nothing is refused.
+func (c *call) protocolOf(ref *biobank.ProtocolRef) (int64, error) {
+	switch {
+	case ref == nil:
+		return 0, nil
+	case !ref.Sent():
+		return 0, fault.New("CP_NOT_FOUND", "Give the id, title or shortTitle of the collection protocol, or null for every one.")
+	}
+	return c.api.Registry.ProtocolOf(c.Context(), c.actor, *ref)
 }

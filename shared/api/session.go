@@ -117,7 +117,7 @@ func actAs(c *call) (any, error) {
 	if user.ID == biobank.SystemUserID || doc.Type == biobank.UserContact || doc.ActivityStatus != biobank.StatusActive {
 		return nil, fault.New("USER_INACTIVE", "User %d is not one who may sign in.", user.ID)
 	}
-	token, err := c.api.Guard.ActAs(c.Context(), c.at, c.actor.ID, user.ID)
+	token, err := c.api.Guard.ActAs(c.Context(), c.at, c.actor.ID, user)
 	if err != nil {
 		return nil, err
 	}

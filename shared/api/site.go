@@ -20,7 +20,7 @@ func siteRoutes() []route {
 			noun: n, start: "startAt", fits: fitsSite,
 			less: func(a, b *biobank.SiteDoc) int { return strings.Compare(biobank.Fold(a.Name), biobank.Fold(b.Name)) },
 		}.routes(),
-		byNameRoute(n, "SITE_NOT_FOUND", "Site", func(d *biobank.SiteDoc) string { return d.Name }),
+		byNameRoute(n, "SITE_NOT_FOUND", "Site"),
 		getRoute(n),
 		createRoute(n, func(in *input) biobank.Draft { return siteDraft(in, 0) }),
 		changeRoute("PUT", n, siteDraft),
@@ -85,7 +85,7 @@ func fitsSite(c *call, q *query) (func(int64, *biobank.SiteDoc) bool, error) {
 
 // instituteNamed finds an institute by name, 0 for none.
 func (c *call) instituteNamed(name string) (int64, error) {
-	return find(c, biobank.Institute, func(doc biobank.InstituteDoc) bool { return biobank.Fold(doc.Name) == biobank.Fold(name) })
+	return c.api.Registry.Named(c.Context(), biobank.Institute, name)
 }
 
 // siteView has its nulls.

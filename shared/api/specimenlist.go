@@ -21,9 +21,7 @@ func labelExists(c *call) (any, error) {
 		return nil, err
 	}
 	if rec != nil && title != "" {
-		cp, err := find(c, biobank.Protocol, func(doc biobank.ProtocolDoc) bool {
-			return biobank.Fold(doc.ShortTitle) == biobank.Fold(title) && doc.ActivityStatus != biobank.StatusDisabled
-		})
+		cp, err := c.api.Registry.Named(c.Context(), biobank.Protocol, title)
 		if err != nil {
 			return nil, err
 		}

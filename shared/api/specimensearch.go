@@ -84,9 +84,7 @@ func (c *call) findSpecimens(k specimenCriteria) ([]*biobank.Record, error) {
 	reg := c.api.Registry
 	if k.cp == 0 && k.cpShortTitle != "" {
 		var err error
-		if k.cp, err = find(c, biobank.Protocol, func(doc biobank.ProtocolDoc) bool {
-			return biobank.Fold(doc.ShortTitle) == biobank.Fold(k.cpShortTitle) && doc.ActivityStatus != biobank.StatusDisabled
-		}); err != nil {
+		if k.cp, err = reg.Named(c.Context(), biobank.Protocol, k.cpShortTitle); err != nil {
 			return nil, err
 		}
 		if k.cp == 0 {

@@ -13,7 +13,7 @@ import (
 // Users (reference openspecimen-rest.md section 7).
 
 func users() noun {
-	return noun{path: "/users", typ: biobank.User, shows: userView{}, gather: gatherUsers, view: viewUser, changed: endSessions}
+	return noun{path: "/users", typ: biobank.User, shows: userView{}, gather: gatherUsers, view: viewUser, changed: unlock}
 }
 
 // userSummaries is how users are listed.
@@ -104,13 +104,12 @@ func userPatch(in *input, id int64) biobank.Draft {
 	return &biobank.UserDraft{ID: id, Institute: in.text("instituteName"), PrimarySite: in.text("primarySite"), Merge: m.onto}
 }
 
-// endSessions signs a user out for good who is no longer active: the sessions do not come back with the user.
-func endSessions(c *call, rec *biobank.Record) error {
-	doc, err := biobank.Decode[biobank.UserDoc](rec)
-	if err != nil || doc.ActivityStatus == biobank.StatusActive {
-		return err
+// unlock takes away the lock that wrong passwords have put on the login of a user whom the request makes Active.
+func unlock(c *call, id int64, in *input) error {
+	if in.text("activityStatus") != biobank.StatusActive {
+		return nil
 	}
-	return c.api.Guard.EndSessions(c.Context(), rec.ID)
+	return c.api.Guard.Unlock(c.Context(), id)
 }
 
 // changeUserStatus serves PUT /users/{id}/activity-status.
@@ -131,8 +130,8 @@ func changeUserStatus(c *call) (any, error) {
 		return nil, fault.New("ACTIVITY_STATUS_INVALID", "Give the activityStatus.")
 	}
 	v, err := c.change(users(), biobank.Removal(biobank.User, id, status, false), in.text("opComments"))
-	if err == nil && status == biobank.StatusActive { // wrong passwords may have locked the login
-		err = c.api.Guard.Unlock(c.Context(), id)
+	if err == nil {
+		err = unlock(c, id, in)
 	}
 	return v, err
 }
@@ -167,7 +166,7 @@ func fitsUser(c *call, q *query) (func(int64, *biobank.UserDoc) bool, error) {
 		case named != "" && doc.InstituteID != institute:
 		case !all && doc.InstituteID != c.actor.User.InstituteID && !c.actor.Super():
 		case !among(states, doc.ActivityStatus), !among(kinds, doc.Type), len(not) > 0 && among(not, doc.Type):
-		case !held.by(doc):
+		case !held.by(doc, id == c.actor.ID || administers(c.actor, *doc)):
 		default:
 			return true
 		}
@@ -175,67 +174,53 @@ func fitsUser(c *call, q *query) (func(int64, *biobank.UserDoc) bool, error) {
 	}, nil
 }
 
-// heldRole is a role or a right, at a site or in a protocol, that users are looked for by; blank for any.
+// heldRole is a role or a right, at a site or in a protocol, that users are looked for by; blank for any. Who holds what is
+// told of users whose assignments the caller may see, which are the caller and those that the caller administers; that
+// administrators may do everything is no secret.
 type heldRole struct {
-	role string
-	res  biobank.Resource
-	op   biobank.Operation
-	// site and cp are ids, 0 for any and -1 for one that does not exist; institutes are those with sites there.
-	site, cp   int64
-	institutes map[int64]bool
-	roles      map[string]biobank.Role // the stored ones
+	role   string
+	res    biobank.Resource
+	op     biobank.Operation
+	places []place
+	roles  map[string]biobank.Role // the stored ones
 }
 
-// at reads what the site, the protocol and the right need.
-func (h *heldRole) at(c *call, site, cp string) error {
-	h.institutes = map[int64]bool{}
-	r := c.related()
-	note := func(ids ...int64) error {
-		var keys []biobank.Key
-		for _, id := range ids {
-			keys = append(keys, setKey(biobank.Site, id))
-		}
-		if err := r.fetch(keys...); err != nil {
-			return err
-		}
-		for _, k := range keys {
-			doc, err := decodeAt[biobank.SiteDoc](r, k)
-			if err != nil {
-				return err
-			}
-			h.institutes[doc.InstituteID] = true
-		}
-		return nil
+// place is where a role is to be held: at a site or in a protocol, whichever is not 0; -1 is one that does not exist.
+type place struct {
+	site, cp   int64
+	institutes map[int64]bool // those with sites there
+}
+
+// covers tells whether an assignment of a user of an institute counts there.
+func (p *place) covers(g biobank.Grant, institute int64) bool {
+	if p.site != 0 {
+		return g.SiteID == p.site || g.SiteID == 0 && p.institutes[institute]
 	}
+	return g.ProtocolID == p.cp || g.ProtocolID == 0 && p.institutes[institute]
+}
+
+// at reads what the site, the protocol and the right need. A protocol that the caller may not read is one that does not
+// exist.
+func (h *heldRole) at(c *call, site, cp string) error {
 	if site != "" {
 		id, err := siteNamed(c, site)
-		if h.site = cmp.Or(id, -1); err == nil {
-			err = note(h.site)
-		}
 		if err != nil {
 			return err
 		}
+		p := place{site: cmp.Or(id, -1)}
+		if p.institutes, err = c.institutesOf(p.site); err != nil {
+			return err
+		}
+		h.places = append(h.places, p)
 	}
 	if cp != "" {
-		id, err := find(c, biobank.Protocol, func(doc biobank.ProtocolDoc) bool { return biobank.Fold(doc.ShortTitle) == biobank.Fold(cp) })
+		p, err := c.placeOf(cp)
 		if err != nil {
 			return err
 		}
-		h.cp = cmp.Or(id, -1)
-		if err := r.fetch(setKey(biobank.Protocol, h.cp)); err != nil {
-			return err
-		}
-		doc, err := decodeAt[biobank.ProtocolDoc](r, setKey(biobank.Protocol, h.cp))
-		for _, s := range doc.Sites {
-			if err == nil {
-				err = note(s.SiteID)
-			}
-		}
-		if err != nil {
-			return err
-		}
+		h.places = append(h.places, p)
 	}
-	if h.res+biobank.Resource(h.op) == "" {
+	if !h.rights() {
 		return nil
 	}
 	recs, err := c.api.Registry.Members(c.Context(), c.actor, biobank.RoleType)
@@ -253,31 +238,84 @@ func (h *heldRole) at(c *call, site, cp string) error {
 	return nil
 }
 
-// by tells whether a user holds it.
-func (h *heldRole) by(doc *biobank.UserDoc) bool {
-	anywhere := h.site == 0 && h.cp == 0
+// placeOf is a protocol by its short title.
+func (c *call) placeOf(cp string) (place, error) {
+	id, err := c.api.Registry.ProtocolOf(c.Context(), c.actor, biobank.ProtocolRef{ShortTitle: cp})
+	if fault.Is(err, "CP_NOT_FOUND") {
+		return place{cp: -1}, nil
+	}
+	if err != nil {
+		return place{}, err
+	}
+	key := setKey(biobank.Protocol, id)
+	r := c.related()
+	if err := r.fetch(key); err != nil {
+		return place{}, err
+	}
+	doc, err := decodeAt[biobank.ProtocolDoc](r, key)
+	if err != nil {
+		return place{}, err
+	}
+	var sites []int64
+	for _, s := range doc.Sites {
+		sites = append(sites, s.SiteID)
+	}
+	institutes, err := c.institutesOf(sites...)
+	return place{cp: id, institutes: institutes}, err
+}
+
+// institutesOf are the institutes of sites.
+func (c *call) institutesOf(sites ...int64) (map[int64]bool, error) {
+	r := c.related()
+	var keys []biobank.Key
+	for _, id := range sites {
+		keys = append(keys, setKey(biobank.Site, id))
+	}
+	if err := r.fetch(keys...); err != nil {
+		return nil, err
+	}
+	institutes := map[int64]bool{}
+	for _, k := range keys {
+		doc, err := decodeAt[biobank.SiteDoc](r, k)
+		if err != nil {
+			return nil, err
+		}
+		institutes[doc.InstituteID] = true
+	}
+	return institutes, nil
+}
+
+// rights tells whether a right is asked for.
+func (h *heldRole) rights() bool { return h.res != "" || h.op != "" }
+
+// by tells whether a user holds it, of whom the caller may or may not see the assignments.
+func (h *heldRole) by(doc *biobank.UserDoc, seen bool) bool {
+	everywhere := func(covers func(*place) bool) bool {
+		for i := range h.places {
+			if !covers(&h.places[i]) {
+				return false
+			}
+		}
+		return true
+	}
 	switch {
-	case h.role == "" && h.res+biobank.Resource(h.op) == "" && anywhere:
+	case h.role == "" && !h.rights() && len(h.places) == 0:
 		return true
 	case h.role == "" && doc.Type == biobank.UserSuper:
 		return true
 	case h.role == "" && doc.Type == biobank.UserInstitute:
-		return anywhere || h.institutes[doc.InstituteID]
+		return everywhere(func(p *place) bool { return p.institutes[doc.InstituteID] })
+	case !seen:
+		return false
 	}
 	return slices.ContainsFunc(doc.Roles, func(g biobank.Grant) bool {
-		switch {
-		case h.role != "" && biobank.Fold(g.Role) != biobank.Fold(h.role):
-		case h.site != 0 && g.SiteID != h.site && (g.SiteID != 0 || !h.institutes[doc.InstituteID]):
-		case h.cp != 0 && g.ProtocolID != h.cp && (g.ProtocolID != 0 || !h.institutes[doc.InstituteID]):
-		default:
-			return h.allows(g.Role)
-		}
-		return false
+		return (h.role == "" || biobank.Fold(g.Role) == biobank.Fold(h.role)) &&
+			everywhere(func(p *place) bool { return p.covers(g, doc.InstituteID) }) && h.allows(g.Role)
 	})
 }
 
 func (h *heldRole) allows(name string) bool {
-	if h.res+biobank.Resource(h.op) == "" {
+	if !h.rights() {
 		return true
 	}
 	role, ok := biobank.StockRole(name)
@@ -469,6 +507,9 @@ func changePassword(c *call) (any, error) {
 	} else if !administers(c.actor, doc) || id == biobank.SystemUserID {
 		err = fault.New("RBAC_ADMIN_RIGHTS_REQUIRED", "Only an administrator may set another user's password.")
 	}
+	if err == nil && doc.Type == biobank.UserContact {
+		err = noPassword()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -476,6 +517,11 @@ func changePassword(c *call) (any, error) {
 		return nil, err
 	}
 	return true, nil
+}
+
+// noPassword is the answer to who wants a password for a contact.
+func noPassword() *fault.Fault {
+	return fault.New("USER_PASSWD_CHANGE_NOT_ALLOWED", "The user is a contact, who cannot sign in.")
 }
 
 func administers(a *biobank.Actor, user biobank.UserDoc) bool {
@@ -488,7 +534,7 @@ func (c *call) checkOldPassword(doc biobank.UserDoc, rec *biobank.Record, old st
 		return fault.New("USER_OLD_PASSWD_NOT_SPECIFIED", "The old password is missing.")
 	}
 	who := auth.Candidate{Domain: doc.DomainName, Login: doc.LoginName, User: rec}
-	_, err := c.api.Guard.Check(c.Context(), c.at, who, old)
+	_, err := c.api.Guard.Verify(c.Context(), c.at, who, old)
 	if fault.Is(err, "AUTH_INVALID_CREDENTIALS") {
 		return fault.New("USER_INVALID_OLD_PASSWD", "The old password is not right.")
 	}

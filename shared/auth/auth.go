@@ -3,8 +3,9 @@
 // A person signs in with a password and gets a token, 32 random bytes and the user's id, that the caller alone keeps: the
 // store holds its SHA-256. The id is there so that one strong read finds session, login and user. A session ends after a
 // while without use, after a longer while whatever its use, by signing out, and when the password changes or an
-// administrator ends the user's sessions. For the last a user's login carries an epoch that every session repeats; a
-// session of another epoch is dead. Both are read strongly at every request, so an end is at once.
+// user is closed, locked, deleted or made a contact. For the password a user's login carries an epoch that every session
+// repeats, and for the rest the user's record counts how often it has happened (biobank.UserDoc.Ended); a session of another
+// epoch or count is dead. All are read strongly at every request, so an end is at once, and by whichever door it came.
 //
 // A super administrator may act as another user for an hour: by a second session, which names who acts and is good only
 // together with the actor's own.
@@ -137,12 +138,20 @@ func locked() *fault.Fault {
 		int(LockFor/time.Minute))
 }
 
-// Check verifies a password and counts the failure if it is wrong. It returns the user's epoch. Faults, in this order:
-// AUTH_USER_LOCKED after too many failures, AUTH_INVALID_CREDENTIALS for an unknown name or a wrong password, and then, in
-// the order of the reference (openspecimen-rest.md section 2.3), AUTH_NA_IP_ADDRESS, AUTH_SYSTEM_LOCKDOWN, AUTH_USER_LOCKED,
-// AUTH_PASSWD_EXPIRED, and AUTH_INVALID_CREDENTIALS for a user who is not active. The reference tells these before it
-// looks at the password; here only who knows it is told, since they tell that there is such a user.
+// Check is Verify that also tells whether the user may sign in. Its further faults are, in the order of the reference
+// (openspecimen-rest.md section 2.3), AUTH_NA_IP_ADDRESS, AUTH_SYSTEM_LOCKDOWN, AUTH_USER_LOCKED, AUTH_PASSWD_EXPIRED, and
+// AUTH_INVALID_CREDENTIALS for a user who is not active. The reference tells these before it looks at the password; here
+// only who knows it is told, since they tell that there is such a user.
 func (g *Guard) Check(ctx context.Context, at time.Time, c Candidate, password string) (epoch int64, err error) {
+	if epoch, err = g.Verify(ctx, at, c, password); err != nil {
+		return 0, err
+	}
+	return epoch, g.mayEnter(c)
+}
+
+// Verify verifies a password and counts the failure if it is wrong. It returns the epoch of the user's login. Its faults are
+// AUTH_USER_LOCKED after too many failures, and AUTH_INVALID_CREDENTIALS for an unknown name or a wrong password.
+func (g *Guard) Verify(ctx context.Context, at time.Time, c Candidate, password string) (epoch int64, err error) {
 	l, _, err := g.login(ctx, c.key())
 	if err != nil {
 		return 0, err
@@ -158,7 +167,7 @@ func (g *Guard) Check(ctx context.Context, at time.Time, c Candidate, password s
 	if !right {
 		return 0, invalidCredentials()
 	}
-	return l.Epoch, g.mayEnter(c)
+	return l.Epoch, nil
 }
 
 // settle writes down what became of an attempt that was judged by was, and returns the login as it is now.

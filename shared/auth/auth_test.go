@@ -102,14 +102,6 @@ func TestTokenLivesUntil(t *testing.T) {
 		wantNobody(t, g, noon, token, "AUTH_INVALID_TOKEN")
 		wantUser(t, g, noon, mustSignIn(t, g, noon, user))
 	})
-	t.Run("the user's sessions are ended", func(t *testing.T) {
-		token := mustSignIn(t, g, noon, user)
-		if err := g.EndSessions(t.Context(), 3); err != nil {
-			t.Fatal(err)
-		}
-		wantNobody(t, g, noon, token, "AUTH_INVALID_TOKEN")
-		wantUser(t, g, noon, mustSignIn(t, g, noon, user))
-	})
 	t.Run("the use of a session that was ended meanwhile does not bring it back", func(t *testing.T) {
 		token := mustSignIn(t, g, noon, user)
 		late := *g

@@ -30,7 +30,8 @@ const ActingFor = time.Hour
 type session struct {
 	User    int64 `json:"user"`
 	Epoch   int64 `json:"epoch,omitempty"`
-	Created int64 `json:"created"` // epoch ms, as Used
+	Ended   int64 `json:"ended,omitempty"` // as in the user's record
+	Created int64 `json:"created"`         // epoch ms, as Used
 	Used    int64 `json:"used"`
 	// From is the address that the session was begun from.
 	From string `json:"from,omitempty"`
@@ -58,11 +59,15 @@ func (g *Guard) SignInFor(ctx context.Context, at time.Time, c Candidate, passwo
 	if err != nil {
 		return "", err
 	}
-	s := session{User: c.User.ID, Epoch: epoch, Created: at.UnixMilli(), Used: at.UnixMilli(), From: c.From, Life: life.Milliseconds()}
+	doc, err := biobank.Decode[biobank.UserDoc](c.User)
+	if err != nil {
+		return "", err
+	}
+	s := session{User: c.User.ID, Epoch: epoch, Ended: doc.Ended, Created: at.UnixMilli(), Used: at.UnixMilli(), From: c.From, Life: life.Milliseconds()}
 	if token, err = g.begin(ctx, s); err != nil || g.MaxSessions <= 0 {
 		return token, err
 	}
-	return token, g.limit(ctx, s.User, tokenKey(token))
+	return token, g.limit(ctx, at, s, tokenKey(token))
 }
 
 // begin stores a session and returns its token.
@@ -81,11 +86,15 @@ func (g *Guard) begin(ctx context.Context, s session) (token string, err error) 
 	return token, nil
 }
 
-// limit notes a user's new session and ends the oldest ones above MaxSessions.
-func (g *Guard) limit(ctx context.Context, user int64, key string) error {
+// limit notes a user's new session and ends the oldest ones above MaxSessions. Sessions that have ended do not count.
+func (g *Guard) limit(ctx context.Context, at time.Time, fresh session, key string) error {
 	var over []string
-	err := g.change(ctx, loginKey(user), func(l *login, _ *Item) error {
-		l.Open = append(l.Open, key)
+	err := g.change(ctx, loginKey(fresh.User), func(l *login, _ *Item) error {
+		live, err := g.live(ctx, at, fresh, l.Open)
+		if err != nil {
+			return err
+		}
+		l.Open = append(live, key)
 		n := max(len(l.Open)-g.MaxSessions, 0)
 		over, l.Open = l.Open[:n], l.Open[n:]
 		return nil
@@ -99,6 +108,31 @@ func (g *Guard) limit(ctx context.Context, user int64, key string) error {
 		return fmt.Errorf("end the oldest session: %w", err)
 	}
 	return nil
+}
+
+// live are those of a user's sessions, by their keys, that are as good as a fresh one.
+func (g *Guard) live(ctx context.Context, at time.Time, fresh session, keys []string) ([]string, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	items, _, err := g.Store.Look(ctx, keys, fresh.User)
+	if err != nil {
+		return nil, err
+	}
+	var live []string
+	for _, key := range keys {
+		var s session
+		if items[key] == nil {
+			continue
+		}
+		if err := json.Unmarshal(items[key].Doc, &s); err != nil {
+			return nil, fmt.Errorf("decode a session: %w", err)
+		}
+		if at.Before(g.ends(s)) && s.Epoch == fresh.Epoch && s.Ended == fresh.Ended {
+			live = append(live, key)
+		}
+	}
+	return live, nil
 }
 
 // ends is when a session ends unless it is used again.
@@ -177,19 +211,27 @@ func (g *Guard) look(ctx context.Context, at time.Time, token string, unknown er
 			return s, nil, nil, fmt.Errorf("decode %s: %w", loginKey(id), err)
 		}
 	}
-	if l.Epoch != s.Epoch {
+	doc, err := biobank.Decode[biobank.UserDoc](user)
+	if err != nil {
+		return s, nil, nil, err
+	}
+	if l.Epoch != s.Epoch || doc.Ended != s.Ended {
 		return s, nil, nil, unknown
 	}
 	return s, item, user, nil
 }
 
 // ActAs gives by a token with which to act as another user for an hour. That by may is for the caller to see.
-func (g *Guard) ActAs(ctx context.Context, at time.Time, by, user int64) (token string, err error) {
-	l, _, err := g.login(ctx, loginKey(user))
+func (g *Guard) ActAs(ctx context.Context, at time.Time, by int64, user *biobank.Record) (token string, err error) {
+	doc, err := biobank.Decode[biobank.UserDoc](user)
 	if err != nil {
 		return "", err
 	}
-	return g.begin(ctx, session{User: user, Epoch: l.Epoch, Created: at.UnixMilli(), Used: at.UnixMilli(), By: by})
+	l, _, err := g.login(ctx, loginKey(user.ID))
+	if err != nil {
+		return "", err
+	}
+	return g.begin(ctx, session{User: user.ID, Epoch: l.Epoch, Ended: doc.Ended, Created: at.UnixMilli(), Used: at.UnixMilli(), By: by})
 }
 
 // Acting finds as whom by acts with a token of ActAs. Its faults are AUTH_IMP_TOKEN_INV and AUTH_IMP_TOKEN_EXP, not of kind
@@ -212,15 +254,6 @@ func (g *Guard) SignOut(ctx context.Context, token string) error {
 		return fmt.Errorf("end a session: %w", err)
 	}
 	return nil
-}
-
-// EndSessions ends every session of a user.
-func (g *Guard) EndSessions(ctx context.Context, user int64) error {
-	return g.change(ctx, loginKey(user), func(l *login, _ *Item) error {
-		l.Epoch++
-		l.Open = nil
-		return nil
-	})
 }
 
 // Unlock takes away the lock that wrong passwords have put on a user's login.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"aliquot/shared/fault"
 )
@@ -218,6 +219,15 @@ func (b *Batch) siteID(ctx context.Context, name string) (int64, error) {
 	return id, err
 }
 
+// siteDoc is a site by id, empty for none.
+func (b *Batch) siteDoc(ctx context.Context, id int64) (SiteDoc, error) {
+	rec, err := b.rec(ctx, SetKey(Site, id))
+	if err != nil {
+		return SiteDoc{}, err
+	}
+	return Decode[SiteDoc](rec)
+}
+
 // instituteID finds an institute by name.
 func (b *Batch) instituteID(ctx context.Context, name string) (int64, error) {
 	id, err := b.setID(ctx, instituteMark(name), uniqueInstitute, name)
@@ -245,6 +255,57 @@ func (b *Batch) setID(ctx context.Context, mark string, u *unique, name string) 
 	}
 	b.holder[mark] = rec
 	return rec.ID, nil
+}
+
+// Named finds a live member of a small set by its name (a protocol by its short title), strongly and without a look at
+// rights: its id, 0 for none.
+func (r *Registry) Named(ctx context.Context, t Type, name string) (int64, error) {
+	if Fold(name) == "" {
+		return 0, nil
+	}
+	mark, u := instituteMark, uniqueInstitute
+	switch t {
+	case Site:
+		mark, u = siteMark, uniqueSite
+	case Protocol:
+		mark, u = shortTitleMark, uniqueShortTitle
+	case DistributionProtocol:
+		mark, u = dpShortTitleMark, uniqueDPShortTitle
+	case ContainerType:
+		mark, u = containerTypeMark, uniqueContainerType
+	}
+	return r.newBatch(nil, time.Time{}).setID(ctx, mark(name), u, name)
+}
+
+// ProtocolOf finds the protocol that a reference names: by id, else title, else short title. One that the actor may not
+// read is CP_NOT_FOUND, just as one that does not exist.
+func (r *Registry) ProtocolOf(ctx context.Context, a *Actor, ref ProtocolRef) (int64, error) {
+	b := r.newBatch(a, time.Time{})
+	id, told, err := ref.ID, strconv.FormatInt(ref.ID, 10), error(nil)
+	switch {
+	case id != 0:
+	case ref.Title != "":
+		told = strconv.Quote(ref.Title)
+		id, err = b.setID(ctx, titleMark(ref.Title), uniqueTitle, ref.Title)
+	default:
+		told = strconv.Quote(ref.ShortTitle)
+		id, err = b.setID(ctx, shortTitleMark(ref.ShortTitle), uniqueShortTitle, ref.ShortTitle)
+	}
+	if err != nil {
+		return 0, err
+	}
+	rec, err := b.rec(ctx, SetKey(Protocol, id))
+	if err != nil {
+		return 0, err
+	}
+	doc, err := Decode[ProtocolDoc](rec)
+	if err != nil {
+		return 0, err
+	}
+	if rec == nil || doc.ActivityStatus == StatusDisabled || !a.Can(ResProtocol, OpRead, id, doc.Sites) {
+		return 0, missing(Protocol, told)
+	}
+	return id, nil
 }
 
 // userID finds a user; a reference that was not sent, or asks for none, gives 0. The code is the fault for an unknown one.

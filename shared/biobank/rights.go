@@ -86,6 +86,16 @@ func StockRole(name string) (Role, bool) {
 	return Role{}, false
 }
 
+// stockRoleName is the name of a stock role as we write it, however it was sent.
+func stockRoleName(sent string) (string, bool) {
+	for _, name := range StockRoleNames() {
+		if Fold(name) == Fold(sent) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
 // Actor is a user with what decides on rights, read for one request or one chunk and never cached beyond.
 type Actor struct {
 	ID   int64
@@ -94,7 +104,7 @@ type Actor struct {
 	From  string
 	By    int64
 	roles map[string]Role
-	// sites maps each site to its institute, for the sites of the actor's institute only.
+	// sites are those of the actor's institute.
 	sites map[int64]bool
 }
 
@@ -116,7 +126,10 @@ func (r *Registry) ActorOf(ctx context.Context, userID int64, rec *Record) (*Act
 	if err != nil {
 		return nil, err
 	}
-	if doc.ActivityStatus != StatusActive || doc.Type == UserContact {
+	if doc.Type == UserContact {
+		return nil, fault.New("USER_INACTIVE", "User %d may not sign in or import: contacts cannot.", userID)
+	}
+	if !doc.MaySignIn() {
 		return nil, fault.New("USER_INACTIVE", "User %s may not sign in or import: the account is %s.", doc.LoginName, doc.ActivityStatus)
 	}
 	a := &Actor{ID: userID, User: doc}

@@ -32,6 +32,14 @@ type UserDoc struct {
 	IPRange        string  `json:"ipRange,omitempty"` // see MayComeFrom
 	Roles          []Grant `json:"roles,omitempty"`
 	ActivityStatus string  `json:"activityStatus"`
+	// Ended counts how often the user ceased to be one who may sign in: a session that was begun before is dead, also when
+	// the user may sign in again.
+	Ended int64 `json:"ended,omitempty"`
+}
+
+// MaySignIn tells whether the state of the user allows to sign in and to act.
+func (u *UserDoc) MaySignIn() bool {
+	return u.ActivityStatus == StatusActive && u.Type != UserContact
 }
 
 // Grant gives a user the rights of a role at a site (0: every site of the user's institute) in a protocol (0: every one).
@@ -132,6 +140,10 @@ func (d *UserDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 		return err
 	}
 	d.check(&l, is)
+	if is.Type == UserContact && is.DomainName == "" {
+		is.DomainName = was.DomainName // which a contact needs not, and keeps
+	}
+	is.end(&was)
 	if !b.actor.Super() {
 		switch {
 		case !b.actor.InstituteAdmin() || is.InstituteID != b.actor.User.InstituteID || rec != nil && was.InstituteID != is.InstituteID:
@@ -143,7 +155,6 @@ func (d *UserDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 	if len(l) > 0 {
 		return l
 	}
-	login := func(name string) string { return loginMark(is.DomainName, name) }
 	if rec == nil {
 		id, err := b.memberID(ctx, c, User, d.ID)
 		if err != nil {
@@ -152,23 +163,46 @@ func (d *UserDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 		key := SetKey(User, id)
 		b.claim(c, uniqueEmail, is.EmailAddress, emailMark(is.EmailAddress), key, id, "")
 		if is.LoginName != "" {
-			b.claim(c, uniqueLogin, is.LoginName, login(is.LoginName), key, id, "")
+			b.claim(c, uniqueLogin, is.LoginName, loginMark(is.DomainName, is.LoginName), key, id, "")
 		}
 		return b.insert(c, User, key, id, is, o)
 	}
 	if is.ActivityStatus == UserPending && was.ActivityStatus != UserPending {
 		return fault.New("USER_STATUS_CHANGE_NOT_ALLOWED", "Only a user who has signed up and waits is Pending.")
 	}
-	if is.DomainName != was.DomainName {
+	if is.DomainName != was.DomainName && was.DomainName != "" {
 		return fault.New("USER_DOMAIN_CHANGE_NOT_ALLOWED", "The domain of a user cannot be changed.")
 	}
 	if err := b.reclaim(ctx, c, uniqueEmail, was.EmailAddress, is.EmailAddress, emailMark, rec); err != nil {
 		return err
 	}
-	if err := b.reclaim(ctx, c, uniqueLogin, was.LoginName, is.LoginName, login, rec); err != nil {
+	if err := d.relogin(ctx, b, c, rec, &was, is); err != nil {
 		return err
 	}
 	return b.change(c, rec, is, o)
+}
+
+// relogin plans the marks of a login name that changes, or that gets its domain.
+func (d *UserDraft) relogin(ctx context.Context, b *Batch, c *Change, rec *Record, was, is *UserDoc) error {
+	old, name := loginMark(was.DomainName, was.LoginName), loginMark(is.DomainName, is.LoginName)
+	if old == name {
+		return nil
+	}
+	if is.LoginName != "" {
+		b.claim(c, uniqueLogin, is.LoginName, name, rec.Key, rec.ID, "")
+	}
+	if was.LoginName == "" {
+		return nil
+	}
+	return b.release(ctx, old, rec.Key)
+}
+
+// end ends the sessions of a user who may no longer sign in.
+func (u *UserDoc) end(was *UserDoc) {
+	u.Ended = was.Ended
+	if was.MaySignIn() && !u.MaySignIn() {
+		u.Ended++
+	}
 }
 
 // remove plans the deletion of a user, who must lead nothing any more.
@@ -184,6 +218,9 @@ func (d *UserDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome,
 		return err
 	}
 	domain := is.DomainName
+	if is.MaySignIn() {
+		is.Ended++
+	}
 	return b.retire(ctx, c, o, rec, is, &is.ActivityStatus, freed{&is.EmailAddress, 255, emailMark},
 		freed{&is.LoginName, 255, func(s string) string { return loginMark(domain, s) }})
 }
@@ -208,9 +245,19 @@ func (d *UserDraft) references(ctx context.Context, b *Batch, l *fault.List, was
 		}
 		is.PrimarySiteID = id
 	}
+	moved := is.InstituteID != was.InstituteID
+	if is.PrimarySiteID != 0 && (moved || is.PrimarySiteID != was.PrimarySiteID) {
+		site, err := b.siteDoc(ctx, is.PrimarySiteID)
+		if err != nil {
+			return err
+		}
+		if is.InstituteID != 0 && site.InstituteID != is.InstituteID {
+			l.Add("SITE_NOT_FOUND", "The primary site %q is not one of the user's institute.", site.Name)
+		}
+	}
 	for i := range is.Roles {
 		g := &is.Roles[i]
-		if slices.Contains(was.Roles, *g) {
+		if !moved && slices.Contains(was.Roles, *g) {
 			continue // checked when it was assigned
 		}
 		if err := d.grant(ctx, b, l, is, g); err != nil {
@@ -222,6 +269,9 @@ func (d *UserDraft) references(ctx context.Context, b *Batch, l *fault.List, was
 
 // grant checks one role assignment (reference openspecimen-rest.md section 8, Checks).
 func (d *UserDraft) grant(ctx context.Context, b *Batch, l *fault.List, is *UserDoc, g *Grant) error {
+	if name, ok := stockRoleName(g.Role); ok {
+		g.Role = name
+	}
 	id, err := b.role(ctx, g.Role)
 	if fault.All(err) != nil {
 		l.Append(err)
@@ -230,12 +280,8 @@ func (d *UserDraft) grant(ctx context.Context, b *Batch, l *fault.List, is *User
 	}
 	g.RoleID = id
 	ours := func(site int64) (bool, error) {
-		rec, err := b.rec(ctx, SetKey(Site, site))
-		if err != nil || rec == nil {
-			return false, err
-		}
-		doc, err := Decode[SiteDoc](rec)
-		return doc.InstituteID == is.InstituteID && doc.ActivityStatus != StatusDisabled, err
+		doc, err := b.siteDoc(ctx, site)
+		return doc.InstituteID == is.InstituteID && doc.ActivityStatus != StatusDisabled && site != 0, err
 	}
 	if g.SiteID != 0 {
 		ok, err := ours(g.SiteID)
@@ -250,6 +296,9 @@ func (d *UserDraft) grant(ctx context.Context, b *Batch, l *fault.List, is *User
 		return nil
 	}
 	cp, err := b.protocol(ctx, ProtocolRef{ID: g.ProtocolID})
+	if err == nil && !b.can(ResProtocol, OpRead, cp) {
+		err = missing(Protocol, g.ProtocolID) // its name is not theirs to know, nor that there is one
+	}
 	if fault.All(err) != nil {
 		l.Append(err)
 		return nil
@@ -310,7 +359,7 @@ func (d *UserDraft) check(l *fault.List, is *UserDoc) {
 		l.Add("USER_INST_REQUIRED", "Give the Institute of the user.")
 	}
 	if is.TimeZone != "" {
-		if _, err := time.LoadLocation(is.TimeZone); err != nil {
+		if _, err := time.LoadLocation(is.TimeZone); err != nil || is.TimeZone == "Local" {
 			l.Add("COMMON_INVALID_TZ", "Time zone %q is not known.", is.TimeZone)
 		}
 	}
