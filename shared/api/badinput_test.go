@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"aliquot/shared/api"
@@ -143,5 +144,55 @@ func checkAssigned(t *testing.T, c caller, path, body string) {
 	}
 	if roles, ok := got["roles"]; ok {
 		t.Errorf("%s has roles %v", path, roles)
+	}
+}
+
+// What is said of a change lies beside the object, and is bounded like it.
+func TestLongReasons(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	w.newStudy(c)
+	long := strings.Repeat("x", 500<<10)
+	for _, tt := range []struct{ verb, path, body string }{
+		{"POST", "/institutes", `{"name":"New","opComments":"` + long + `"}`},
+		{"PATCH", "/sites/1", `{"address":"q","opComments":"` + long + `"}`},
+		{"PUT", "/specimens/1", `{"comments":"q","opComments":"` + long + `"}`},
+		{"POST", "/rbac/subjects/2/roles", `{"role":{"name":"Technician"},"opComments":"` + long + `"}`},
+		{"DELETE", "/specimens/1?reason=" + long[:8000], ""},
+	} {
+		c.do(tt.verb, tt.path, tt.body).refused(t, 400, "COMMON_INVALID_INPUT")
+	}
+	c.must("PATCH", "/sites/1", `{"address":"q","opComments":"`+long[:4000]+`"}`)
+}
+
+// Many at once wait for one another, or are asked to come again: none fails.
+func TestManyChangesAtOnce(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	w.newStudy(c)
+	answers := make([]answer, 40)
+	var all sync.WaitGroup
+	for i := range answers {
+		all.Go(func() { answers[i] = c.do("PATCH", "/sites/1", fmt.Sprintf(`{"address":"a%d"}`, i)) })
+	}
+	all.Wait()
+	done := 0
+	for _, a := range answers {
+		switch a.status {
+		case http.StatusOK:
+			done++
+		case http.StatusServiceUnavailable:
+			if a.header.Get("Retry-After") == "" {
+				t.Error("it does not say when to come again")
+			}
+		default:
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+	if done == 0 || strings.Contains(w.log.String(), `"level":"ERROR"`) {
+		t.Errorf("%d were made; the log: %.2000s", done, w.log.String())
+	}
+	if got := c.must("GET", "/sites/1/audit", ""); got["verified"] != true || len(got["entries"].([]any)) != 1+done {
+		t.Errorf("%d were made, the audit tells %v", done, got)
 	}
 }

@@ -379,6 +379,7 @@ func TestAudit(t *testing.T) {
 			Time          int64
 			User          struct{ LoginName string }
 			Reason, From  string
+			Source        string
 			Before, After map[string]any
 		}
 	}
@@ -414,9 +415,51 @@ func TestAudit(t *testing.T) {
 	}
 	stranger := w.newUser("stranger", "NONE")
 	stranger.do("GET", "/specimens/1/audit", "").refused(t, 400, "RBAC_ACCESS_DENIED")
+	c.must("POST", "/institutes", `{"name":"Made by a person","opComments":"for the test"}`)
+	if h := read(c, "/institutes/2/audit"); !h.Verified || h.Entries[0].From == "" || len(h.Entries[0].Source) != 32 || h.Entries[0].Reason != "for the test" {
+		t.Errorf("a creation: %+v", h)
+	}
 	c.must("DELETE", "/specimens/1?forceDelete=true&reason=spilt", "")
 	if h := read(c, "/specimens/1/audit"); !h.Verified || h.Entries[len(h.Entries)-1].Reason != "spilt" {
 		t.Errorf("a deleted specimen: %+v", h)
 	}
 	c.do("GET", "/specimens/99/audit", "").refused(t, 400, "SPECIMEN_NOT_FOUND")
+}
+
+// What is changed past the audit shows: a value, who created it, or an entry that was left out.
+func TestAuditTellsOfForgery(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	w.newStudy(c)
+	c.must("POST", "/sites", `{"name":"East","instituteName":"Default Institute","type":"Laboratory"}`)
+	c.must("PATCH", "/sites/1", `{"address":"first"}`)
+	c.must("PATCH", "/sites/1", `{"address":"second"}`)
+	verified := func(path string) any { return c.must("GET", path+"/audit", "")["verified"] }
+	for _, path := range []string{"/sites/1", "/sites/2", "/specimens/1", "/specimens/2"} {
+		if verified(path) != true {
+			t.Errorf("%s: what nobody forged does not hold", path)
+		}
+	}
+	forge := func(id int64, change func(*biobank.Record)) {
+		t.Helper()
+		key := biobank.SetKey(biobank.Site, id)
+		recs, err := w.registry.Fetch(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		forged := *recs[key]
+		forged.Version++
+		change(&forged)
+		if _, err := w.registry.Store.Transact(t.Context(), []biobank.Write{{Kind: biobank.UpdateRecord, Record: &forged}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forge(1, func(*biobank.Record) {})
+	if verified("/sites/1") != false {
+		t.Error("a version without an entry is not told")
+	}
+	forge(2, func(r *biobank.Record) { r.Doc = []byte(strings.Replace(string(r.Doc), "East", "Forged", 1)) })
+	if got := c.must("GET", "/sites/2", "")["name"]; got != "Forged" || verified("/sites/2") != false {
+		t.Errorf("%v is not told", got)
+	}
 }

@@ -247,6 +247,12 @@ func (c *call) wake(j *jobs.Job) {
 	}
 }
 
+// maxParams and maxParam bound the objectParams of a job, which lie in its item: their number, and the bytes of one.
+const (
+	maxParams = 50
+	maxParam  = 1000
+)
+
 // checkJob returns a fault for what the importer could only fail on.
 func (c *call) checkJob(j *jobs.Job) error {
 	schema, err := csvimport.SchemaOf(c.Context(), c.api.Registry, j.ObjectType, j.Params)
@@ -257,6 +263,20 @@ func (c *call) checkJob(j *jobs.Job) error {
 		return noSchema(j.ObjectType)
 	}
 	var l fault.List
+	if len(j.Params) > maxParams {
+		l.Add("COMMON_INVALID_INPUT", "objectParams has %d members; at most %d are possible.", len(j.Params), maxParams)
+	}
+	for name, value := range j.Params {
+		if len(name)+len(value) > maxParam {
+			l.Add("COMMON_INVALID_INPUT", "A member of objectParams is longer than %d bytes.", maxParam)
+			break
+		}
+	}
+	for name, value := range map[string]string{"dateFormat": j.DateFormat, "timeFormat": j.TimeFormat, "fieldSeparator": j.FieldSeparator} {
+		if len(value) > maxParam {
+			l.Add("COMMON_INVALID_INPUT", "%s is longer than %d bytes.", name, maxParam)
+		}
+	}
 	switch biobank.Op(j.ImportType) {
 	case biobank.Create, biobank.Update, biobank.Upsert:
 	default:

@@ -132,6 +132,10 @@ func TestJobsThatAreRefused(t *testing.T) {
 	w := newWorld(t)
 	c := w.signIn("admin", password)
 	file := c.mustUpload(participants)
+	var members []string
+	for i := range 60 {
+		members = append(members, fmt.Sprintf(`"p%d":"x"`, i))
+	}
 	tests := map[string]struct{ body, codes string }{
 		"no type":           {`{}`, "IMPORT_JOB_OBJ_SCHEMA_NOT_FOUND"},
 		"unknown type":      {`{"objectType":"wizard","inputFileId":"FILE"}`, "IMPORT_JOB_OBJ_SCHEMA_NOT_FOUND"},
@@ -146,6 +150,9 @@ func TestJobsThatAreRefused(t *testing.T) {
 		"a path for a file": {`{"objectType":"cpr","inputFileId":"../jobs/1/input"}`, "COMMON_FILE_NOT_FOUND"},
 		"a prefix":          {`{"objectType":"cpr","inputFileId":"` + file[:16] + `"}`, "COMMON_FILE_NOT_FOUND"},
 		"params":            {`{"objectType":"cpr","objectParams":{"cpId":[1]},"inputFileId":"FILE"}`, "INVALID_REQUEST"},
+		"a long param":      {`{"objectType":"cpr","objectParams":{"a":"` + strings.Repeat("x", 500<<10) + `"},"inputFileId":"FILE"}`, "COMMON_INVALID_INPUT"},
+		"many params":       {`{"objectType":"cpr","objectParams":{` + strings.Join(members, ",") + `},"inputFileId":"FILE"}`, "COMMON_INVALID_INPUT"},
+		"a long separator":  {`{"objectType":"cpr","fieldSeparator":"` + strings.Repeat(";", 500<<10) + `","inputFileId":"FILE"}`, "COMMON_INVALID_INPUT"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

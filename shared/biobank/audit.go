@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 )
 
@@ -15,6 +16,9 @@ import (
 // A change writes its entry first, then the record on condition of its version, naming the entry as its head. Entries
 // form a chain: each holds the head before it, and a head holds the entry's hash, so a change of an entry shows. An entry
 // that no record leads to belongs to a change that never happened (a crash between the two writes) and is void.
+//
+// So that the record itself shows when it is changed past the audit, an entry holds the hash of the whole object before and
+// after, and a record that was never changed the hash of what it was created as: the first entry names that as its Prev.
 type Entry struct {
 	Type    Type   `json:"type"`
 	ID      int64  `json:"id"`
@@ -27,8 +31,34 @@ type Entry struct {
 	// Before and After hold the members that differ.
 	Before json.RawMessage `json:"before,omitempty"`
 	After  json.RawMessage `json:"after,omitempty"`
-	// Prev is the head before this entry, empty for the first change.
+	// Was and Is are the hashes of the whole object before and after, empty in entries that are not about one object.
+	Was string `json:"was,omitempty"`
+	Is  string `json:"is,omitempty"`
+	// Prev is the head before this entry.
 	Prev string `json:"prev,omitempty"`
+}
+
+// docHash is the hash of an object as an entry holds it.
+func docHash(doc []byte) string {
+	sum := sha256.Sum256(doc)
+	return hex.EncodeToString(sum[:16])
+}
+
+// newHead begins the head of a record that was never changed.
+const newHead = "new|"
+
+// born is the head of a record while it is as it was created: a hash of the object, given by its own hash, and of who
+// created it, when, why and from where.
+func (r *Record) born(doc string) string {
+	b := make([]byte, 0, 256)
+	for _, part := range []string{
+		string(r.Type), strconv.FormatInt(r.ID, 10), r.Source, strconv.FormatInt(r.CreatedBy, 10),
+		strconv.FormatInt(r.CreatedAt, 10), r.Reason, r.From, r.Request, doc,
+	} {
+		b = append(strconv.AppendInt(b, int64(len(part)), 10), ':')
+		b = append(b, part...)
+	}
+	return newHead + docHash(b)
 }
 
 // AuditKey is the place of the entry in the audit table.
@@ -47,14 +77,25 @@ func (e *Entry) Head() string {
 }
 
 // VerifyChain follows the chain from a record's head and returns its entries, oldest first. It names the first link that
-// does not hold: an entry that is missing or was changed.
+// does not hold: an entry that is missing or was changed, or a record that is not what its newest entry says, or what it was
+// created as. A record without a head was never changed, and stems from before creations had one.
 func VerifyChain(r *Record, trail []*Entry) ([]*Entry, error) {
 	byKey := make(map[string]*Entry, len(trail))
 	for _, e := range trail {
 		byKey[e.AuditKey().Sort] = e
 	}
 	var chain []*Entry
+	version, doc := r.Version, docHash(r.Doc)
+	if r.Head == "" && version > 1 {
+		return nil, fmt.Errorf("%s %d: version %d has no audit entry", r.Type, r.ID, version)
+	}
 	for head := r.Head; head != ""; {
+		if strings.HasPrefix(head, newHead) {
+			if head != r.born(doc) || version != 1 {
+				return nil, fmt.Errorf("%s %d: what is said of its creation was changed", r.Type, r.ID)
+			}
+			break
+		}
 		at := strings.LastIndexByte(head, '|')
 		if at < 0 {
 			return nil, fmt.Errorf("%s %d: head %q is not valid", r.Type, r.ID, head)
@@ -66,8 +107,11 @@ func VerifyChain(r *Record, trail []*Entry) ([]*Entry, error) {
 		if e.Head() != head {
 			return nil, fmt.Errorf("%s %d: audit entry %s was changed", r.Type, r.ID, head[:at])
 		}
+		if e.Is != "" && (e.Is != doc || e.Version != version) {
+			return nil, fmt.Errorf("%s %d: version %d is not what audit entry %s says", r.Type, r.ID, version, head[:at])
+		}
 		chain = append(chain, e)
-		head = e.Prev
+		version, doc, head = e.Version-1, e.Was, e.Prev
 	}
 	for i, j := 0, len(chain)-1; i < j; i, j = i+1, j-1 {
 		chain[i], chain[j] = chain[j], chain[i]

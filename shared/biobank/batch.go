@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -300,6 +302,32 @@ func (b *Batch) rec(ctx context.Context, key Key) (*Record, error) {
 // tries is how often a change is planned anew when others change the same records meanwhile.
 const tries = 8
 
+// maxReason bounds, in bytes, what is said of why something is changed: it lies in the record or in the audit entry.
+const maxReason = 4 << 10
+
+// busy answers a person who tried tries times to change what others were changing meanwhile. The text is about nobody's
+// values, and the same request may be sent again. For a job it is no fault of a row: the chunk is tried again.
+func (b *Batch) busy(cause error) error {
+	if b.bulk {
+		return cause
+	}
+	return fault.New("COMMON_INVALID_REQUEST", "The same objects are being changed by others. Try again.").WithKind(fault.Busy).Wrap(cause)
+}
+
+// pause waits before a try after the first, the longer the more there were: those who got into each other's way do not
+// meet again.
+func (b *Batch) pause(ctx context.Context, try int) error {
+	if try == 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(rand.N(time.Millisecond << min(try+2, 7))):
+		return nil
+	}
+}
+
 // maxMissed is how often more, when others take the cells that it is to have: each of them is one less to wait for.
 const maxMissed = 100
 
@@ -313,7 +341,10 @@ func (b *Batch) group(ctx context.Context, changes []Change, out []Outcome) erro
 	b.seats = b.seats[:0]
 	for try := 0; ; try++ {
 		if try == tries+min(b.missed, maxMissed) {
-			return fmt.Errorf("records were changed by others %d times in a row", tries)
+			return b.busy(fmt.Errorf("records were changed by others %d times in a row", tries))
+		}
+		if err := b.pause(ctx, try); err != nil {
+			return err
 		}
 		for i := range b.writes {
 			b.writes[i] = b.writes[i][:0]
@@ -370,6 +401,10 @@ func (b *Batch) planOne(ctx context.Context, i int, c *Change, o *Outcome) error
 		from[r] = len(b.writes[r])
 	}
 	b.row, b.recordRound = i, roundRecords
+	if len(c.Reason) > maxReason {
+		*o = Outcome{Err: fault.New("COMMON_INVALID_INPUT", "The reason or comment of a change takes up %d bytes; at most %d are possible.", len(c.Reason), maxReason)}
+		return nil
+	}
 	if done, err := b.doneBefore(ctx, c, o); done || err != nil || o.Err != nil {
 		return err
 	}
@@ -388,12 +423,15 @@ func (b *Batch) planOne(ctx context.Context, i int, c *Change, o *Outcome) error
 	return nil
 }
 
-// planSafely keeps a row that makes a rule panic from taking its neighbours with it.
+// planSafely keeps a row of a job that makes a rule panic from taking its neighbours with it. A person's change has none.
 func (b *Batch) planSafely(ctx context.Context, c *Change, o *Outcome) (err error) {
+	if !b.bulk {
+		return c.Draft.(planner).plan(ctx, b, c, o)
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fault.New("COMMON_SERVER_ERROR", "The row could not be processed because of a fault in the program; the other rows are not affected.").
-				Wrap(fmt.Errorf("panic: %T", p))
+				Wrap(fmt.Errorf("panic: %T\n%s", p, debug.Stack()))
 		}
 	}()
 	return c.Draft.(planner).plan(ctx, b, c, o)
@@ -519,8 +557,12 @@ func (b *Batch) insert(c *Change, t Type, key Key, id int64, doc any, o *Outcome
 	}
 	rec := &Record{
 		Key: key, Type: t, ID: id, Version: 1, Source: c.Source,
-		CreatedBy: b.actor.ID, CreatedAt: b.at, Reason: b.actor.reason(c.Reason), Doc: body,
+		CreatedBy: b.actor.ID, CreatedAt: b.at, Reason: b.actor.reason(c.Reason), From: b.actor.From, Doc: body,
 	}
+	if c.Source == "" {
+		rec.Request = c.ID
+	}
+	rec.Head = rec.born(docHash(body))
 	switch t {
 	case Event, Requirement, Registration, Visit, Specimen, FormRecordType:
 		b.add(roundIDs, Write{Kind: InsertMark, Mark: Mark{Name: IDMark(t, id), To: key, ID: id, Source: c.Source}})
@@ -559,7 +601,8 @@ func (b *Batch) changeAs(c *Change, source string, was *Record, doc any, o *Outc
 	}
 	entry := &Entry{
 		Type: was.Type, ID: was.ID, Version: rec.Version, Change: change, At: b.at, By: b.actor.ID,
-		Reason: b.actor.reason(c.Reason), From: b.actor.From, Before: before, After: after, Prev: was.Head,
+		Reason: b.actor.reason(c.Reason), From: b.actor.From, Before: before, After: after,
+		Was: docHash(was.Doc), Is: docHash(body), Prev: was.Head,
 	}
 	rec.Head = entry.Head()
 	b.add(roundEntries, Write{Kind: InsertEntry, Entry: entry})

@@ -348,5 +348,5 @@ func (b *Batch) transact(ctx context.Context) error {
 		}
 		all = kept
 	}
-	return errors.New("a name changed hands too often")
+	return b.busy(errors.New("a name changed hands too often"))
 }

@@ -1,6 +1,7 @@
 package biobank
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -141,7 +142,8 @@ func creation(rec *Record, chain []*Entry) (*Entry, error) {
 		return nil, err
 	}
 	return &Entry{
-		Type: rec.Type, ID: rec.ID, Version: 1, Change: rec.Source, At: rec.CreatedAt, By: rec.CreatedBy, Reason: rec.Reason, After: body,
+		Type: rec.Type, ID: rec.ID, Version: 1, Change: cmp.Or(rec.Source, rec.Request), At: rec.CreatedAt, By: rec.CreatedBy,
+		Reason: rec.Reason, From: rec.From, After: body,
 	}, nil
 }
 

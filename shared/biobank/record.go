@@ -50,11 +50,15 @@ type Record struct {
 	// Changes are the sources of the last 8 imported changes; a row listed here is done (design: a row's own items are
 	// its ledger).
 	Changes []string
-	// CreatedBy, CreatedAt and Reason are the audit of the creation: user id, epoch milliseconds, comment.
+	// CreatedBy, CreatedAt, Reason, From and Request are the audit of the creation: user id, epoch milliseconds, comment,
+	// and of a person the address and the request's id.
 	CreatedBy int64
 	CreatedAt int64
 	Reason    string
-	// Head names the newest audit entry and its hash; empty while the record was never changed.
+	From      string
+	Request   string
+	// Head names the newest audit entry and its hash; while the record was never changed, the hash of what it was created
+	// as.
 	Head string
 	// Doc is the object as JSON.
 	Doc []byte

@@ -489,8 +489,10 @@ func (w *worker) finish(s *slot, o *biobank.Outcome) {
 	var values [4]string
 	if o.Err != nil {
 		message = fault.Row(o.Err)
-		if fault.Is(o.Err, codePanic) {
-			w.im.Log.Error("row not processed because of a fault in the program", "job", w.job.ID, "row", s.row)
+		for _, f := range fault.All(o.Err) {
+			if f.Code == codePanic {
+				w.im.Log.Error("row not processed because of a fault in the program", "job", w.job.ID, "row", s.row, "cause", fmt.Sprint(f.Unwrap()))
+			}
 		}
 	} else if o.Record != nil {
 		values[0] = strconv.FormatInt(o.Record.ID, 10)

@@ -26,7 +26,7 @@ type statements struct {
 	takeMark, dropMark         string
 	insertSetMark              string
 	insertRecord               string
-	insertRecordWhy            string
+	insertRecordBy             string
 	updateRecord               string
 	insertEntry                string
 	renewLease                 string
@@ -38,18 +38,18 @@ func newStatements(t Tables) statements {
 		return strconv.Quote(fmt.Sprintf(format, `"`+table+`"`))
 	}
 	return statements{
-		insertMark:      q(`INSERT INTO %s VALUE {'pk':?,'sk':'=','tgt':?,'num':?,'src':?}`, t.Records),
-		insertMarkInfo:  q(`INSERT INTO %s VALUE {'pk':?,'sk':'=','tgt':?,'num':?,'src':?,'inf':?}`, t.Records),
-		insertSetMark:   q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'tgt':?,'num':?,'src':?,'inf':?}`, t.Records),
-		takeMark:        q(`UPDATE %s SET tgt=?, num=?, src=?, inf=? WHERE pk=? AND sk=? AND src=? AND tgt=?`, t.Records),
-		dropMark:        q(`DELETE FROM %s WHERE pk=? AND sk=? AND src=? AND tgt=?`, t.Records),
-		insertRecord:    q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?}`, t.Records),
-		insertRecordWhy: q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?,'why':?}`, t.Records),
-		updateRecord:    q(`UPDATE %s SET doc=?, ver=?, chg=?, head=? WHERE pk=? AND sk=? AND ver=?`, t.Records),
-		insertEntry:     q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'doc':?}`, t.Audit),
-		insertNumber:    q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'num':?}`, t.Records),
-		drawNumber:      q(`UPDATE %s SET num=? WHERE pk='counter' AND sk=? AND num=?`, t.Records),
-		renewLease:      q(`UPDATE %s SET lease=?, done=?, bad=? WHERE pk=? AND sk=? AND fence=? AND halt=?`, t.Jobs),
+		insertMark:     q(`INSERT INTO %s VALUE {'pk':?,'sk':'=','tgt':?,'num':?,'src':?}`, t.Records),
+		insertMarkInfo: q(`INSERT INTO %s VALUE {'pk':?,'sk':'=','tgt':?,'num':?,'src':?,'inf':?}`, t.Records),
+		insertSetMark:  q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'tgt':?,'num':?,'src':?,'inf':?}`, t.Records),
+		takeMark:       q(`UPDATE %s SET tgt=?, num=?, src=?, inf=? WHERE pk=? AND sk=? AND src=? AND tgt=?`, t.Records),
+		dropMark:       q(`DELETE FROM %s WHERE pk=? AND sk=? AND src=? AND tgt=?`, t.Records),
+		insertRecord:   q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?,'head':?}`, t.Records),
+		insertRecordBy: q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?,'head':?,'why':?,'frm':?,'req':?}`, t.Records),
+		updateRecord:   q(`UPDATE %s SET doc=?, ver=?, chg=?, head=? WHERE pk=? AND sk=? AND ver=?`, t.Records),
+		insertEntry:    q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'doc':?}`, t.Audit),
+		insertNumber:   q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'num':?}`, t.Records),
+		drawNumber:     q(`UPDATE %s SET num=? WHERE pk='counter' AND sk=? AND num=?`, t.Records),
+		renewLease:     q(`UPDATE %s SET lease=?, done=?, bad=? WHERE pk=? AND sk=? AND fence=? AND halt=?`, t.Jobs),
 	}
 }
 
@@ -254,8 +254,9 @@ func (t *statements) append(b []byte, w *biobank.Write) []byte {
 		b = paramKey(b, w.WasTo)
 	case biobank.InsertRecord:
 		r := w.Record
-		if r.Reason != "" {
-			b = begin(b, t.insertRecordWhy)
+		by := r.Reason != "" || r.From != "" || r.Request != ""
+		if by {
+			b = begin(b, t.insertRecordBy)
 		} else {
 			b = begin(b, t.insertRecord)
 		}
@@ -268,8 +269,11 @@ func (t *statements) append(b []byte, w *biobank.Write) []byte {
 		b = paramN(b, r.CreatedBy)
 		b = paramN(b, r.CreatedAt)
 		b = paramB(b, r.Doc)
-		if r.Reason != "" {
+		b = paramS(b, r.Head)
+		if by {
 			b = paramS(b, r.Reason)
+			b = paramS(b, r.From)
+			b = paramS(b, r.Request)
 		}
 	case biobank.UpdateRecord:
 		r := w.Record

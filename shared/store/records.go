@@ -50,8 +50,9 @@ func NewClient(cfg aws.Config) *dynamodb.Client {
 
 // The attributes of items. Names are short, since each is paid for with every item, and none is a reserved word.
 //
-//	record  pk, sk, kind, num (id), ver (version), src, usr (created by), made (created at), why, doc, chg (the last
-//	        changes' sources, joined by spaces), head (newest audit entry)
+//	record  pk, sk, kind, num (id), ver (version), src, usr (created by), made (created at), why, frm (from what
+//	        address), req (by what request), doc, chg (the last changes' sources, joined by spaces), head (newest audit entry,
+//	        or the hash of the creation)
 //	mark    pk (the name), sk "=", or of a set: pk (the set), sk (the place); tgt (the owner's key), num, src, inf
 //	entry   pk, sk, doc
 //	counter pk "counter", sk (the name), num (the last number taken)
@@ -164,7 +165,7 @@ func record(item map[string]types.AttributeValue) *biobank.Record {
 		Key:  biobank.Key{Part: text(item["pk"]), Sort: text(item["sk"])},
 		Type: biobank.Type(text(item["kind"])), ID: number(item["num"]), Version: number(item["ver"]),
 		Source: text(item["src"]), CreatedBy: number(item["usr"]), CreatedAt: number(item["made"]),
-		Reason: text(item["why"]), Head: text(item["head"]), Doc: []byte(text(item["doc"])),
+		Reason: text(item["why"]), From: text(item["frm"]), Request: text(item["req"]), Head: text(item["head"]), Doc: []byte(text(item["doc"])),
 	}
 	if chg := text(item["chg"]); chg != "" {
 		r.Changes = strings.Split(chg, " ")

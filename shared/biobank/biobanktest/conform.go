@@ -32,7 +32,7 @@ func aMark(name, to, source, info string) biobank.Mark {
 func aRecord(sort string, version int64, doc string) *biobank.Record {
 	return &biobank.Record{
 		Key: biobank.Key{Part: "cp#1#2", Sort: sort}, Type: biobank.Specimen, ID: 7, Version: version, Source: "3#4",
-		CreatedBy: 2, CreatedAt: 1_700_000_000_000, Doc: []byte(doc),
+		CreatedBy: 2, CreatedAt: 1_700_000_000_000, Head: "new|1", Doc: []byte(doc),
 	}
 }
 
@@ -66,14 +66,15 @@ func conformWrites(t *testing.T, s biobank.Store) {
 	told := aMark("visit.name#told", "1/2", "3#5", "Pending")
 	bare := biobank.Mark{Name: "note.id#bare", Source: "3#4"}
 	stored := aRecord("1", 1, `{"label":"one"}`)
-	stored.Reason = "a reason"
+	stored.Reason, stored.From, stored.Request = "a reason", "192.0.2.7", "a request"
 	plain := aRecord("2", 1, `{}`)
 	mustWrite(
 		t, s, insertMark(held), insertMark(told), insertMark(bare), insertRecord(stored), insertRecord(plain),
 		biobank.Write{Kind: biobank.InsertEntry, Entry: anEntry(7, 2, "3#9")},
 	)
 	changed := aRecord("1", 2, `{"label":"two"}`)
-	changed.Changes, changed.Head, changed.Reason = []string{"3#9", "4#1"}, "head|hash", "a reason"
+	changed.Changes, changed.Head = []string{"3#9", "4#1"}, "head|hash"
+	changed.Reason, changed.From, changed.Request = stored.Reason, stored.From, stored.Request
 	take := func(name, wasSource, wasTo string) biobank.Write {
 		return biobank.Write{
 			Kind: biobank.TakeMark, Mark: aMark(name, "9", "5#1", "Missed Collection"), WasSource: wasSource,
