@@ -91,6 +91,8 @@ var bars = []bar{
 	{on(`DELETE .*/consent-tiers/\{tier\}$`), 3*shards + 5},
 	// What stands in containers, and which of them are of a type, is looked for in the shards of the containers.
 	{on(`DELETE /(storage-containers|container-types)`), 4 * shards},
+	// Each is looked at twice, with what lies below it: once to check all, and once to delete it; two at a time in the tests.
+	{on(`DELETE /(specimens|collection-protocol-registrations)$`), 4 * shards},
 	{on(`DELETE `), 2*shards + 4},
 	// Registrations are looked for in one set of shards, containers in the other.
 	{on(`GET /collection-protocols/\{id\}/dependent-entities$`), 2*shards + 4},
@@ -117,6 +119,8 @@ var bars = []bar{
 	{on(`POST (/specimens|/storage-containers/(create-hierarchy|multiple))$`), 40},
 	// Several objects at once: their reads and their transaction, and the names they show.
 	{on(`(PUT|PATCH|POST) .*(bulk|status|multiple|collect|/specimens$)`), 20},
+	// The tests change one site by many requests at once: who was slower tries again.
+	{on(`PATCH /sites/\{id\}$`), 60},
 	// Creates and updates: a call for each kind of thing they name (marks, records, the definition of the protocol), one or
 	// two numbers, one transaction, and the names the answer shows.
 	{on(`(POST|PUT|PATCH) `), 14},
