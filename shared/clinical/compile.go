@@ -135,10 +135,21 @@ func (c *compiler) usable(kind, oid string) bool {
 		c.refuse("A %s has no OID.", kind)
 	case len(oid) > maxOID:
 		c.refuse("The OID of a %s has more than %d bytes.", kind, maxOID)
+	case len(escape(Fold(oid))) > maxOID:
+		c.refuse("The OID of a %s is too long: a character outside ASCII counts as three for each of its bytes, of %d.", kind, maxOID)
 	default:
 		return true
 	}
 	return false
+}
+
+// named is usable for what requests name in their paths.
+func (c *compiler) named(kind, oid string) bool {
+	if notInPath(oid) {
+		c.refuse("The OID of a %s is not valid: it is . or .. or *, or has a slash or a control character.", kind)
+		return false
+	}
+	return c.usable(kind, oid)
 }
 
 // last is the MetaDataVersion that counts, nil for none.
@@ -302,13 +313,13 @@ func (c *compiler) forms(v *odm.MetaDataVersion) {
 	c.versions = map[string]version{}
 	for i := range v.FormDef {
 		d := &v.FormDef[i]
-		if !c.usable("FormDef", d.OID) {
+		if !c.named("FormDef", d.OID) {
 			continue
 		}
 		oid, name, own := d.OID, d.Name, ""
 		if d.FormDetails != nil && d.FormDetails.ParentFormOID != "" && Fold(d.FormDetails.ParentFormOID) != Fold(d.OID) {
 			oid = d.FormDetails.ParentFormOID
-			if !c.usable("form", oid) {
+			if !c.named("form", oid) {
 				continue
 			}
 			// "Vital signs - v1.0": the form's name and the version's.

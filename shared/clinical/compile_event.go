@@ -23,7 +23,7 @@ func (c *compiler) events(v *odm.MetaDataVersion) {
 	defined := map[string]bool{}
 	for i := range v.StudyEventDef {
 		d := &v.StudyEventDef[i]
-		if !c.usable("StudyEventDef", d.OID) {
+		if !c.named("StudyEventDef", d.OID) {
 			continue
 		}
 		if defined[Fold(d.OID)] {
@@ -138,7 +138,7 @@ func (c *compiler) formRef(e *odm.StudyEventDef, r *odm.FormRef, details map[pre
 
 // site takes what a site does otherwise: only the events and forms that it names.
 func (c *compiler) site(s, study *odm.Study) {
-	if !c.usable("Study", s.OID) {
+	if !c.named("Study", s.OID) {
 		return
 	}
 	v := lastVersion(s)

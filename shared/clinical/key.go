@@ -20,8 +20,13 @@ const (
 // Fold is the form in which OIDs are compared: imports write them in any case (section 1.2).
 func Fold(oid string) string { return strings.ToUpper(strings.TrimSpace(oid)) }
 
-// maxOID is the longest OID, in bytes: five of them make a sort key.
+// maxOID is the longest OID, in bytes, also as a part of a sort key, of which four and a note's id make the longest.
 const maxOID = 128
+
+// notInPath tells of what cannot stand between two slashes of a path, or means something else there.
+func notInPath(s string) bool {
+	return s == "." || s == ".." || s == "*" || strings.ContainsFunc(s, func(c rune) bool { return c == '/' || c == '\\' || c < ' ' || c == 0x7f })
+}
 
 // escape makes an OID safe as a part of a sort key: no slash, nothing above '}'.
 func escape(oid string) string {

@@ -53,7 +53,7 @@ func (d *SubjectDraft) check() error {
 		return MissingParticipantID
 	case longer(d.Label, maxLabel):
 		return ParticipantIDTooLong
-	case !utf8.ValidString(d.Label) || strings.ContainsFunc(d.Label, func(c rune) bool { return c < ' ' || c == 0x7f }):
+	case !utf8.ValidString(d.Label) || notInPath(d.Label): // requests name it in their paths
 		return ParticipantIDNotValid
 	case longer(d.FirstName, maxFirstName):
 		return FirstNameTooLong
@@ -326,19 +326,19 @@ func (r *Registry) Participant(ctx context.Context, a *Actor, p *Place, label st
 // Stored is a value of an item.
 type Stored struct{ Item, Value string }
 
-// StoredFiles are the values of a participant's items that have a file. An unknown participant, or an ID that several have,
-// has none.
-func (r *Registry) StoredFiles(ctx context.Context, study *Held, oid, label string) (map[Stored]bool, error) {
-	byOID, byLabel, err := FindSubject(ctx, r.Store, study.ID, oid, label)
+// StoredFiles are the values of a participant's items that have a file. A participant whom the actor does not see at the
+// place, or an ID that several have, has none.
+func (r *Registry) StoredFiles(ctx context.Context, a *Actor, p *Place, oid, label string) (map[Stored]bool, error) {
+	byOID, byLabel, err := FindSubject(ctx, r.Store, p.Study.ID, oid, label)
 	if err != nil {
 		return nil, err
 	}
-	all := map[Stored]bool{}
-	switch {
-	case byOID != nil:
-	case len(byLabel) == 1:
+	all, seen := map[Stored]bool{}, a.seen(p)
+	byLabel = slices.DeleteFunc(byLabel, func(l Listed) bool { return !seen(&l) })
+	if oid == "" && len(byLabel) == 1 {
 		byOID = &byLabel[0]
-	default:
+	}
+	if byOID == nil || !seen(byOID) {
 		return all, nil
 	}
 	recs, err := r.Store.List(ctx, subjectPart(byOID.ID), "g/", "", 0)

@@ -27,6 +27,9 @@ func (p *Planner) event(ctx context.Context, formOID string) (bool, error) {
 	return code == "", nil
 }
 
+// maxLocation is the most characters of where an event was; the reference tells none.
+const maxLocation = 1000
+
 func (p *Planner) resolve(w *work, meta *Metadata, c *eventCursor, formOID string) Code {
 	if c.Sent.StudyEventOID == "" {
 		return MissingStudyEventOID
@@ -36,6 +39,9 @@ func (p *Planner) resolve(w *work, meta *Metadata, c *eventCursor, formOID strin
 		return InvalidStudyEventOID
 	}
 	c.OID = def.OID
+	if longer(c.Sent.StudyEventLocation, maxLocation) {
+		return ValueTooLong
+	}
 	all := w.occurrences(def.OID)
 	last := 0
 	for _, e := range all {
@@ -208,7 +214,13 @@ func (p *Planner) sign(h *held[Event], c *eventCursor) {
 			continue
 		}
 		if !slices.Contains(h.doc.Attestations, text) {
-			h.change().Attestations = append(h.doc.Attestations, text)
+			signed := *h.doc
+			signed.Attestations = append(slices.Clone(signed.Attestations), text)
+			if size(signed) > maxRecord {
+				p.fail(rowSignature, AttestationTextTooLong)
+				return
+			}
+			h.change().Attestations = signed.Attestations
 			added = true
 		}
 	}

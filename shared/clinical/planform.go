@@ -72,6 +72,9 @@ func (p *Planner) accept(w *work, meta *Metadata, v *odm.FormData) Code {
 		}
 		c.Form.Layout = name
 	}
+	if longer(v.ReasonForChangeForCompleteForms, maxNoteText) {
+		return DetailedNoteTextTooLong
+	}
 	c.Form.SDV, c.Form.Reason = v.SdvStatus, v.ReasonForChangeForCompleteForms
 	if e := w.event(c.Event.OID, c.Event.Key); e != nil {
 		if f := e.doc.Forms[c.Form.Form]; f != nil {
@@ -435,23 +438,22 @@ func (p *Planner) store(ctx context.Context, w *work, def *GroupDef, item *ItemD
 			return nil
 		}
 	}
-	h, f := p.instance(w)
 	if g == nil {
 		g = fresh(GroupKey(w.id, at), GroupType, w.id, &Group{OID: def.OID, Key: at.GroupKey, Values: map[string]string{}})
-		w.groups[sort] = g
 	}
+	if !takes(g, oid, value, file) {
+		p.Cursor.Form.Bad++
+		p.Cursor.Form.NotDone++
+		p.item(def, at, oid, RowFailed, ValueTooLong.Wire(), false)
+		return nil
+	}
+	w.groups[sort] = g
+	h, f := p.instance(w)
 	status := RowInserted
 	if _, has := g.doc.Values[oid]; has {
 		status = RowUpdated
 	}
-	g.change().Values[oid] = value
-	delete(g.doc.Files, oid)
-	if file != "" {
-		if g.doc.Files == nil {
-			g.doc.Files = map[string]string{}
-		}
-		g.doc.Files[oid] = file
-	}
+	g.change().put(oid, value, file)
 	p.changed(w, h, f)
 	p.item(def, at, oid, status, "", true)
 	at.Item = oid

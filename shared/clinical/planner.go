@@ -22,11 +22,11 @@ type Scope struct {
 // the rows of the log, of what was taken since the last Cut. What was cut must be written before more is taken.
 type Planner struct {
 	Store biobank.Store
-	// Study is the study that the import is for, Sites are its sites. Bound is the id of the only site that the importing user
-	// may change, 0 for all.
-	Study Scope
-	Sites []Scope
-	Bound int64
+	// Study is the study that the import is for, Sites are its sites. Closed has, by id, those whose participants take no data:
+	// ParticipantNotFound where the importing user may not change them, else why.
+	Study  Scope
+	Sites  []Scope
+	Closed map[int64]Code
 	// Job names the import in the sources of what it writes.
 	Job string
 	By  int64
@@ -225,6 +225,10 @@ func (p *Planner) subject(ctx context.Context, v *odm.SubjectData) error {
 		p.fail(rowParticipant, ParticipantNotFound)
 		return nil
 	}
+	if code := p.Closed[w.head.doc.Site]; code != "" {
+		p.fail(rowParticipant, code)
+		return nil
+	}
 	c.Subject.ID, c.Subject.Key, c.Subject.Label = id, w.head.doc.OID, w.head.doc.Label
 	return nil
 }
@@ -241,7 +245,7 @@ func (p *Planner) find(ctx context.Context, oid, label string) (int64, Code, err
 		return 0, "", err
 	}
 	here := func(l Listed) bool {
-		return (p.Cursor.Scope == p.Study.ID || l.Site == p.Cursor.Scope) && (p.Bound == 0 || l.Site == p.Bound)
+		return (p.Cursor.Scope == p.Study.ID || l.Site == p.Cursor.Scope) && p.Closed[l.Site] != ParticipantNotFound
 	}
 	byLabel = slices.DeleteFunc(byLabel, func(l Listed) bool { return !here(l) })
 	if oid == "" {

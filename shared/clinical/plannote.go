@@ -113,6 +113,9 @@ func (p *Planner) thread(ctx context.Context, w *work, at Path, n *odm.Discrepan
 	if code != "" || err != nil {
 		return false, code, err
 	}
+	if !holds(stored, children) {
+		return false, DetailedNoteTextTooLong, nil
+	}
 	if code, err := p.unused(ctx, n, known, stored != nil); code != "" || err != nil {
 		return false, code, err
 	}
@@ -191,6 +194,9 @@ func (p *Planner) children(ctx context.Context, n *odm.DiscrepancyNote, stored *
 		}
 		if code := checkText(v.DetailedNote); code != "" {
 			return nil, code, nil
+		}
+		if longer(v.Description, maxNoteText) {
+			return nil, DetailedNoteTextTooLong, nil
 		}
 		c := Child{ID: v.ID, Status: state, At: stamp(p.at), Text: v.DetailedNote, Short: v.Description}
 		var code Code
@@ -353,8 +359,8 @@ func (p *Planner) reopen(ctx context.Context, w *work, at Path) error {
 		return err
 	}
 	for _, t := range w.threads(at) {
-		if t.doc.Kind != KindQuery || t.doc.Status != NoteClosed {
-			continue
+		if t.doc.Kind != KindQuery || t.doc.Status != NoteClosed || !holds(t, nil) {
+			continue // a full one stays closed
 		}
 		id, err := p.noteID(ctx, "CDN_")
 		if err != nil {

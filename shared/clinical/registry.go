@@ -1,6 +1,7 @@
 package clinical
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -116,8 +117,9 @@ func (b By) revise(rec *biobank.Record, doc any) ([]biobank.Write, error) {
 	return []biobank.Write{{Kind: biobank.InsertEntry, Entry: e}, {Kind: biobank.UpdateRecord, Record: &next}}, nil
 }
 
-// changeSubject makes one change to the participant of a place with an ID, for who may change data there. What change
-// returns is written with it. It costs four reads at most, those of change, and one transaction.
+// changeSubject makes one change to the participant of a place with an ID, for who may change data there, and at the site
+// where the participant is. What change returns is written with it. It costs five reads at most, those of change, and one
+// transaction.
 func (r *Registry) changeSubject(ctx context.Context, by By, p *Place, label, reason string, change func(*work) ([]biobank.Write, error)) error {
 	if err := by.MayChange(p); err != nil {
 		return err
@@ -128,6 +130,16 @@ func (r *Registry) changeSubject(ctx context.Context, by By, p *Place, label, re
 	found, err := r.Participant(ctx, by.Actor, p, label)
 	if err != nil {
 		return err
+	}
+	if found.Site != p.Site.ID {
+		own, err := r.held(ctx, []biobank.Key{biobank.SetKey(StudyType, found.Site)})
+		if err != nil {
+			return err
+		}
+		there := &Place{Study: p.Study, Site: own[0]}
+		if err := cmp.Or(by.MayChange(there), there.Open()); err != nil {
+			return err
+		}
 	}
 	return again(func() error {
 		w, err := open(ctx, r.Store, found.ID)

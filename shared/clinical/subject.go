@@ -94,6 +94,18 @@ type Group struct {
 	Files map[string]string `json:"files,omitempty"`
 }
 
+// put stores the value of an item, with the key of the file that it names, if it names one.
+func (g *Group) put(oid, value, file string) {
+	g.Values[oid] = value
+	delete(g.Files, oid)
+	if file != "" {
+		if g.Files == nil {
+			g.Files = map[string]string{}
+		}
+		g.Files[oid] = file
+	}
+}
+
 // Thread is a discrepancy note of an item with what was said.
 type Thread struct {
 	ID       string  `json:"id"`

@@ -32,6 +32,7 @@ type held[T any] struct {
 	rec     *biobank.Record // as stored; with version 0 for a new one
 	doc     *T
 	changed bool
+	size    int // of an item group: how many bytes it has at the most, 0 if that is not known
 }
 
 func (h *held[T]) change() *T {

@@ -183,7 +183,7 @@ func (c *call) complete(p *clinical.Place, document []byte, files map[string]*zi
 				if len(stored) == maxLooked {
 					return nil
 				}
-				if stored[who], err = c.api.Registry.StoredFiles(c.Context(), p.Study, subject.SubjectKey, subject.StudySubjectID); err != nil {
+				if stored[who], err = c.api.Registry.StoredFiles(c.Context(), c.actor, p, subject.SubjectKey, subject.StudySubjectID); err != nil {
 					return err
 				}
 			}

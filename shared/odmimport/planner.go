@@ -47,11 +47,18 @@ func (m *Planners) Make(ctx context.Context, j *jobs.Job) (*clinical.Planner, er
 		Author:   m.author(place),
 		DrawNote: func(ctx context.Context) (int64, error) { return m.Studies.Store.Reserve(ctx, "note", 1) },
 	}
-	for _, s := range sites {
-		p.Sites = append(p.Sites, clinical.Scope{ID: s.ID, OID: s.OID, Meta: meta.For(s.OID)})
-	}
-	if actor.Role(&clinical.Place{Study: place.Study, Site: place.Study}) == "" {
-		p.Bound = place.Site.ID
+	p.Closed = map[int64]clinical.Code{}
+	for _, s := range append(sites, place.Study) {
+		here := &clinical.Place{Study: place.Study, Site: s}
+		switch {
+		case actor.MayChange(here) != nil:
+			p.Closed[s.ID] = clinical.ParticipantNotFound
+		case here.Open() != nil:
+			p.Closed[s.ID] = clinical.SiteNotAvailable
+		}
+		if here.IsSite() {
+			p.Sites = append(p.Sites, clinical.Scope{ID: s.ID, OID: s.OID, Meta: meta.For(s.OID)})
+		}
 	}
 	return p, nil
 }
