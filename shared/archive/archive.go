@@ -5,6 +5,7 @@ package archive
 
 import (
 	"archive/zip"
+	"bufio"
 	"bytes"
 	"compress/flate"
 	"encoding/binary"
@@ -89,7 +90,7 @@ func plainName(name string) bool {
 
 // checkIndex looks at the end of an archive before its directory is read, which costs memory for each entry.
 func checkIndex(in io.ReaderAt, size int64) error {
-	const length = 22
+	const length, locator = 22, 20
 	tail := make([]byte, min(size, 64<<10+length))
 	if _, err := in.ReadAt(tail, size-int64(len(tail))); err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -103,10 +104,35 @@ func checkIndex(in io.ReaderAt, size int64) error {
 	switch {
 	case count > MaxEntries:
 		return refused("it has more than 10,000 entries.")
-	case index > maxIndex || size-int64(start) > maxIndex+int64(len(tail)) || int64(start) > size:
+	case index == 0xFFFF || count == 0xFFFF || start == 0xFFFFFFFF || at >= locator && string(tail[at-locator:][:4]) == "PK\x06\x07":
+		// Such an end may point to a longer one, which has numbers of its own. Nothing that is small enough needs it.
+		return refused("it is of the form zip64; pack it as a plain ZIP.")
+	case index > maxIndex || int64(start)+int64(index) != size-int64(len(tail)-at):
 		return refused("its directory is not valid.")
 	}
-	return nil
+	return countEntries(in, int64(start), int64(index))
+}
+
+// countEntries walks over the headers of a directory: the number that the end has is only the rest of one by 65,536.
+func countEntries(in io.ReaderAt, at, index int64) error {
+	const length = 46
+	src := bufio.NewReaderSize(io.NewSectionReader(in, at, index), 64<<10)
+	for n := 0; ; n++ {
+		head, err := src.Peek(length)
+		if errors.Is(err, io.EOF) || err == nil && string(head[:4]) != "PK\x01\x02" {
+			return nil // what is wrong with the directory is told when it is read
+		}
+		if err != nil {
+			return err
+		}
+		if n == MaxEntries {
+			return refused("it has more than 10,000 entries.")
+		}
+		u16 := func(at int) int { return int(binary.LittleEndian.Uint16(head[at:])) }
+		if _, err := src.Discard(length + u16(28) + u16(30) + u16(32)); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+	}
 }
 
 // Entry streams a file out of its archive.
