@@ -2,6 +2,7 @@ package biobank
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -84,39 +85,113 @@ func VerifyChain(r *Record, trail []*Entry) ([]*Entry, error) {
 	for _, e := range trail {
 		byKey[e.AuditKey().Sort] = e
 	}
-	var chain []*Entry
-	version, doc := r.Version, docHash(r.Doc)
-	if r.Head == "" && version > 1 {
-		return nil, fmt.Errorf("%s %d: version %d has no audit entry", r.Type, r.ID, version)
+	if r.Head == "" && r.Version > 1 {
+		return nil, fmt.Errorf("%s %d: version %d has no audit entry", r.Type, r.ID, r.Version)
 	}
-	for head := r.Head; head != ""; {
-		if strings.HasPrefix(head, newHead) {
-			if head != r.born(doc) || version != 1 {
-				return nil, fmt.Errorf("%s %d: what is said of its creation was changed", r.Type, r.ID)
-			}
+	var chain []*Entry
+	c := newChase(r)
+	for {
+		place, err := c.next()
+		if err != nil {
+			return nil, err
+		}
+		if place == "" {
 			break
 		}
-		at := strings.LastIndexByte(head, '|')
-		if at < 0 {
-			return nil, fmt.Errorf("%s %d: head %q is not valid", r.Type, r.ID, head)
-		}
-		e := byKey[head[:at]]
+		e := byKey[place]
 		if e == nil {
-			return nil, fmt.Errorf("%s %d: audit entry %s is missing", r.Type, r.ID, head[:at])
+			return nil, c.missing(place)
 		}
-		if e.Head() != head {
-			return nil, fmt.Errorf("%s %d: audit entry %s was changed", r.Type, r.ID, head[:at])
-		}
-		if e.Is != "" && (e.Is != doc || e.Version != version) {
-			return nil, fmt.Errorf("%s %d: version %d is not what audit entry %s says", r.Type, r.ID, version, head[:at])
+		if err := c.follow(e); err != nil {
+			return nil, err
 		}
 		chain = append(chain, e)
-		version, doc, head = e.Version-1, e.Was, e.Prev
 	}
 	for i, j := 0, len(chain)-1; i < j; i, j = i+1, j-1 {
 		chain[i], chain[j] = chain[j], chain[i]
 	}
 	return chain, nil
+}
+
+// WalkChain follows the chain from a record's head as VerifyChain does, and calls do with each entry, newest first. It reads
+// some hundred entries at once, so that their number does not matter. It ends with what do returns, or at the first link that
+// does not hold. The entries may be about parts of the object, so versions without one are none of its business.
+func WalkChain(ctx context.Context, s Store, r *Record, do func(*Entry) error) error {
+	const page = 500
+	c := newChase(r)
+	place, err := c.next()
+	for before := place + "\x00"; err == nil && place != ""; { // just behind the newest
+		var entries []*Entry
+		if entries, err = s.TrailBefore(ctx, r.Type, r.ID, before, page); err != nil {
+			return fmt.Errorf("read the audit of %s %d: %w", r.Type, r.ID, err)
+		}
+		for _, e := range entries {
+			if before = e.AuditKey().Sort; before > place {
+				continue // void
+			}
+			if before < place {
+				return c.missing(place)
+			}
+			if err := c.follow(e); err != nil {
+				return err
+			}
+			if err := do(e); err != nil {
+				return err
+			}
+			if place, err = c.next(); err != nil || place == "" {
+				return err
+			}
+		}
+		if len(entries) < page {
+			return c.missing(place)
+		}
+	}
+	return err
+}
+
+// chase is how far a chain was followed: what the next entry must be, and must have made.
+type chase struct {
+	r       *Record
+	head    string
+	version int64
+	doc     string
+}
+
+func newChase(r *Record) *chase { return &chase{r, r.Head, r.Version, docHash(r.Doc)} }
+
+// next is the place of the next entry, empty at the creation, which must be what the chain says.
+func (c *chase) next() (string, error) {
+	if c.head == "" {
+		return "", nil
+	}
+	if strings.HasPrefix(c.head, newHead) {
+		if c.head != c.r.born(c.doc) || c.version != 1 {
+			return "", fmt.Errorf("%s %d: what is said of its creation was changed", c.r.Type, c.r.ID)
+		}
+		return "", nil
+	}
+	at := strings.LastIndexByte(c.head, '|')
+	if at < 0 {
+		return "", fmt.Errorf("%s %d: head %q is not valid", c.r.Type, c.r.ID, c.head)
+	}
+	return c.head[:at], nil
+}
+
+// follow goes past the entry at the next place.
+func (c *chase) follow(e *Entry) error {
+	place := e.AuditKey().Sort
+	if e.Head() != c.head {
+		return fmt.Errorf("%s %d: audit entry %s was changed", c.r.Type, c.r.ID, place)
+	}
+	if e.Is != "" && (e.Is != c.doc || e.Version != c.version) {
+		return fmt.Errorf("%s %d: version %d is not what audit entry %s says", c.r.Type, c.r.ID, c.version, place)
+	}
+	c.version, c.doc, c.head = e.Version-1, e.Was, e.Prev
+	return nil
+}
+
+func (c *chase) missing(place string) error {
+	return fmt.Errorf("%s %d: audit entry %s is missing", c.r.Type, c.r.ID, place)
 }
 
 // diff returns the members of two JSON objects that differ, as two JSON objects; nil, nil when none do.

@@ -212,4 +212,6 @@ type Store interface {
 	Whole(ctx context.Context, source string) (bool, error)
 	// Trail returns the audit entries of an object, oldest first, void ones included.
 	Trail(ctx context.Context, t Type, id int64) ([]*Entry, error)
+	// TrailBefore returns those whose place lies before before, newest first, at most limit.
+	TrailBefore(ctx context.Context, t Type, id int64, before string, limit int) ([]*Entry, error)
 }

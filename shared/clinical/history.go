@@ -6,24 +6,39 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"slices"
+	"strings"
 
 	"aliquot/shared/biobank"
 	"aliquot/shared/odm"
 )
 
-// history is the audit of a participant, ordered by what it is about (section 6.6).
+// history is the audit of a participant, by what it is about (section 6.6). States are few and all in memory. Values are, too,
+// where they are small enough together; else they are read anew for some forms at a time, in the order in which forms are
+// given out, so that memory does not grow with what has happened.
 type history struct {
-	changes map[string][]change
+	store biobank.Store
+	head  *biobank.Record
+	most  int // bytes of values in memory, but for those of one form
+
+	states map[string][]change // by sort key, with formLevel and an OID for a form
+	values map[string][]change // by the sort key of the item group
+	sizes  map[string]int      // of the values, by the prefix of the form
+	whole  bool                // all values are in memory
+	read   map[string]bool     // the forms of which they are
 }
 
 // change is one property that changed: of an item group the item, of an event, a form or the participant a state.
 type change struct {
-	entry    *biobank.Entry
-	property string
-	old, new string
-	inserted bool // there was no value before
+	by, at, version int64
+	property        string
+	old, new        string
+	inserted        bool // there was no value before
 }
+
+// size is about how many bytes a change takes.
+func (c *change) size() int { return 100 + len(c.property) + len(c.old) + len(c.new) }
 
 // The places of changes besides sort keys.
 const (
@@ -31,68 +46,126 @@ const (
 	formLevel    = "/form/"
 )
 
+// heldAudits is how many bytes of changed values are in memory at once.
+const heldAudits = 16 << 20
+
 // readHistory reads the entries that the chain of the participant leads to; others are void.
-func readHistory(ctx context.Context, s biobank.Store, w *work) (*history, error) {
-	trail, err := s.Trail(ctx, SubjectType, w.id)
-	if err != nil {
-		return nil, fmt.Errorf("read the audit of participant %d: %w", w.id, err)
+func readHistory(ctx context.Context, s biobank.Store, w *work, most int) (*history, error) {
+	h := &history{
+		store: s, head: w.head.rec, most: most, states: map[string][]change{}, values: map[string][]change{}, sizes: map[string]int{},
+		whole: true,
 	}
-	chain, err := biobank.VerifyChain(w.head.rec, trail)
-	if err != nil {
-		return nil, err
-	}
-	h := &history{changes: map[string][]change{}}
-	for _, e := range chain {
-		var was, is map[string]map[string]any
-		if err := json.Unmarshal(e.Before, &was); err != nil {
-			return nil, fmt.Errorf("audit of participant %d: %w", w.id, err)
+	held := 0
+	err := h.walk(ctx, func(sort string, c change) {
+		if sort[0] != 'g' {
+			h.states[sort] = append(h.states[sort], c)
+			return
 		}
-		if err := json.Unmarshal(e.After, &is); err != nil {
-			return nil, fmt.Errorf("audit of participant %d: %w", w.id, err)
+		h.sizes[formOf(sort)] += c.size()
+		if held += c.size(); held > h.most {
+			h.whole, h.values = false, nil
 		}
-		for sort := range was {
-			h.add(e, sort, was[sort], is[sort])
+		if h.whole {
+			h.values[sort] = append(h.values[sort], c)
 		}
-	}
-	for _, all := range h.changes {
-		slices.SortStableFunc(all, func(a, b change) int {
-			return cmp.Or(cmp.Compare(a.entry.Version, b.entry.Version), cmp.Compare(a.property, b.property))
-		})
-	}
-	return h, nil
+	})
+	order(h.states)
+	order(h.values)
+	return h, err
 }
 
-func (h *history) add(e *biobank.Entry, sort string, was, is map[string]any) {
-	compare := func(place string, a, b map[string]any) {
-		names := map[string]bool{}
-		for n := range a {
-			names[n] = true
+// formOf is the prefix of the form that an item group is in.
+func formOf(group string) string {
+	at := 0
+	for range 4 {
+		at += strings.IndexByte(group[at:], '/') + 1
+	}
+	return group[:at]
+}
+
+// need sees to it that the values of the first of some forms are in memory, and those of as many of the next ones as there
+// is room for.
+func (h *history) need(ctx context.Context, forms []string) error {
+	if h.whole || h.read[forms[0]] || h.sizes[forms[0]] == 0 {
+		return nil
+	}
+	h.values, h.read = map[string][]change{}, map[string]bool{}
+	room := h.most
+	for _, f := range forms {
+		if room -= h.sizes[f]; room < 0 && len(h.read) > 0 {
+			break
 		}
-		for n := range b {
-			names[n] = true
+		h.read[f] = true
+	}
+	err := h.walk(ctx, func(sort string, c change) {
+		if sort[0] == 'g' && h.read[formOf(sort)] {
+			h.values[sort] = append(h.values[sort], c)
 		}
+	})
+	order(h.values)
+	return err
+}
+
+// order puts changes that were read newest first into the order in which they are told.
+func order(changes map[string][]change) {
+	for _, all := range changes {
+		slices.SortStableFunc(all, func(a, b change) int {
+			return cmp.Or(cmp.Compare(a.version, b.version), cmp.Compare(a.property, b.property))
+		})
+	}
+}
+
+// walk gives what has changed to take, with its place: values, and the states that are told of.
+func (h *history) walk(ctx context.Context, take func(sort string, c change)) error {
+	return biobank.WalkChain(ctx, h.store, h.head, func(e *biobank.Entry) error {
+		var was, is map[string]map[string]any
+		if err := json.Unmarshal(e.Before, &was); err != nil {
+			return fmt.Errorf("audit of participant %d: %w", e.ID, err)
+		}
+		if err := json.Unmarshal(e.After, &is); err != nil {
+			return fmt.Errorf("audit of participant %d: %w", e.ID, err)
+		}
+		for sort := range was {
+			changes(e, sort, was[sort], is[sort], take)
+		}
+		return nil
+	})
+}
+
+// changes gives to take what an entry tells of one record.
+func changes(e *biobank.Entry, sort string, was, is map[string]any, take func(string, change)) {
+	compare := func(place string, a, b map[string]any, told map[string]string) {
+		names := maps.Clone(a)
+		if names == nil {
+			names = map[string]any{}
+		}
+		maps.Copy(names, b)
 		for n := range names {
+			if told != nil && told[n] == "" {
+				continue
+			}
 			_, had := a[n]
-			h.changes[place] = append(h.changes[place], change{entry: e, property: n, old: plain(a[n]), new: plain(b[n]), inserted: !had})
+			take(place, change{e.By, e.At, e.Version, n, plain(a[n]), plain(b[n]), !had})
 		}
 	}
 	inner := func(m map[string]any, name string) map[string]any {
 		v, _ := m[name].(map[string]any)
 		return v
 	}
-	if sort[0] == 'g' {
-		compare(sort, inner(was, "values"), inner(is, "values"))
-		return
-	}
-	before, after := inner(was, "forms"), inner(is, "forms")
-	for oid := range after {
-		if f := inner(before, oid); f != nil { // a form that began tells so itself
-			compare(sort+formLevel+oid, f, inner(after, oid))
+	switch {
+	case sort[0] == 'g':
+		compare(sort, inner(was, "values"), inner(is, "values"), nil)
+	case sort == subjectLevel:
+		compare(sort, was, is, auditTypes["subject"])
+	case sort[0] == 'a':
+		before, after := inner(was, "forms"), inner(is, "forms")
+		for oid := range after {
+			if f := inner(before, oid); f != nil { // a form that began tells so itself
+				compare(sort+formLevel+oid, f, inner(after, oid), auditTypes["form"])
+			}
 		}
+		compare(sort, was, is, auditTypes["event"])
 	}
-	delete(was, "forms")
-	delete(is, "forms")
-	compare(sort, was, is)
 }
 
 // plain is a value as a text.
@@ -140,16 +213,12 @@ func (g *given) audits(ctx context.Context, place string) error {
 		kind = "form"
 	}
 	var out odm.AuditLogs
-	for _, c := range g.logs.changes[place] {
-		what := auditTypes[kind][c.property]
-		if what == "" {
-			continue
-		}
-		log, err := g.log(ctx, c.entry.By, c.entry.At, place, c.property, c.entry.Version)
+	for _, c := range g.logs.states[place] {
+		log, err := g.log(ctx, c.by, c.at, place, c.property, c.version)
 		if err != nil {
 			return err
 		}
-		log.AuditType, log.OldValue, log.NewValue, log.ValueType = what, c.old, c.new, c.property
+		log.AuditType, log.OldValue, log.NewValue, log.ValueType = auditTypes[kind][c.property], c.old, c.new, c.property
 		out.AuditLog = append(out.AuditLog, log)
 	}
 	if len(out.AuditLog) == 0 {
@@ -168,7 +237,7 @@ func (g *given) isForm(place string) bool {
 func (g *given) itemLogs(ctx context.Context, h *held[Group], f *Form, group *GroupDef, oid, name string) ([]odm.AuditLog, error) {
 	const updated = "Item data value updated"
 	var changes []change
-	for _, c := range g.logs.changes[h.rec.Key.Sort] {
+	for _, c := range g.logs.values[h.rec.Key.Sort] {
 		if c.property == oid {
 			changes = append(changes, c)
 		}
@@ -195,7 +264,7 @@ func (g *given) itemLogs(ctx context.Context, h *held[Group], f *Form, group *Gr
 		out = append(out, log)
 	}
 	for _, c := range changes {
-		log, err := g.log(ctx, c.entry.By, c.entry.At, h.rec.Key.Sort, oid, c.entry.Version)
+		log, err := g.log(ctx, c.by, c.at, h.rec.Key.Sort, oid, c.version)
 		if err != nil {
 			return nil, err
 		}

@@ -339,11 +339,24 @@ func (s *Records) jobOf(ctx context.Context, source string) (map[string]types.At
 
 // Trail implements biobank.Store.
 func (s *Records) Trail(ctx context.Context, t biobank.Type, id int64) ([]*biobank.Entry, error) {
-	in := &dynamodb.QueryInput{
-		TableName: &s.tables.Audit, ConsistentRead: aws.Bool(true),
+	return s.entries(ctx, t, id, 0, &dynamodb.QueryInput{
 		KeyConditionExpression:    aws.String("pk = :p"),
 		ExpressionAttributeValues: map[string]types.AttributeValue{":p": str(biobank.IDMark(t, id))},
-	}
+	})
+}
+
+// TrailBefore implements biobank.Store.
+func (s *Records) TrailBefore(ctx context.Context, t biobank.Type, id int64, before string, limit int) ([]*biobank.Entry, error) {
+	return s.entries(ctx, t, id, limit, &dynamodb.QueryInput{
+		ScanIndexForward: aws.Bool(false), Limit: aws.Int32(int32(limit)),
+		KeyConditionExpression:    aws.String("pk = :p AND sk < :b"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{":p": str(biobank.IDMark(t, id)), ":b": str(before)},
+	})
+}
+
+// entries reads audit entries of an object, strongly, at most limit (0: all).
+func (s *Records) entries(ctx context.Context, t biobank.Type, id int64, limit int, in *dynamodb.QueryInput) ([]*biobank.Entry, error) {
+	in.TableName, in.ConsistentRead = &s.tables.Audit, aws.Bool(true)
 	var out []*biobank.Entry
 	for {
 		page, err := s.db.Query(ctx, in)
@@ -356,6 +369,9 @@ func (s *Records) Trail(ctx context.Context, t biobank.Type, id int64) ([]*bioba
 				return nil, fmt.Errorf("audit entry of %s %d: %w", t, id, err)
 			}
 			out = append(out, &e)
+			if limit > 0 && len(out) == limit {
+				return out, nil
+			}
 		}
 		if page.LastEvaluatedKey == nil {
 			return out, nil

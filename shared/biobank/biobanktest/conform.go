@@ -136,6 +136,17 @@ func conformWrites(t *testing.T, s biobank.Store) {
 	if d := cmp.Diff([]*biobank.Entry{anEntry(7, 2, "3#9")}, trail); d != "" {
 		t.Errorf("trail (-want +got):\n%s", d)
 	}
+	mustWrite(t, s, biobank.Write{Kind: biobank.InsertEntry, Entry: anEntry(7, 3, "3#9")}, biobank.Write{Kind: biobank.InsertEntry, Entry: anEntry(7, 4, "3#9")})
+	back, err := s.TrailBefore(t.Context(), biobank.Specimen, 7, anEntry(7, 4, "3#9").AuditKey().Sort, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]*biobank.Entry{anEntry(7, 3, "3#9"), anEntry(7, 2, "3#9")}, back); d != "" {
+		t.Errorf("trail, newest first (-want +got):\n%s", d)
+	}
+	if back, err = s.TrailBefore(t.Context(), biobank.Specimen, 7, "~", 1); err != nil || len(back) != 1 || back[0].Version != 4 {
+		t.Errorf("the newest entry: %v, %v", back, err)
+	}
 	if len(trail) == 1 && trail[0].Head() != anEntry(7, 2, "3#9").Head() {
 		t.Error("an entry that was read has another hash than the one written")
 	}

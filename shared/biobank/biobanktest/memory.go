@@ -286,6 +286,14 @@ func (m *Memory) Whole(ctx context.Context, source string) (bool, error) {
 	return !ok || m.ended[job], ctx.Err()
 }
 
+// TrailBefore implements biobank.Store.
+func (m *Memory) TrailBefore(ctx context.Context, t biobank.Type, id int64, before string, limit int) ([]*biobank.Entry, error) {
+	all, err := m.Trail(ctx, t, id)
+	all = slices.DeleteFunc(all, func(e *biobank.Entry) bool { return e.AuditKey().Sort >= before })
+	slices.Reverse(all)
+	return all[:min(limit, len(all))], err
+}
+
 // Trail implements biobank.Store.
 func (m *Memory) Trail(ctx context.Context, t biobank.Type, id int64) ([]*biobank.Entry, error) {
 	m.mu.Lock()

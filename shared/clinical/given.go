@@ -1,0 +1,376 @@
+package clinical
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"aliquot/shared/biobank"
+	"aliquot/shared/odm"
+)
+
+// given is a participant while the data are given out.
+type given struct {
+	*Retrieval
+	w    *work
+	meta *Metadata
+	logs *history
+	emit func(odm.Part) error
+	// whole tells that all item groups are in memory, noted that all notes are.
+	whole, noted bool
+	// forms are the prefixes of those that are still to be given out.
+	forms []string
+}
+
+// occurrence is one of an event that is given out, with its forms in order.
+type occurrence struct {
+	def   *EventDef
+	event *held[Event]
+	forms []instance
+}
+
+// instance is a form in an event.
+type instance struct {
+	def  *FormDef
+	form *Form
+}
+
+// shown are the occurrences that are given out, in order.
+func (g *given) shown() (all []occurrence) {
+	for _, def := range g.meta.Events {
+		for _, h := range g.w.occurrences(def.OID) {
+			if !g.selects(h.doc) || !g.Archived && (h.doc.Archived || def.Archived) {
+				continue
+			}
+			o := occurrence{def: def, event: h}
+			for _, ref := range def.Forms {
+				f, fd := h.doc.Forms[ref.Form], g.meta.Forms[ref.Form]
+				if f == nil || fd == nil || ref.Hidden || g.Form != "" && g.meta.Form(g.Form) != fd {
+					continue
+				}
+				layout, known := fd.Layout(f.Layout)
+				if !g.Archived && (f.Archived || ref.Archived || fd.Archived || known && layout.Archived) {
+					continue
+				}
+				o.forms = append(o.forms, instance{fd, f})
+			}
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+// small is up to how many item groups a participant's are read at once.
+const small = 2000
+
+func (r *Retrieval) subject(ctx context.Context, meta *Metadata, id int64, emit func(odm.Part) error) error {
+	w, err := open(ctx, r.Store, id)
+	if err != nil || w == nil {
+		return err
+	}
+	g := &given{Retrieval: r, w: w, meta: meta, emit: emit}
+	if g.whole, err = w.loadAll(ctx, "g/", small); err != nil {
+		return err
+	}
+	if r.Notes {
+		if g.noted, err = w.loadAll(ctx, "n/", small); err != nil {
+			return err
+		}
+	}
+	if r.Audits {
+		if g.logs, err = readHistory(ctx, r.Store, w, cmp.Or(r.auditsHeld, heldAudits)); err != nil {
+			return err
+		}
+	}
+	s := w.head.doc
+	status := "Available"
+	switch {
+	case s.Removed:
+		status = "Removed"
+	case s.Signed:
+		status = "signed"
+	}
+	err = emit(&odm.SubjectData{
+		SubjectKey: s.OID, StudySubjectID: s.Label, UniqueIdentifier: s.UniqueIdentifier, Status: status, SecondaryID: s.SecondaryID,
+		YearOfBirth: s.YearOfBirth, DateOfBirth: s.DateOfBirth, Sex: s.Sex, EnrollmentDate: s.EnrollmentDate,
+	})
+	if err != nil {
+		return err
+	}
+	all := g.shown()
+	for _, o := range all {
+		for _, i := range o.forms {
+			g.forms = append(g.forms, FormPrefix(Fold(o.event.doc.OID), o.event.doc.Key, Fold(i.form.OID)))
+		}
+	}
+	for _, o := range all {
+		if err := g.event(ctx, o); err != nil {
+			return err
+		}
+	}
+	if err := g.audits(ctx, subjectLevel); err != nil {
+		return err
+	}
+	return emit(odm.EndSubjectData)
+}
+
+// loadAll reads the records below a prefix, if there are not too many.
+func (w *work) loadAll(ctx context.Context, prefix string, most int) (all bool, err error) {
+	recs, err := w.store.List(ctx, subjectPart(w.id), prefix, "", most)
+	if err != nil {
+		return false, fmt.Errorf("read participant %d: %w", w.id, err)
+	}
+	if len(recs) == most {
+		return false, nil
+	}
+	return true, w.keep(recs)
+}
+
+func (r *Retrieval) selects(e *Event) bool {
+	if len(r.Events) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(r.Events, func(o Occurrence) bool {
+		return Fold(o.Event) == Fold(e.OID) && (o.Key == 0 || o.Key == e.Key)
+	})
+}
+
+func yesNo(v bool) string {
+	if v {
+		return "Yes"
+	}
+	return "No"
+}
+
+func (g *given) event(ctx context.Context, o occurrence) error {
+	def, e := o.def, o.event.doc
+	d := &odm.StudyEventData{
+		StudyEventOID: e.OID, EventName: def.Name, StudyEventLocation: e.Location, StartDate: e.StartDate, EndDate: e.EndDate,
+		Status: e.Status, WorkflowStatus: e.Status,
+		Removed: yesNo(e.Removed), Archived: yesNo(e.Archived), Locked: yesNo(e.Locked), Signed: yesNo(e.Signed),
+	}
+	if def.Repeating || def.Common {
+		d.StudyEventRepeatKey = strconv.Itoa(e.Key)
+	}
+	switch {
+	case e.Locked:
+		d.Status = "Locked"
+	case e.Signed:
+		d.Status = "signed"
+	}
+	if err := g.emit(d); err != nil {
+		return err
+	}
+	for _, i := range o.forms {
+		if err := g.form(ctx, e, i.def, i.form); err != nil {
+			return err
+		}
+	}
+	if err := g.audits(ctx, o.event.rec.Key.Sort); err != nil {
+		return err
+	}
+	return g.emit(odm.EndStudyEventData)
+}
+
+// moment is a time as documents have it: to the second, without zone.
+func moment(ms int64) string {
+	if ms == 0 {
+		return ""
+	}
+	return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05")
+}
+
+func (g *given) form(ctx context.Context, e *Event, def *FormDef, f *Form) error {
+	created, err := g.User(ctx, f.CreatedBy)
+	if err != nil {
+		return err
+	}
+	d := &odm.FormData{
+		FormOID: f.OID, FormName: def.Name, FormLayoutOID: f.Layout, InterviewerName: f.InterviewerName, InterviewDate: f.InterviewDate,
+		CreatedDate: moment(f.CreatedAt), CreatedBy: created.Login, UpdatedDate: moment(f.UpdatedAt),
+		Status: f.Status, WorkflowStatus: f.Status, SdvStatus: f.SDV, Removed: yesNo(f.Removed), Archived: yesNo(f.Archived),
+	}
+	if f.UpdatedAt != 0 {
+		updated, err := g.User(ctx, f.UpdatedBy)
+		if err != nil {
+			return err
+		}
+		d.UpdatedBy = updated.Login
+	}
+	if f.Removed || f.Archived || e.Removed || e.Archived || g.w.head.doc.Removed {
+		d.Status = "invalid"
+	}
+	if err := g.emit(d); err != nil {
+		return err
+	}
+	if g.logs != nil {
+		if err := g.logs.need(ctx, g.forms); err != nil {
+			return err
+		}
+	}
+	g.forms = g.forms[1:]
+	if err := g.groups(ctx, e, def, f); err != nil {
+		return err
+	}
+	if err := g.audits(ctx, EventKey(g.w.id, Fold(e.OID), e.Key).Sort+formLevel+Fold(f.OID)); err != nil {
+		return err
+	}
+	return g.emit(odm.EndFormData)
+}
+
+// groups emits the item groups of a form, by OID, then by number.
+func (g *given) groups(ctx context.Context, e *Event, def *FormDef, f *Form) error {
+	prefix, notes := FormPrefix(Fold(e.OID), e.Key, Fold(f.OID)), NotePrefix(Fold(e.OID), e.Key, Fold(f.OID))
+	if !g.whole {
+		if err := g.w.load(ctx, prefix); err != nil {
+			return err
+		}
+		defer g.w.forget(prefix)
+	}
+	if g.Notes && !g.noted && f.Noted {
+		if err := g.w.load(ctx, notes); err != nil {
+			return err
+		}
+		defer g.w.forget(notes)
+	}
+	groups := map[string]*held[Group]{}
+	for sort, h := range g.w.groups {
+		if strings.HasPrefix(sort, prefix) {
+			groups[sort] = h
+		}
+	}
+	if g.Notes && f.Noted {
+		g.asked(def, prefix, notes, groups)
+	}
+	for _, sort := range slices.Sorted(maps.Keys(groups)) {
+		if err := g.group(ctx, e, f, groups[sort]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// asked adds what is discussed and not stored: notes also ask for what is missing. The groups are those of a form, by sort
+// key; what is added has no values.
+func (g *given) asked(def *FormDef, prefix, notes string, groups map[string]*held[Group]) {
+	for key := range g.w.notes {
+		below, ok := strings.CutPrefix(key, notes)
+		parts := strings.SplitN(below, "/", 3)
+		if !ok || len(parts) < 3 || groups[prefix+parts[0]+"/"+parts[1]] != nil {
+			continue
+		}
+		i := slices.IndexFunc(def.Groups, func(oid string) bool { return escape(oid) == parts[0] })
+		n, err := strconv.Atoi(parts[1])
+		if i < 0 || err != nil || g.meta.Groups[def.Groups[i]] == nil {
+			continue // of a group that the form has no more
+		}
+		missing := &Group{OID: g.meta.Groups[def.Groups[i]].OID, Key: n}
+		groups[prefix+parts[0]+"/"+parts[1]] = &held[Group]{rec: &biobank.Record{}, doc: missing}
+	}
+}
+
+// group emits a repeat of an item group: its values, and the items without one that are discussed.
+func (g *given) group(ctx context.Context, e *Event, f *Form, h *held[Group]) error {
+	d := &odm.ItemGroupData{ItemGroupOID: h.doc.OID, ItemGroupRepeatKey: strconv.Itoa(h.doc.Key), TransactionType: "Insert"}
+	def := g.meta.Groups[Fold(h.doc.OID)]
+	if def != nil {
+		d.ItemGroupName = def.Name
+	}
+	if h.doc.Removed {
+		d.Removed = "Yes"
+	}
+	at := Path{Event: Fold(e.OID), EventKey: e.Key, Form: Fold(f.OID), Group: Fold(h.doc.OID), GroupKey: h.doc.Key}
+	threads := map[string][]*Thread{}
+	items := map[string]bool{}
+	if g.Notes && f.Noted {
+		for _, t := range g.w.threads(at) {
+			threads[t.doc.Item] = append(threads[t.doc.Item], t.doc)
+			items[t.doc.Item] = true
+		}
+	}
+	for oid := range h.doc.Values {
+		items[oid] = true
+	}
+	for _, oid := range slices.Sorted(maps.Keys(items)) {
+		item, err := g.item(ctx, h, f, def, oid, threads[oid])
+		if err != nil {
+			return err
+		}
+		d.ItemData = append(d.ItemData, item)
+	}
+	return g.emit(d)
+}
+
+// forget lets what lies below a prefix go.
+func (w *work) forget(prefix string) {
+	delete(w.read, prefix)
+	maps.DeleteFunc(w.groups, func(sort string, _ *held[Group]) bool { return strings.HasPrefix(sort, prefix) })
+	maps.DeleteFunc(w.notes, func(sort string, _ *held[Thread]) bool { return strings.HasPrefix(sort, prefix) })
+}
+
+func (g *given) item(ctx context.Context, h *held[Group], f *Form, group *GroupDef, oid string, threads []*Thread) (odm.ItemData, error) {
+	value, has := h.doc.Values[oid]
+	d := odm.ItemData{ItemOID: oid, Value: value, NoValue: !has}
+	if def := g.meta.Items[Fold(oid)]; def != nil {
+		d.ItemName = def.Name
+	}
+	if g.logs != nil && has {
+		var err error
+		if d.AuditLog, err = g.itemLogs(ctx, h, f, group, oid, d.ItemName); err != nil {
+			return d, err
+		}
+	}
+	slices.SortFunc(threads, func(a, b *Thread) int {
+		return cmp.Or(cmp.Compare(a.Children[0].At, b.Children[0].At), cmp.Compare(a.ID, b.ID))
+	})
+	for _, t := range threads {
+		n, err := g.thread(ctx, t, d.ItemName)
+		if err != nil {
+			return d, err
+		}
+		d.DiscrepancyNote = append(d.DiscrepancyNote, n)
+	}
+	return d, nil
+}
+
+func (g *given) thread(ctx context.Context, t *Thread, name string) (odm.DiscrepancyNote, error) {
+	n := odm.DiscrepancyNote{
+		ID: t.ID, Status: shown(t.Status), NoteType: t.Kind, EntityName: name, NumberOfChildNotes: strconv.Itoa(len(t.Children)),
+		DateUpdated: moment(last(t.Children).At),
+	}
+	for _, c := range t.Children {
+		by, err := g.User(ctx, c.By)
+		if err != nil {
+			return n, err
+		}
+		v := odm.ChildNote{
+			ID: c.ID, Status: shown(c.Status), DateCreated: moment(c.At), UserName: by.Login, Name: by.Name,
+			Description: c.Short, DetailedNote: c.Text,
+		}
+		if c.To != 0 {
+			to, err := g.User(ctx, c.To)
+			if err != nil {
+				return n, err
+			}
+			v.UserRef = &odm.UserRef{UserOID: UserOID(to.ID), UserName: to.Login, FullName: to.Name}
+		}
+		n.ChildNote = append(n.ChildNote, v)
+	}
+	return n, nil
+}
+
+// shown is a note's state as it is given out: with a blank where imports have a hyphen (section 6.6).
+func shown(status string) string {
+	if status == NoteClosedModified {
+		return "Closed Modified"
+	}
+	return status
+}
+
+// UserOID names a user in documents.
+func UserOID(id int64) string { return fmt.Sprintf("USR_%d", id) }
