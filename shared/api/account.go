@@ -99,11 +99,14 @@ func resetToken(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !administers(c.actor, doc) || rec.ID == biobank.SystemUserID {
+	if !c.actor.Administers(&doc) || rec.ID == biobank.SystemUserID {
 		return nil, fault.New("RBAC_ADMIN_RIGHTS_REQUIRED", "Only an administrator may let a user set a password.")
 	}
 	if doc.LoginName == "" || doc.Type == biobank.UserContact {
 		return nil, noPassword()
+	}
+	if err := c.tell(rec.ID, biobank.TokenGiven); err != nil {
+		return nil, err
 	}
 	token, err := c.api.Guard.ResetToken(c.Context(), c.at, rec.ID)
 	if err != nil {

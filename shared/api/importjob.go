@@ -47,6 +47,7 @@ type jobView struct {
 	FailedRecords  *int64            `json:"failedRecords"`
 	Processed      *int64            `json:"processedRecords"` // ours: rows with an outcome so far
 	CreatedBy      *userSummary      `json:"createdBy"`
+	ActedBy        *userSummary      `json:"actedBy,omitempty"` // ours: who acted as that user
 	CreationTime   int64             `json:"creationTime"`
 	EndTime        *int64            `json:"endTime"`
 	Params         map[string]string `json:"params"`
@@ -69,6 +70,7 @@ func showJobs(c *call, list []*jobs.Job) ([]jobView, error) {
 	owners := make([]int64, len(list))
 	for i, j := range list {
 		owners[i] = j.OwnerID
+		owners = append(owners, j.By)
 	}
 	if err := r.fetchUsers(owners...); err != nil {
 		return nil, err
@@ -91,6 +93,9 @@ func showJobs(c *call, list []*jobs.Job) ([]jobView, error) {
 		}
 		var err error
 		if v.CreatedBy, err = r.summary(j.OwnerID); err != nil {
+			return nil, err
+		}
+		if v.ActedBy, err = r.summary(j.By); err != nil {
 			return nil, err
 		}
 		views = append(views, v)
@@ -211,7 +216,7 @@ func createJob(c *call) (any, error) {
 		TimeZone:       cmp.Or(in.text("timeZone"), c.actor.User.TimeZone),
 		FieldSeparator: in.secret("fieldSeparator"), // a tab is no space to be trimmed
 		Params:         in.textMap("objectParams"),
-		Status:         jobs.Queued, Total: -1, OwnerID: c.actor.ID, Owner: c.actor.User.LoginName, CreatedAt: c.at,
+		Status:         jobs.Queued, Total: -1, OwnerID: c.actor.ID, Owner: c.actor.User.LoginName, By: c.actor.By, CreatedAt: c.at,
 		Bucket: c.api.Intake,
 	}
 	if err := in.err(); err != nil {

@@ -117,6 +117,9 @@ func actAs(c *call) (any, error) {
 	if user.ID == biobank.SystemUserID || doc.Type == biobank.UserContact || doc.ActivityStatus != biobank.StatusActive {
 		return nil, fault.New("USER_INACTIVE", "User %d is not one who may sign in.", user.ID)
 	}
+	if err := c.tell(user.ID, biobank.ActingBegun); err != nil {
+		return nil, err
+	}
 	token, err := c.api.Guard.ActAs(c.Context(), c.at, c.actor.ID, user)
 	if err != nil {
 		return nil, err

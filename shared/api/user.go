@@ -109,7 +109,20 @@ func unlock(c *call, id int64, in *input) error {
 	if in.text("activityStatus") != biobank.StatusActive {
 		return nil
 	}
+	locked, err := c.api.Guard.IsLocked(c.Context(), c.at, id)
+	if err != nil || !locked {
+		return err
+	}
+	if err := c.tell(id, biobank.LoginUnlocked); err != nil {
+		return err
+	}
 	return c.api.Guard.Unlock(c.Context(), id)
+}
+
+// tell puts on record what is about to be done about a user.
+func (c *call) tell(user int64, deed biobank.Deed) error {
+	_, err := c.apply(biobank.Change{Op: biobank.Update, ByID: true, Draft: &biobank.DeedDraft{ID: user, Deed: deed}})
+	return err
 }
 
 // changeUserStatus serves PUT /users/{id}/activity-status.
@@ -166,7 +179,7 @@ func fitsUser(c *call, q *query) (func(int64, *biobank.UserDoc) bool, error) {
 		case named != "" && doc.InstituteID != institute:
 		case !all && doc.InstituteID != c.actor.User.InstituteID && !c.actor.Super():
 		case !among(states, doc.ActivityStatus), !among(kinds, doc.Type), len(not) > 0 && among(not, doc.Type):
-		case !held.by(doc, id == c.actor.ID || administers(c.actor, *doc)):
+		case !held.by(doc, id == c.actor.ID || c.actor.Administers(doc)):
 		default:
 			return true
 		}
@@ -400,7 +413,7 @@ func viewUser(r *related, rec *biobank.Record) (any, error) {
 		ID: rec.ID, FirstName: doc.FirstName, LastName: doc.LastName, EmailAddress: orNull(doc.EmailAddress),
 		DomainName: orNull(doc.DomainName), LoginName: orNull(doc.LoginName), InstituteID: orNull(doc.InstituteID),
 		InstituteName: institute, PrimarySite: site, Type: doc.Type, PhoneNumber: orNull(doc.PhoneNumber),
-		ManageForms: doc.ManageForms, DND: doc.DND, DropFolder: doc.Drops(), APIUser: doc.APIUser, IPRange: orNull(doc.IPRange), Address: orNull(doc.Address), TimeZone: orNull(doc.TimeZone),
+		ManageForms: doc.MayManageForms(), DND: doc.DND, DropFolder: doc.Drops(), APIUser: doc.APIUser, IPRange: orNull(doc.IPRange), Address: orNull(doc.Address), TimeZone: orNull(doc.TimeZone),
 		CreationDate: orNull(rec.CreatedAt), ActivityStatus: doc.ActivityStatus,
 	}, nil
 }
@@ -447,11 +460,11 @@ func (r *related) summary(id int64) (*userSummary, error) {
 	if err != nil {
 		return nil, err
 	}
-	admin, instituteAdmin := doc.Type == biobank.UserSuper, doc.Type == biobank.UserInstitute
+	admin, instituteAdmin, forms := doc.Type == biobank.UserSuper, doc.Type == biobank.UserInstitute, doc.MayManageForms()
 	return &userSummary{
 		ID: id, Type: &doc.Type, FirstName: doc.FirstName, LastName: doc.LastName, LoginName: orNull(doc.LoginName),
 		Domain: orNull(doc.DomainName), EmailAddress: orNull(doc.EmailAddress), InstituteName: institute, PrimarySite: site,
-		Admin: &admin, InstituteAdmin: &instituteAdmin, ManageForms: &doc.ManageForms, CreationDate: orNull(rec.CreatedAt),
+		Admin: &admin, InstituteAdmin: &instituteAdmin, ManageForms: &forms, CreationDate: orNull(rec.CreatedAt),
 		ActivityStatus: &doc.ActivityStatus,
 	}, nil
 }
@@ -504,11 +517,17 @@ func changePassword(c *call) (any, error) {
 	}
 	if id == c.actor.ID {
 		err = c.checkOldPassword(doc, rec, old)
-	} else if !administers(c.actor, doc) || id == biobank.SystemUserID {
+	} else if !c.actor.Administers(&doc) || id == biobank.SystemUserID {
 		err = fault.New("RBAC_ADMIN_RIGHTS_REQUIRED", "Only an administrator may set another user's password.")
 	}
 	if err == nil && doc.Type == biobank.UserContact {
 		err = noPassword()
+	}
+	if err == nil {
+		err = auth.CheckStrength(doc.LoginName, fresh)
+	}
+	if err == nil && id != c.actor.ID {
+		err = c.tell(id, biobank.PasswordGiven)
 	}
 	if err != nil {
 		return nil, err
@@ -522,11 +541,6 @@ func changePassword(c *call) (any, error) {
 // noPassword is the answer to who wants a password for a contact.
 func noPassword() *fault.Fault {
 	return fault.New("USER_PASSWD_CHANGE_NOT_ALLOWED", "The user is a contact, who cannot sign in.")
-}
-
-func administers(a *biobank.Actor, user biobank.UserDoc) bool {
-	return a.Super() || a.InstituteAdmin() && user.InstituteID == a.User.InstituteID &&
-		(user.Type == biobank.UserNone || user.Type == biobank.UserContact)
 }
 
 func (c *call) checkOldPassword(doc biobank.UserDoc, rec *biobank.Record, old string) error {

@@ -256,6 +256,12 @@ func (g *Guard) SignOut(ctx context.Context, token string) error {
 	return nil
 }
 
+// IsLocked tells whether wrong passwords have locked a user's login.
+func (g *Guard) IsLocked(ctx context.Context, at time.Time, user int64) (bool, error) {
+	l, _, err := g.login(ctx, loginKey(user))
+	return l.lockedAt(at), err
+}
+
 // Unlock takes away the lock that wrong passwords have put on a user's login.
 func (g *Guard) Unlock(ctx context.Context, user int64) error {
 	return g.change(ctx, loginKey(user), func(l *login, _ *Item) error {

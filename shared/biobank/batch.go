@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -438,7 +437,7 @@ func (b *Batch) planSafely(ctx context.Context, c *Change, o *Outcome) (err erro
 	defer func() {
 		if p := recover(); p != nil {
 			err = fault.New("COMMON_SERVER_ERROR", "The row could not be processed because of a fault in the program; the other rows are not affected.").
-				Wrap(fmt.Errorf("panic: %T\n%s", p, debug.Stack()))
+				Wrap(fault.Panicked(p))
 		}
 	}()
 	return c.Draft.(planner).plan(ctx, b, c, o)
@@ -604,10 +603,15 @@ func (b *Batch) changeAs(c *Change, source string, was *Record, doc any, o *Outc
 		return err
 	}
 	rec, entry := b.next(c, source, was, body, before, after)
+	b.put(rec, entry, o)
+	return nil
+}
+
+// put plans the next version of a record with its entry.
+func (b *Batch) put(rec *Record, entry *Entry, o *Outcome) {
 	b.add(roundEntries, Write{Kind: InsertEntry, Entry: entry})
 	b.add(b.recordRound, Write{Kind: UpdateRecord, Record: rec})
 	o.Record, o.Changed = rec, true
-	return nil
 }
 
 // next is the next version of a record, and the audit entry that it names.

@@ -68,7 +68,7 @@ var uniqueForm = &unique{"FORMS_DUP_NAME", "A form with the same name, %q, exist
 
 // ManagesForms tells whether the actor may make and change forms and their associations: super administrators, and
 // users who were given it.
-func (a *Actor) ManagesForms() bool { return a.Super() || a.User.ManageForms }
+func (a *Actor) ManagesForms() bool { return a.User.MayManageForms() }
 
 func (d *FormDraft) want(_ context.Context, b *Batch, c *Change) error {
 	if c.Op != Create {

@@ -37,6 +37,18 @@ type UserDoc struct {
 	Ended int64 `json:"ended,omitempty"`
 }
 
+// MayManageForms tells whether the user may make and change forms: administrators always, contacts never, others where it
+// was set.
+func (u *UserDoc) MayManageForms() bool {
+	switch u.Type {
+	case UserSuper, UserInstitute:
+		return true
+	case UserContact:
+		return false
+	}
+	return u.ManageForms
+}
+
 // MaySignIn tells whether the state of the user allows to sign in and to act.
 func (u *UserDoc) MaySignIn() bool {
 	return u.ActivityStatus == StatusActive && u.Type != UserContact
@@ -152,6 +164,9 @@ func (d *UserDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 			return adminOnly("create or change super administrators")
 		}
 	}
+	if rec != nil && b.actor.Super() && rec.ID == b.actor.ID && (is.Type != UserSuper || !is.MaySignIn()) {
+		return notOneself()
+	}
 	if len(l) > 0 {
 		return l
 	}
@@ -197,6 +212,12 @@ func (d *UserDraft) relogin(ctx context.Context, b *Batch, c *Change, rec *Recor
 	return b.release(ctx, old, rec.Key)
 }
 
+// notOneself keeps a system from being left without a super administrator: who is one stays one until another says
+// otherwise.
+func notOneself() *fault.Fault {
+	return fault.New("USER_PERMISSION_DENIED", "A super administrator cannot end the own rights. Another one can.")
+}
+
 // end ends the sessions of a user who may no longer sign in.
 func (u *UserDoc) end(was *UserDoc) {
 	u.Ended = was.Ended
@@ -210,6 +231,8 @@ func (d *UserDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome,
 	switch {
 	case rec.ID == SystemUserID:
 		return fault.New("USER_PERMISSION_DENIED", "The System user cannot be deleted.")
+	case b.actor.Super() && rec.ID == b.actor.ID:
+		return notOneself()
 	case b.actor.Super():
 	case !b.actor.InstituteAdmin() || is.InstituteID != b.actor.User.InstituteID || is.Type == UserSuper:
 		return adminOnly("delete this user")
@@ -378,9 +401,12 @@ func (d *UserDraft) check(l *fault.List, is *UserDoc) {
 	default:
 		l.Add("ACTIVITY_STATUS_INVALID", "Activity Status %q is not valid.", is.ActivityStatus)
 	}
+	tooLong(l, "First Name", is.FirstName, 255)
+	tooLong(l, "Last Name", is.LastName, 255)
+	tooLong(l, "Phone Number", is.PhoneNumber, 255)
+	tooLong(l, "Address", is.Address, 1000)
 	tooLong(l, "Login Name", is.LoginName, 255)
 	tooLong(l, "Email Address", is.EmailAddress, 255)
-	is.ManageForms = is.ManageForms && is.Type != UserContact || is.Type == UserSuper || is.Type == UserInstitute
 }
 
 // The activity states that only users have.

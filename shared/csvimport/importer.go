@@ -144,9 +144,13 @@ func (im *Importer) send(ctx context.Context, m Message, delay time.Duration) er
 	return im.Queue.Send(ctx, m.encode(), fmt.Sprintf("job-%d", m.Job), delay)
 }
 
-// actor reads the user as whom a job runs.
+// actor reads the user as whom a job runs, and who acts as that user.
 func (im *Importer) actor(ctx context.Context, j *jobs.Job) (*biobank.Actor, error) {
-	return im.Registry.Actor(ctx, j.OwnerID)
+	a, err := im.Registry.Actor(ctx, j.OwnerID)
+	if a != nil {
+		a.By = j.By
+	}
+	return a, err
 }
 
 // until is the end of a lease that is taken or renewed now.

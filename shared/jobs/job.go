@@ -48,6 +48,7 @@ type Job struct {
 
 	OwnerID   int64  // the user as whom it runs
 	Owner     string // login name, for drops
+	By        int64  `json:",omitempty"` // who acted as the owner, 0 for nobody else
 	CreatedAt time.Time
 	EndedAt   time.Time
 
