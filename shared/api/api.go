@@ -19,6 +19,7 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -211,6 +212,9 @@ func (c *call) answer(r route) (answer any, err error) {
 	}
 	if c.api.watch != nil {
 		c.api.watch.identified(c.Context())
+	}
+	if _, err := url.ParseQuery(c.URL.RawQuery); err != nil { // what cannot be read would be left out without a word
+		return nil, invalid("The parameters behind the ? could not be read: a %% must be followed by two hexadecimal digits, and a ; be written as %%3B.")
 	}
 	return r.serve(c)
 }

@@ -25,7 +25,7 @@ type containerFilter struct {
 // that may hold a container of a type: what can be said of that is the use and the free space.
 func (c *call) containerQuery(q *query) (*containerFilter, error) {
 	f := &containerFilter{
-		name: q.text("name"), names: q.texts("naam"), barcodes: q.texts("barcode"), sites: q.texts("site"),
+		name: q.text("name"), names: q.names("naam"), barcodes: q.texts("barcode"), sites: q.names("site"),
 		parent: q.number("parentContainerId"), withChildren: q.flag("includeChildren", false),
 		top: q.flag("topLevelContainers", false), free: q.flag("onlyFreeContainers", false), class: q.text("specimenClass"),
 		typ: q.text("specimenType"), usage: q.text("usageMode"), status: q.text("status"), cps: q.numbers("cpId"),

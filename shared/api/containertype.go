@@ -63,7 +63,7 @@ func containerTypeDraft(in *input, id int64) biobank.Draft {
 
 // fitsContainerType serves the filters; canHold names the type that is to go into one of those asked for.
 func fitsContainerType(c *call, q *query) (func(int64, *biobank.ContainerTypeDoc) bool, error) {
-	names, exact, held := q.texts("name"), q.flag("exactMatch", false), q.texts("canHold")
+	names, exact, held := q.names("name"), q.flag("exactMatch", false), q.texts("canHold")
 	var ids []int64
 	for _, name := range held {
 		id, err := c.api.Registry.Named(c.Context(), biobank.ContainerType, name)

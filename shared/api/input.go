@@ -171,6 +171,9 @@ func (in *input) text(name string) string {
 	switch v := in.members[name].(type) {
 	case nil:
 	case string:
+		if strings.ContainsFunc(v, control) {
+			in.refuse(name, "a text without control characters")
+		}
 		return strings.TrimSpace(v)
 	case json.Number:
 		return v.String()
@@ -178,6 +181,11 @@ func (in *input) text(name string) string {
 		in.refuse(name, "a text")
 	}
 	return ""
+}
+
+// control tells of characters that no text holds: those below the space but for tabs and the ends of lines, and delete.
+func control(r rune) bool {
+	return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f
 }
 
 // secret is a string as sent.
@@ -316,22 +324,28 @@ func (in *input) instant(name string) *time.Time {
 	if text == "" {
 		return nil
 	}
+	at, ok := parseInstant(text)
+	switch {
+	case !ok:
+		in.refuse(name, "a date: milliseconds, yyyy-MM-dd, or yyyy-MM-ddTHH:mm:ss with a zone")
+		return nil
+	case at.Year() < 1 || at.Year() > 9999:
+		in.refuse(name, "a date of the years 1 to 9999")
+		return nil
+	}
+	return &at
+}
+
+func parseInstant(text string) (at time.Time, ok bool) {
 	if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
-		at := time.UnixMilli(ms).UTC()
-		if at.Year() < 1 || at.Year() > 9999 {
-			in.refuse(name, "a date of the years 1 to 9999")
-			return nil
-		}
-		return &at
+		return time.UnixMilli(ms).UTC(), true
 	}
 	for _, layout := range []string{time.DateOnly, time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04Z07:00"} {
 		if at, err := time.Parse(layout, text); err == nil {
-			at = at.UTC()
-			return &at
+			return at.UTC(), true
 		}
 	}
-	in.refuse(name, "a date: milliseconds, yyyy-MM-dd, or yyyy-MM-ddTHH:mm:ss with a zone")
-	return nil
+	return time.Time{}, false
 }
 
 // raw is a member as it was sent, nil when absent or null.

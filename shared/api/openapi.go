@@ -145,7 +145,7 @@ func parameters(path string, seen *reads) []dict {
 	var all []dict
 	for _, name := range wildcards(path) {
 		schema := dict{"type": "string"}
-		if name == "id" || strings.HasSuffix(name, "Id") {
+		if name == "id" || name == "grant" || name == "tier" || strings.HasSuffix(name, "Id") {
 			schema = dict{"type": "integer", "minimum": 0}
 		}
 		all = append(all, dict{"name": name, "in": "path", "required": true, "schema": schema})

@@ -377,10 +377,12 @@ type protocolItem struct {
 	CatalogID             *int64       `json:"catalogId"`
 }
 
-func viewProtocolItem(r *related, rec *biobank.Record) (any, error) {
+func viewProtocolItem(r *related, rec *biobank.Record) (any, error) { return showProtocolItem(r, rec) }
+
+func showProtocolItem(r *related, rec *biobank.Record) (protocolItem, error) {
 	doc, err := biobank.Decode[biobank.ProtocolDoc](rec)
 	if err != nil {
-		return nil, err
+		return protocolItem{}, err
 	}
 	pi, err := r.summary(doc.PI)
 	return protocolItem{

@@ -50,6 +50,18 @@ func (q *query) texts(name string) []string {
 	return all
 }
 
+// names are all values of a parameter whose values may hold a comma: a value is a name as a whole, or the names between its
+// commas; which, is seen when they are compared.
+func (q *query) names(name string) []string {
+	all := q.texts(name)
+	for _, v := range q.values[name] {
+		if v = strings.TrimSpace(v); strings.Contains(v, ",") {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
 // number is a whole number that is not negative, 0 when absent.
 func (q *query) number(name string) int64 {
 	q.note(name, aNumber)

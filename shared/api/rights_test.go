@@ -84,7 +84,7 @@ func rightsRows() []row {
 		{pattern: "PUT /users/{id}/activity-status", kind: "user", body: `{"activityStatus":"Active"}`, want: ours},
 		{pattern: "DELETE /users/{id}", kind: "user", want: ours.with("v")},
 		{pattern: "DELETE /users", query: "?id={userID}", want: ours.with("v")},
-		{pattern: "GET /users/{id}/dependent-entities", kind: "user", want: directory},
+		{pattern: "GET /users/{id}/dependent-entities", kind: "user", want: ours},
 		{pattern: "GET /users/{id}/audit", kind: "user", want: columns{"....-", "..x.-", "xxxx-", "xxxx-", "xxxx-", "xxxx-"}},
 
 		{pattern: "GET /users/current-user-roles", proved: "TestRoles"},
@@ -110,7 +110,7 @@ func rightsRows() []row {
 		{pattern: "PUT /institutes/{id}", kind: "institute", body: `{"name":"{instituteName}"}`, want: superOnly},
 		{pattern: "DELETE /institutes/{id}", kind: "institute", want: superOnly.with("v")},
 		{pattern: "DELETE /institutes", query: "?id={instituteID}", want: superOnly.with("v")},
-		{pattern: "GET /institutes/{id}/dependent-entities", kind: "institute", want: directory},
+		{pattern: "GET /institutes/{id}/dependent-entities", kind: "institute", want: columns{"...--", "xxx--", "xxx--", "xxx--", "xxx--", "xxx--"}},
 		{pattern: "GET /institutes/{id}/audit", kind: "institute", want: columns{"....-", "xxxx-", "xxxx-", "xxxx-", "xxxx-", "xxxx-"}},
 
 		{pattern: "GET /sites", want: anybody},
@@ -123,7 +123,7 @@ func rightsRows() []row {
 		{pattern: "PUT /sites/bulk-update", body: `{"ids":[{siteID}],"detail":{"address":"y"}}`, want: ours},
 		{pattern: "DELETE /sites/{id}", kind: "site", want: ours.with("v")},
 		{pattern: "DELETE /sites", query: "?id={siteID}", want: ours.with("v")},
-		{pattern: "GET /sites/{id}/dependent-entities", kind: "site", want: directory},
+		{pattern: "GET /sites/{id}/dependent-entities", kind: "site", want: ours},
 		{pattern: "GET /sites/{id}/audit", kind: "site", want: columns{"....-", "..x.-", "xxxx-", "xxxx-", "xxxx-", "xxxx-"}},
 
 		{pattern: "GET /collection-protocols", query: "?query={short}", want: listed},

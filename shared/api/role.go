@@ -142,20 +142,11 @@ func getRole(c *call) (any, error) {
 
 // grantView is the assignment of a role; nulls stand for every site and every protocol.
 type grantView struct {
-	ID                 int64        `json:"id"`
-	SystemRole         bool         `json:"systemRole"`
-	Role               roleView     `json:"role"`
-	CollectionProtocol *grantCPView `json:"collectionProtocol"`
-	Site               any          `json:"site"`
-}
-
-type grantCPView struct {
-	ID                    int64        `json:"id"`
-	ShortTitle            string       `json:"shortTitle"`
-	Title                 string       `json:"title"`
-	Code                  *string      `json:"code"`
-	PrincipalInvestigator *userSummary `json:"principalInvestigator"`
-	StartDate             *int64       `json:"startDate"`
+	ID                 int64         `json:"id"`
+	SystemRole         bool          `json:"systemRole"`
+	Role               roleView      `json:"role"`
+	CollectionProtocol *protocolItem `json:"collectionProtocol"`
+	Site               any           `json:"site"`
 }
 
 type roleView struct {
@@ -167,7 +158,9 @@ type roleView struct {
 	ACL            []aclView `json:"acl"`
 }
 
+// aclView has no id of its own: what a role allows of a resource is found by the resource.
 type aclView struct {
+	ID           *int64           `json:"id"`
 	ResourceName biobank.Resource `json:"resourceName"`
 	Operations   []operationView  `json:"operations"`
 }
@@ -237,11 +230,11 @@ func (r *related) grant(g biobank.Grant) (v grantView, err error) {
 		if err := r.fetchUsers(doc.PI); err != nil {
 			return v, err
 		}
-		pi, err := r.summary(doc.PI)
+		item, err := showProtocolItem(r, rec)
 		if err != nil {
 			return v, err
 		}
-		v.CollectionProtocol = &grantCPView{rec.ID, doc.ShortTitle, doc.Title, orNull(doc.Code), pi, dayMillis(doc.StartDate)}
+		v.CollectionProtocol = &item
 	}
 	if rec := r.recs[site]; rec != nil {
 		views, err := r.show(sites(), rec)
@@ -259,7 +252,7 @@ func listGrants(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if user.ID != c.actor.ID && !administers(c.actor, doc) {
+	if user.ID != c.actor.ID && !c.actor.Administers(&doc) {
 		return nil, fault.New("RBAC_ACCESS_DENIED", "You do not have the right to see the roles of this user.")
 	}
 	return showGrants(c, doc.Roles)
@@ -271,9 +264,12 @@ func addGrant(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	user, _, err := c.pathUser()
+	user, doc, err := c.pathUser()
 	if err != nil {
 		return nil, err
+	}
+	if c.actor.InstituteAdmin() && user.ID != c.actor.ID && !c.actor.Administers(&doc) {
+		return nil, fault.New("RBAC_ACCESS_DENIED", "You do not have the right to change the roles of this user.")
 	}
 	if g.ID, err = c.api.Registry.Store.Reserve(c.Context(), "subjectRole", 1); err != nil {
 		return nil, fmt.Errorf("draw the id of a role assignment: %w", err)
@@ -353,7 +349,7 @@ func (c *call) pathGrant() (*biobank.Record, biobank.Grant, error) {
 	if err != nil {
 		return nil, biobank.Grant{}, err
 	}
-	if user.ID != c.actor.ID && !administers(c.actor, doc) {
+	if user.ID != c.actor.ID && !c.actor.Administers(&doc) {
 		return nil, biobank.Grant{}, fault.New("RBAC_ACCESS_DENIED", "You do not have the right to change the roles of this user.")
 	}
 	for _, g := range doc.Roles {

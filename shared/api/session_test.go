@@ -1,10 +1,13 @@
 package api_test
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -176,6 +179,26 @@ func TestUnknownAndKnownNamesLookAlike(t *testing.T) {
 	localtest.HandlerOnly(t)
 	w.wait(auth.LockFor)
 	w.signIn("admin", password)
+}
+
+// Neither do the calls of the database tell a name that exists, attempt by attempt.
+func TestUnknownAndKnownNamesCostTheSame(t *testing.T) {
+	localtest.HandlerOnly(t)
+	w := newWorld(t)
+	h := w.api.Handler()
+	count := func(login string) (calls []int64) {
+		for range auth.MaxFailures + 1 {
+			one := &tally{}
+			r := httptest.NewRequestWithContext(context.WithValue(t.Context(), tallyKey{}, one), "POST", base+"/sessions",
+				strings.NewReader(`{"loginName":"`+login+`","password":"Invented-2"}`))
+			h.ServeHTTP(httptest.NewRecorder(), r)
+			calls = append(calls, one.calls.Load())
+		}
+		return calls
+	}
+	if known, unknown := count("admin"), count("nobody"); !slices.Equal(known, unknown) || known[0] == 0 {
+		t.Errorf("calls for a known name %v, for an unknown one %v", known, unknown)
+	}
 }
 
 func setStatus(w *world, email, status string) {

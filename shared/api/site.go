@@ -60,8 +60,8 @@ func sitePatch(in *input, id int64) biobank.Draft {
 }
 
 func fitsSite(c *call, q *query) (func(int64, *biobank.SiteDoc) bool, error) {
-	names, exact := q.texts("name"), q.flag("exactMatch", false)
-	include, exclude := q.texts("includeType"), q.texts("excludeType")
+	names, exact := q.names("name"), q.flag("exactMatch", false)
+	include, exclude := q.names("includeType"), q.names("excludeType")
 	res, op := biobank.Resource(q.text("resource")), biobank.Operation(q.text("operation"))
 	institute, named := int64(0), q.text("institute")
 	if named != "" {

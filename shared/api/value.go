@@ -75,7 +75,7 @@ func findValues(q *query) ([]valueView, error) {
 	if attribute == "" {
 		return nil, fault.New("PV_ATTR_NAME_REQUIRED", "Give the attribute.")
 	}
-	search, values, parent := q.text("searchString"), q.texts("value"), q.text("parentValue")
+	search, values, parent := q.text("searchString"), q.names("value"), q.text("parentValue")
 	leaves, roots := q.flag("includeOnlyLeafValue", false), q.flag("includeOnlyRootValue", false)
 	withParent := q.flag("includeParentValue", false)
 	if q.wrong != nil {
@@ -119,7 +119,11 @@ func countValues(c *call) (any, error) {
 
 // getValue serves one value, by id or by its text.
 func getValue(c *call) (any, error) {
-	text, attribute := c.PathValue("value"), c.query().text("attribute")
+	q := c.query()
+	text, attribute, withParent := c.PathValue("value"), q.text("attribute"), q.flag("includeParentValue", false)
+	if q.wrong != nil {
+		return nil, q.wrong
+	}
 	id, err := strconv.ParseInt(text, 10, 64)
 	for _, a := range attributes {
 		if attribute != "" && a != attribute {
@@ -127,6 +131,9 @@ func getValue(c *call) (any, error) {
 		}
 		for _, v := range valuesOf(a) {
 			if err == nil && v.ID == id || err != nil && biobank.Fold(v.Value) == biobank.Fold(text) {
+				if !withParent {
+					v.ParentID, v.ParentValue = nil, nil
+				}
 				return v, nil
 			}
 		}

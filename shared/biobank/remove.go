@@ -214,14 +214,37 @@ type Dependent struct {
 	Count int64  `json:"count"`
 }
 
-// Dependents counts what refers to an object that the actor may see, kinds without any left out. What a user has written,
-// or disposed of, does not refer to the user: it keeps naming one who was deleted.
+// Dependents counts what refers to an object that the actor may see, or, where everybody may see it, delete; kinds without
+// any are left out. What a user has written, or disposed of, does not refer to the user: it keeps naming one who was deleted.
 func (r *Registry) Dependents(ctx context.Context, a *Actor, t Type, id int64) ([]Dependent, error) {
 	rec, err := r.Get(ctx, a, t, id)
 	if err != nil {
 		return nil, err
 	}
+	ours, err := a.mayCount(rec)
+	if err != nil {
+		return nil, err
+	}
+	if !ours {
+		return nil, denied("see what depends on this " + notFound[t].noun)
+	}
 	return r.dependents(ctx, rec)
+}
+
+// mayCount tells whether the actor may see how much depends on an object that everybody may read: who may delete it.
+func (a *Actor) mayCount(rec *Record) (bool, error) {
+	switch rec.Type {
+	case Institute:
+		return a.Super(), nil
+	case Site:
+		return a.AdministersSite(rec.ID), nil
+	case User:
+		doc, err := Decode[UserDoc](rec)
+		return a.Super() || a.InstituteAdmin() && doc.InstituteID == a.User.InstituteID && doc.Type != UserSuper, err
+	case ContainerType:
+		return a.Super() || a.InstituteAdmin(), nil
+	}
+	return true, nil
 }
 
 func (r *Registry) dependents(ctx context.Context, rec *Record) ([]Dependent, error) {

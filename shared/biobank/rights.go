@@ -235,7 +235,7 @@ func denied(what string) *fault.Fault {
 	return fault.New("RBAC_ACCESS_DENIED", "You do not have the right to %s.", what)
 }
 
-// adminOnly is the answer to whoever is no super administrator.
+// adminOnly is the answer to whoever is no administrator of what is to be changed.
 func adminOnly(what string) *fault.Fault {
-	return fault.New("RBAC_ADMIN_RIGHTS_REQUIRED", "Only a super administrator may %s.", what)
+	return fault.New("RBAC_ADMIN_RIGHTS_REQUIRED", "Only an administrator may %s.", what)
 }
