@@ -99,7 +99,7 @@ func uploadURL(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := fileName(in.text("filename"))
+	name := fileName(in.secret("filename")) // as sent: what a name cannot hold is replaced
 	if err := in.err(); err != nil {
 		return nil, err
 	}

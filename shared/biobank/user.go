@@ -231,14 +231,15 @@ func (d *UserDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome,
 	switch {
 	case rec.ID == SystemUserID:
 		return fault.New("USER_PERMISSION_DENIED", "The System user cannot be deleted.")
-	case b.actor.Super() && rec.ID == b.actor.ID:
-		return notOneself()
 	case b.actor.Super():
 	case !b.actor.InstituteAdmin() || is.InstituteID != b.actor.User.InstituteID || is.Type == UserSuper:
 		return adminOnly("delete this user")
 	}
 	if err := b.unreferenced(ctx, rec, "USER_REF_ENTITY_FOUND"); err != nil {
 		return err
+	}
+	if b.actor.Super() && rec.ID == b.actor.ID {
+		return notOneself()
 	}
 	domain := is.DomainName
 	if is.MaySignIn() {
