@@ -138,7 +138,7 @@ func (c *compiler) formRef(e *odm.StudyEventDef, r *odm.FormRef, details map[pre
 
 // site takes what a site does otherwise: only the events and forms that it names.
 func (c *compiler) site(s, study *odm.Study) {
-	if !c.named("Study", s.OID) {
+	if !c.usable("Study", s.OID) {
 		return
 	}
 	v := lastVersion(s)
