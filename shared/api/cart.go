@@ -141,10 +141,12 @@ func (c *call) mayCart(ids []int64) error {
 // findCarts lists the carts that were asked for, the default cart first, then by name; what is starred before that, where
 // that is asked for.
 func (c *call) findCarts(q *query) ([]*biobank.Record, error) {
-	name, starred := q.text("name"), q.flag("orderByStarred", false)
-	q.number("folderId") // there are no folders
+	name, starred, folder := q.text("name"), q.flag("orderByStarred", false), q.number("folderId")
 	if q.wrong != nil {
 		return nil, q.wrong
+	}
+	if folder != 0 {
+		return nil, nil // no call of the reference makes folders, so none has a cart in it
 	}
 	all, err := c.api.Registry.Carts(c.Context(), c.actor)
 	if err != nil {

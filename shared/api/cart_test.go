@@ -234,3 +234,17 @@ func TestALargeCart(t *testing.T) {
 		t.Errorf("%v have M-25 in their label", got)
 	}
 }
+
+// Carts lie in no folders: there is no call to make one.
+func TestFoldersOfCarts(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	c.must("POST", "/specimen-lists", `{"name":"Mine"}`)
+	if got := c.list("GET", "/specimen-lists?folderId=1", ""); len(got) != 0 {
+		t.Errorf("in a folder: %v", got)
+	}
+	if got := c.must("GET", "/specimen-lists/count?folderId=1", "")["count"]; got != 0.0 {
+		t.Errorf("%v in a folder", got)
+	}
+	c.do("GET", "/specimen-lists?folderId=x", "").refused(t, 400, "INVALID_REQUEST")
+}

@@ -124,6 +124,8 @@ var bars = []bar{
 	// Who misses a cell of a container, since others were faster, tries again; the tests have many at once. A hierarchy is
 	// made 25 containers at a time.
 	{on(`POST (/specimens|/storage-containers/(create-hierarchy|multiple))$`), 60},
+	// A container that is chosen is looked for in all shards, and its free cells are counted; some were full.
+	{on(`POST /storage-containers/reserve-positions$`), shards + 12},
 	// Several objects at once: their reads and their transaction, and the names they show.
 	{on(`(PUT|PATCH|POST) .*(bulk|status|multiple|collect|/specimens$)`), 20},
 	// The tests change one site by many requests at once: who was slower tries again.

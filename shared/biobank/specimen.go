@@ -135,6 +135,13 @@ func (d *SpecimenDraft) want(ctx context.Context, b *Batch, c *Change) error {
 		b.wantLocation(d.Location)
 		d.wantNames(b)
 	}
+	if d.Holding != nil {
+		b.wantLocation(d.Holding)
+	}
+	if d.NewContainer.sent() {
+		b.wantLocation(&d.NewContainer.Location)
+		b.wantMark(containerTypeMark(d.NewContainer.Kind.Name))
+	}
 	switch {
 	case d.VisitID != 0:
 		b.wantMark(IDMark(Visit, d.VisitID))
@@ -164,6 +171,14 @@ func (d *SpecimenDraft) read(ctx context.Context, b *Batch, c *Change) error {
 	if d.Location != nil {
 		b.wantLocationRec(d.Location)
 		d.wantHolders(b)
+	}
+	if d.Holding != nil {
+		b.wantLocationRec(d.Holding)
+	}
+	if d.NewContainer.sent() {
+		b.wantLocationRec(&d.NewContainer.Location)
+		b.wantRec(b.marks[containerTypeMark(d.NewContainer.Kind.Name)].To)
+		b.wantRec(setKeyOrNone(ContainerType, max(d.NewContainer.Kind.ID, 0)))
 	}
 	switch {
 	case d.VisitID != 0:
