@@ -25,7 +25,7 @@ func participantDoc(in *input) biobank.ParticipantDoc {
 		EmailAddress: in.text("emailAddress"), EmailOptIn: in.maybeFlag("emailOptIn"), PhoneNumber: in.text("phoneNumber"),
 		TextOptIn: in.maybeFlag("textOptIn"), TextOptInConsent: in.maybeFlag("textOptInConsent"),
 		BirthDate: in.day("birthDate"), DeathDate: in.day("deathDate"), Gender: in.text("gender"),
-		VitalStatus: in.text("vitalStatus"), Races: in.texts("races"), Ethnicities: in.texts("ethnicities"),
+		SexGenotype: in.text("sexGenotype"), VitalStatus: in.text("vitalStatus"), Races: in.texts("races"), Ethnicities: in.texts("ethnicities"),
 		UID: in.text("uid"), EMPI: in.text("empi"),
 	}
 }
@@ -48,6 +48,7 @@ func participantPatch(in *input) merge[biobank.ParticipantDoc] {
 	text("birthDate", func(d *doc) *string { return &d.BirthDate })
 	text("deathDate", func(d *doc) *string { return &d.DeathDate })
 	text("gender", func(d *doc) *string { return &d.Gender })
+	text("sexGenotype", func(d *doc) *string { return &d.SexGenotype })
 	text("vitalStatus", func(d *doc) *string { return &d.VitalStatus })
 	text("uid", func(d *doc) *string { return &d.UID })
 	text("empi", func(d *doc) *string { return &d.EMPI })
@@ -250,6 +251,7 @@ type participantView struct {
 	DeathDate        *int64         `json:"deathDate,omitempty"`
 	DeathDateStr     *string        `json:"deathDateStr,omitempty"`
 	Gender           *string        `json:"gender,omitempty"`
+	SexGenotype      *string        `json:"sexGenotype,omitempty"`
 	VitalStatus      *string        `json:"vitalStatus,omitempty"`
 	Races            []string       `json:"races"`
 	PMIs             []pmiView      `json:"pmis"`
@@ -277,7 +279,7 @@ func (r *related) participant(reg biobank.RegistrationDoc, phi bool) (participan
 		ID: doc.ID, Source: "OpenSpecimen", FirstName: orMasked(doc.FirstName, phi), LastName: orMasked(doc.LastName, phi),
 		MiddleName: orMasked(doc.MiddleName, phi), EmailAddress: orMasked(doc.EmailAddress, phi), EmailOptIn: doc.EmailOptIn,
 		PhoneNumber: orMasked(doc.PhoneNumber, phi), TextOptIn: doc.TextOptIn, TextOptInConsent: doc.TextOptInConsent,
-		Gender: orNull(doc.Gender), VitalStatus: orNull(doc.VitalStatus), Races: orEmpty(doc.Races), PMIs: []pmiView{},
+		Gender: orNull(doc.Gender), SexGenotype: orNull(doc.SexGenotype), VitalStatus: orNull(doc.VitalStatus), Races: orEmpty(doc.Races), PMIs: []pmiView{},
 		UID: orMasked(doc.UID, phi), EMPI: orMasked(doc.EMPI, phi), Ethnicities: orEmpty(doc.Ethnicities),
 		ActivityStatus: cmp.Or(reg.ActivityStatus, biobank.StatusActive), PhiAccess: phi, RegisteredCPs: []registeredCP{}, CPID: -1,
 	}

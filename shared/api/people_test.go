@@ -488,3 +488,25 @@ func TestWhoMayAnonymize(t *testing.T) {
 	}
 	w.newUser("nurse", "NONE", biobank.Grant{ID: 4, Role: "Coordinator", ProtocolID: 1}).must("PUT", path, "")
 }
+
+func TestSexGenotype(t *testing.T) {
+	_, c, _ := newPeopleWorld(t)
+	if got := c.list("GET", "/permissible-values?attribute=2003990&searchString=xx", ""); len(got) != 1 || got[0]["value"] != "XX" {
+		t.Errorf("values %v", got)
+	}
+	c.do("POST", regs, registering("INV", "G-1", `{"sexGenotype":"ZW"}`)).refused(t, 400, "COMMON_INVALID_INPUT")
+	reg, _ := c.register("INV", "G-1", `{"sexGenotype":"xy"}`)
+	path := fmt.Sprintf("%s/%d", regs, reg)
+	c.must("PUT", path, `{"participant":{"gender":"Male"}}`)
+	if got := c.person(reg)["sexGenotype"]; got != "XY" {
+		t.Errorf("kept: %v", got)
+	}
+	c.must("PUT", path+"/anonymize", "")
+	if got := c.person(reg)["sexGenotype"]; got != "XY" {
+		t.Errorf("it does not identify, and is %v", got)
+	}
+	c.must("PUT", path, `{"participant":{"sexGenotype":null}}`)
+	if got := c.person(reg)["sexGenotype"]; got != nil {
+		t.Errorf("cleared: %v", got)
+	}
+}

@@ -282,12 +282,15 @@ func (v *specimenView) events(r *related, rec *biobank.Record, primary biobank.S
 	return nil
 }
 
+// distributed is the availability of a specimen that was given out.
+const distributed = "Distributed"
+
 // availability is what can be had of a specimen.
 func availability(doc biobank.SpecimenDoc) string {
 	held := doc.Held()
 	switch {
 	case held.Spent && (doc.ActivityStatus == biobank.StatusClosed || doc.AvailableQty == nil || *doc.AvailableQty == 0):
-		return "Distributed"
+		return distributed
 	case doc.ActivityStatus == biobank.StatusClosed:
 		return "Closed"
 	case doc.Status != biobank.Collected:

@@ -34,7 +34,7 @@ var attributes = [...]string{
 	biobank.ClinicalStatuses, biobank.VisitStatuses, biobank.MissedVisitReasons, biobank.Cohorts, biobank.SpecimenClasses,
 	biobank.SpecimenTypes, biobank.AnatomicSites, biobank.Lateralities, biobank.PathologyStatuses, biobank.SpecimenBiohazards,
 	biobank.SpecimenUnits, biobank.CollectionProcedures, biobank.CollectionContainers, biobank.ReceiveQualities,
-	biobank.SiteTypes, biobank.ConsentResponses,
+	biobank.SiteTypes, biobank.ConsentResponses, biobank.SexGenotypes,
 }
 
 // valuesPerAttribute spaces the ids of the attributes' values.

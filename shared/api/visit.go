@@ -203,7 +203,8 @@ func (r *related) anticipatedVisits(reg *biobank.Record, saved []visitView) ([]v
 	return views, nil
 }
 
-// count fills in the counters from the specimens below a visit.
+// count fills in the counters from the specimens below a visit. Each collected one is stored, not stored, distributed or
+// closed.
 func (v *visitView) count(specimens []*biobank.Record) error {
 	for _, rec := range specimens {
 		doc, err := biobank.Decode[biobank.SpecimenDoc](rec)
@@ -221,9 +222,16 @@ func (v *visitView) count(specimens []*biobank.Record) error {
 		add(&v.PlannedPrimary, primary && planned && doc.Status == biobank.Collected)
 		add(&v.UnplannedPrimary, primary && !planned && doc.Status == biobank.Collected)
 		add(&v.UncollectedPrimary, primary && (doc.Status == biobank.CollectMissed || doc.Status == biobank.NotCollected))
-		closed := doc.ActivityStatus == biobank.StatusClosed
-		add(&v.ClosedSpecimens, closed)
-		add(&v.NotStoredSpecimens, !closed && doc.Status == biobank.Collected)
+		switch is := availability(doc); {
+		case doc.Location != nil:
+			v.StoredSpecimens++
+		case is == distributed:
+			v.DistributedSpecimens++
+		case doc.ActivityStatus == biobank.StatusClosed:
+			v.ClosedSpecimens++
+		case doc.Status == biobank.Collected:
+			v.NotStoredSpecimens++
+		}
 	}
 	return nil
 }

@@ -284,3 +284,33 @@ func TestWhereAVisitTakesPlace(t *testing.T) {
 	}
 	c.do("POST", "/visits", `{"cpShortTitle":"INV","ppid":"NONE","name":"N-5","eventLabel":"Anywhere"}`).refused(t, 400, "VISIT_SITE_REQUIRED")
 }
+
+// TestWhereTheSpecimensOfAVisitAre: each collected one is stored, not stored, distributed or closed.
+func TestWhereTheSpecimensOfAVisitAre(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newDepot(c, 4) // with a distribution protocol
+	box := c.must("POST", "/storage-containers", `{"name":"Box","siteName":"North Biobank","noOfRows":2,"noOfColumns":2,"storeSpecimensEnabled":true}`)
+	counts := func() string {
+		v := c.list("GET", fmt.Sprintf("/visits?cprId=%d&includeStats=true", s.registration), "")[0]
+		return fmt.Sprint(v["storedSpecimens"], v["notStoredSpecimens"], v["distributedSpecimens"], v["closedSpecimens"])
+	}
+	all := c.list("GET", fmt.Sprintf("/specimens?cprId=%d&visitId=%d", s.registration, s.visit), "")
+	total := len(all)
+	for _, one := range all {
+		total += len(one["children"].([]any))
+	}
+	if got, want := counts(), fmt.Sprint(0, total, 0, 0); got != want {
+		t.Fatalf("%s, want %s", got, want)
+	}
+	c.must("PUT", fmt.Sprintf("/specimens/%d", s.specimen), fmt.Sprintf(`{"storageLocation":{"id":%v}}`, box["id"]))
+	c.must("PUT", fmt.Sprintf("/specimens/%d/status", s.aliquot), `{"status":"Closed","reason":"Spilt"}`)
+	c.must("POST", "/distribution-orders", `{"name":"All","distributionProtocol":{"shortTitle":"DP"},"requester":{"id":2},"status":"EXECUTED",
+		"orderItems":[{"specimen":{"label":"D-01"},"quantity":10,"status":"DISTRIBUTED_AND_CLOSED"}]}`)
+	if got, want := counts(), fmt.Sprint(1, total-3, 1, 1); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if v := c.list("GET", fmt.Sprintf("/visits?cprId=%d", s.registration), "")[0]; v["storedSpecimens"] != 0.0 {
+		t.Errorf("without includeStats %v are stored", v["storedSpecimens"])
+	}
+}

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// ParticipantDoc is a person. All of it but gender, vital status, race and ethnicity is protected health information.
+// ParticipantDoc is a person. All of it but gender, genotype, vital status, race and ethnicity is protected health
+// information.
 type ParticipantDoc struct {
 	ID               int64    `json:"id"`
 	FirstName        string   `json:"firstName,omitempty"`
@@ -19,6 +20,7 @@ type ParticipantDoc struct {
 	BirthDate        string   `json:"birthDate,omitempty"` // yyyy-MM-dd
 	DeathDate        string   `json:"deathDate,omitempty"` // yyyy-MM-dd
 	Gender           string   `json:"gender,omitempty"`
+	SexGenotype      string   `json:"sexGenotype,omitempty"`
 	VitalStatus      string   `json:"vitalStatus,omitempty"`
 	Races            []string `json:"races,omitempty"`
 	Ethnicities      []string `json:"ethnicities,omitempty"`
@@ -76,13 +78,15 @@ func hasPHI(p *ParticipantDoc, pmis []PMIRef) bool {
 	return p.FirstName+p.LastName+p.MiddleName+p.EmailAddress+p.PhoneNumber+p.BirthDate+p.DeathDate+p.UID+p.EMPI != "" || len(pmis) > 0
 }
 
-// Anonymize wipes what identifies a registration's person. Gender, vital status, race and ethnicity stay, and so does the
-// PPID, which is the protocol's own name for the registration. The External Subject ID goes: it is somebody else's name for the person.
+// Anonymize wipes what identifies a registration's person. Gender, genotype, vital status, race and ethnicity stay, and so
+// does the PPID, which is the protocol's own name for the registration. The External Subject ID goes: it is somebody else's name for the person.
 func Anonymize(d *RegistrationDoc) {
 	p := d.Participant
 	d.ExternalSubjectID = ""
 	d.Extension = nil // it may identify, too; the form that tells is not at hand
-	d.Participant = ParticipantDoc{ID: p.ID, Gender: p.Gender, VitalStatus: p.VitalStatus, Races: p.Races, Ethnicities: p.Ethnicities}
+	d.Participant = ParticipantDoc{
+		ID: p.ID, Gender: p.Gender, SexGenotype: p.SexGenotype, VitalStatus: p.VitalStatus, Races: p.Races, Ethnicities: p.Ethnicities,
+	}
 }
 
 // phiOf joins the identifying values, for comparison.

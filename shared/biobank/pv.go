@@ -19,6 +19,7 @@ const (
 	Races                = "race"
 	Ethnicities          = "ethnicity"
 	VitalStatuses        = "vital_status"
+	SexGenotypes         = "2003990" // its number among the common data elements
 	ClinicalDiagnoses    = "clinical_diagnosis"
 	ClinicalStatuses     = "clinical_status"
 	VisitStatuses        = "visit_status"

@@ -330,6 +330,8 @@ func (d *RegistrationDraft) check(b *Batch, l *fault.List, cp *protocolInfo, doc
 	}
 	p := &doc.Participant
 	value(l, "gender", "PARTICIPANT_INVALID_GENDER", "Gender", &p.Gender)
+	// The reference has no code of its own for a genotype that is not in the list.
+	value(l, SexGenotypes, "COMMON_INVALID_INPUT", "Sex Genotype", &p.SexGenotype)
 	value(l, "vital_status", "PARTICIPANT_INVALID_VITAL_STATUS", "Vital Status", &p.VitalStatus)
 	values(l, "race", "PARTICIPANT_INVALID_RACE", "Race", p.Races)
 	values(l, "ethnicity", "PARTICIPANT_INVALID_ETHNICITY", "Ethnicity", p.Ethnicities)
