@@ -25,14 +25,13 @@ func LogKey(j *jobs.Job, typed bool) string {
 // end ends a job: an import with the log of what was done. The error of one that cannot be ended as it is, because a plan of it
 // is half written, is that of the store: it must be tried again.
 func (im *Importer) end(ctx context.Context, j *jobs.Job, status jobs.Status, reason string) error {
-	imports := j.ObjectType != TypeRetrieval
-	if imports && !isTable(j) && status != jobs.Completed {
+	if j.ObjectType == TypeImport && status != jobs.Completed {
 		if err := im.settle(ctx, j); err != nil {
 			return fmt.Errorf("settle job %d: %w", j.ID, err)
 		}
 	}
 	ended := *j // a job that could not be ended goes on as it was
-	if imports {
+	if j.ObjectType != TypeRetrieval {
 		if err := im.writeLog(ctx, &ended); err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package odmimport
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -67,25 +66,11 @@ func (im *Importer) rows(ctx context.Context, j *jobs.Job) error {
 	if err != nil {
 		return err
 	}
-	for n := int64(1); !j.Stop; n++ {
-		row, err := file.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return cmp.Or(t.note(ctx), err)
-		}
-		if n <= t.done {
-			continue
-		}
-		if err := t.take(ctx, n, row); err != nil {
-			return err
-		}
-		if until, ok := ctx.Deadline(); ok && until.Sub(im.Now()) < margin {
-			return cmp.Or(t.note(ctx), errMoreTime)
-		}
+	err = t.takeAll(ctx, file)
+	if noted := t.note(ctx); err == nil { // whatever ended the work, what was done is told
+		err = noted
 	}
-	if err := t.note(ctx); err != nil {
+	if err != nil {
 		return err
 	}
 	status := jobs.Completed
@@ -93,6 +78,29 @@ func (im *Importer) rows(ctx context.Context, j *jobs.Job) error {
 		status = jobs.Stopped
 	}
 	return im.end(ctx, j, status, "")
+}
+
+// takeAll does the rows that are not done until the file ends or the job is to stop.
+func (t *table) takeAll(ctx context.Context, file *Table) error {
+	for n := int64(1); !t.job.Stop; n++ {
+		row, err := file.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if n <= t.done {
+			continue
+		}
+		if err := t.take(ctx, n, row); err != nil {
+			return err
+		}
+		if until, ok := ctx.Deadline(); ok && until.Sub(t.im.Now()) < margin {
+			return errMoreTime
+		}
+	}
+	return nil
 }
 
 // take does a row; nil is a blank one, of which nothing is told.
