@@ -54,7 +54,7 @@ var architecture = []rule{
 	// The engine.
 	{"shared/csvimport", "shared/fault shared/biobank shared/jobs shared/csvfile shared/archive"},
 	{"shared/odmexport", "shared/biobank shared/odm shared/clinical"},
-	{"shared/odmimport", "shared/fault shared/biobank shared/jobs shared/odm shared/clinical shared/archive shared/odmexport"},
+	{"shared/odmimport", "shared/fault shared/biobank shared/jobs shared/csvfile shared/odm shared/clinical shared/archive shared/odmexport"},
 
 	// The adapters.
 	{"shared/store", "shared/biobank shared/jobs shared/auth " + sdk},

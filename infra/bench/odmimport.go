@@ -129,7 +129,7 @@ func runODMImport(ctx context.Context, doc []byte) error {
 	if err != nil {
 		return err
 	}
-	j := odmimport.NewJob(place, spec.User, "harbor", uuid, spec.Document, im.Now())
+	j := odmimport.NewJob(odmimport.TypeImport, place, spec.User, "harbor", uuid, spec.Document, im.Now())
 	j.Bucket, j.Key = spec.Bucket, spec.Document
 	if err := im.Jobs.Create(ctx, j); err != nil {
 		return err

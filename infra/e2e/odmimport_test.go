@@ -131,20 +131,10 @@ func calls(oid string, participants, round int, scan string) string {
 // send imports a document, with a ZIP or without, and returns the job's UUID.
 func (c *clinic) send(doc string, files map[string]string) string {
 	c.Helper()
-	var form bytes.Buffer
-	w := multipart.NewWriter(&form)
-	part := func(name, file string) io.Writer {
-		out, err := w.CreateFormFile(name, file)
-		if err != nil {
-			c.Fatal(err)
-		}
-		return out
-	}
-	if _, err := io.WriteString(part("file", "calls.xml"), doc); err != nil {
-		c.Fatal(err)
-	}
+	parts := map[string]string{"file calls.xml": doc}
 	if files != nil {
-		z := zip.NewWriter(part("attachedFilesZip", "files.zip"))
+		var b bytes.Buffer
+		z := zip.NewWriter(&b)
 		for name, text := range files {
 			f, err := z.Create(name)
 			if err != nil {
@@ -157,14 +147,33 @@ func (c *clinic) send(doc string, files map[string]string) string {
 		if err := z.Close(); err != nil {
 			c.Fatal(err)
 		}
+		parts["attachedFilesZip files.zip"] = b.String()
+	}
+	return c.post("/clinicaldata/import/xml", parts)
+}
+
+// post sends files by the names of their parts and their own, and returns the job's UUID.
+func (c *clinic) post(path string, parts map[string]string) string {
+	c.Helper()
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	for names, text := range parts {
+		name, file, _ := strings.Cut(names, " ")
+		out, err := w.CreateFormFile(name, file)
+		if err != nil {
+			c.Fatal(err)
+		}
+		if _, err := io.WriteString(out, text); err != nil {
+			c.Fatal(err)
+		}
 	}
 	if err := w.Close(); err != nil {
 		c.Fatal(err)
 	}
-	answer := c.ask("POST", auth4+"/clinicaldata/import/xml", w.FormDataContentType(), form.String(), 200)
+	answer := c.ask("POST", auth4+path, w.FormDataContentType(), form.String(), 200)
 	uuid, ok := strings.CutPrefix(answer, "job uuid: ")
 	if !ok {
-		c.Fatalf("the import is answered %s", answer)
+		c.Fatalf("the file is answered %s", answer)
 	}
 	return uuid
 }
@@ -258,6 +267,28 @@ func TestLongRetrieval(t *testing.T) {
 	c.unchanged(got)
 	if asJSON := c.retrieve("S_SEA", "application/json"); !json.Valid([]byte(asJSON)) || !strings.Contains(asJSON, `"@OpenClinica:StudySubjectID": "P3"`) {
 		t.Errorf("as JSON: %.500s", asJSON)
+	}
+}
+
+// TestBulkFilesInAndOut makes participants and events from CSV files with the real binaries.
+func TestBulkFilesInAndOut(t *testing.T) {
+	c := newClinic(t, nil)
+	c.study("S_SEA", 1)
+	bulk := func(path, text string) string {
+		t.Helper()
+		return c.log(c.post(path, map[string]string{"file list.csv": text}))
+	}
+	const site = "/clinicaldata/studies/S_SEA/sites/S_SEA_PORT"
+	people := bulk(site+"/participants/bulk", "ParticipantID,firstName\nP1,Ann\nP2,Ben\n,Cam\n")
+	if want := "Row,ParticipantID,Participant OID,Participate Status,Status,Message,\n1,P1,SS_P1,,Success,,\n2,P2,SS_P2,,Success,,\n3,,,,Failed,errorCode.missingParticipantID,\n"; people != want {
+		t.Errorf("participants:\n%s", people)
+	}
+	events := bulk(site+"/events/bulk", "ParticipantID,StudyEventOID,StudyEventRepeatKey,StartDate,StudyEventStatus\nP1,SE_CALL,,2026-03-01,\nP2,SE_CALL,,,\nP1,SE_CALL,1,,skipped\n")
+	if want := "Row #,ParticipantID,StudyEventOID,StudyEventRepeatKey,Status,Message\n1,P1,SE_CALL,1,Created,\n2,P2,SE_CALL,,Failed,errorCode.missingStartDate\n3,P1,SE_CALL,1,Updated,\n"; events != want {
+		t.Errorf("events:\n%s", events)
+	}
+	if data := c.retrieve("S_SEA", "application/xml"); !strings.Contains(data, `OpenClinica:StartDate="2026-03-01" OpenClinica:Status="skipped"`) || strings.Contains(data, "Ann") {
+		t.Errorf("the data are\n%s", data)
 	}
 }
 

@@ -26,7 +26,8 @@ type EventDraft struct {
 }
 
 // ScheduleEvent makes an occurrence of a visit event, by the rules for imports (section 3.4), except that one that exists is
-// refused. Where a repeating event is given no key it is the next one.
+// refused. Where a repeating event is given no key it is the next one. Done again with the same By.ID it finds the occurrence
+// that it made.
 func (r *Registry) ScheduleEvent(ctx context.Context, by By, p *Place, meta *Metadata, d EventDraft) (*Event, error) {
 	return r.changeEvent(ctx, by, p, d, "Event scheduled", func(w *work) (*held[Event], error) {
 		def := meta.Event(d.OID)
@@ -35,6 +36,11 @@ func (r *Registry) ScheduleEvent(ctx context.Context, by By, p *Place, meta *Met
 			return nil, EventOIDNotAvailableInThisStudy
 		case def.Common:
 			return nil, CommonEventsCannotBeScheduled
+		}
+		for _, e := range w.occurrences(def.OID) {
+			if e.rec.Source == by.ID {
+				return e, nil
+			}
 		}
 		switch status := strings.ToLower(d.Status); {
 		case status != "" && !isEventStatus(status):
@@ -70,12 +76,13 @@ func (r *Registry) ScheduleEvent(ctx context.Context, by By, p *Place, meta *Met
 }
 
 // UpdateEvent changes the dates and the state of an occurrence. States change as the reference allows: from scheduled to
-// data entry started or skipped, from skipped to data entry started, from data entry started to completed or stopped.
+// data entry started or skipped, from skipped to data entry started, from data entry started to completed or stopped. Done
+// again with the same By.ID it changes nothing.
 func (r *Registry) UpdateEvent(ctx context.Context, by By, p *Place, meta *Metadata, d EventDraft) (*Event, error) {
 	return r.changeEvent(ctx, by, p, d, "Event changed", func(w *work) (*held[Event], error) {
 		_, h, err := w.named(meta, d.OID, d.Key)
-		if err != nil {
-			return nil, err
+		if err != nil || h.rec.Done(by.ID) {
+			return h, err
 		}
 		if h.doc.Locked || h.doc.Removed || h.doc.Archived {
 			return nil, EventNotAvailable

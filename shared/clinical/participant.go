@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -111,6 +112,51 @@ func (r *Registry) AddParticipant(ctx context.Context, by By, p *Place, d Subjec
 	return nil, busy()
 }
 
+// PutParticipant makes a participant at a place, or changes the contact data of the one that has the ID there: what is empty
+// stays as it is. Done again with the same By.ID it changes nothing. The refusals are those of AddParticipant, and ParticipantNotAvailable for
+// one that was removed.
+func (r *Registry) PutParticipant(ctx context.Context, by By, p *Place, d SubjectDraft) (*Participant, error) {
+	if err := by.MayChange(p); err != nil {
+		return nil, err
+	}
+	d.Label = strings.TrimSpace(d.Label)
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	_, known, err := FindSubject(ctx, r.Store, p.Study.ID, "", d.Label)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(known, func(l Listed) bool { return l.Site == p.Site.ID }) {
+		made, err := r.AddParticipant(ctx, by, p, d)
+		if !errors.Is(err, ParticipantIDAlreadyExists) { // somebody else may have made it meanwhile
+			return made, err
+		}
+	}
+	var done *Participant
+	err = r.changeSubject(ctx, by, p, d.Label, "Contact data changed", func(w *work) ([]biobank.Write, error) {
+		s := w.head.doc
+		if w.head.rec.Done(by.ID) {
+			d = SubjectDraft{}
+		}
+		for _, f := range []struct {
+			of *string
+			to string
+		}{{&s.FirstName, d.FirstName}, {&s.LastName, d.LastName}, {&s.Email, d.Email}, {&s.Phone, d.Phone}} {
+			if f.to != "" && *f.of != f.to {
+				*f.of = f.to
+				w.head.changed = true
+			}
+		}
+		done = &Participant{ID: w.id, Subject: *s, CreatedBy: w.head.rec.CreatedBy, CreatedAt: w.head.rec.CreatedAt}
+		return nil, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return done, nil
+}
+
 var errOIDTaken = errors.New("the OID is taken")
 
 // The places of what may be taken among the writes of newSubject.
@@ -126,6 +172,7 @@ func (b By) newSubject(id int64, s Subject) (*biobank.Record, []biobank.Write, e
 	if err != nil {
 		return nil, nil, err
 	}
+	head.Source = b.ID // so that who makes it again finds that it did
 	entry := Listed{OID: s.OID, Label: s.Label, Site: s.Site, ID: id}
 	label, err := b.begin(LabelKey(s.Study, s.Label, s.Site), ListedType, id, entry)
 	if err != nil {

@@ -30,7 +30,7 @@ func importRoutes() []route {
 
 // importDocument takes a document with the request, and answers with the job's UUID.
 func importDocument(c *call) (any, error) {
-	in, err := c.parts("POST /clinicaldata/import/upload-url")
+	in, err := c.parts("Ask POST /clinicaldata/import/upload-url for a URL and send larger files there.")
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func importDocument(c *call) (any, error) {
 			return nil, err
 		}
 	}
-	return c.newJob(p, uuid, in.name, file, attached)
+	return c.newJob(odmimport.TypeImport, p, uuid, in.name, file, attached)
 }
 
 // studyOf is the OID of a document's first ClinicalData. With whole the rest of the document is read, too, to see that it is

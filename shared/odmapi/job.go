@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"aliquot/shared/blob"
@@ -65,7 +66,7 @@ func showJob(j *jobs.Job) jobView {
 		updated = j.EndedAt
 	}
 	v := jobView{
-		UUID: j.UUID, Type: odmimport.TypeImport, Status: wireStatus(j.Status), StudyOID: j.Params[odmimport.ParamStudy], SiteOID: j.Params[odmimport.ParamSite],
+		UUID: j.UUID, Type: j.ObjectType, Status: wireStatus(j.Status), StudyOID: j.Params[odmimport.ParamStudy], SiteOID: j.Params[odmimport.ParamSite],
 		CreatedBy: j.Owner, UpdatedBy: j.Owner, DateCreated: timestamp(j.CreatedAt), DateUpdated: timestamp(updated),
 		DateCompleted: timestamp(j.EndedAt), SourceFileName: j.FileName, Message: j.Reason,
 	}
@@ -152,19 +153,24 @@ func (c *call) jobPlace() (*clinical.Place, error) {
 	return site, nil
 }
 
-// job finds the job of the path, nil for one that is unknown, of another type, or deleted.
-func (c *call) job(objectType string) (*jobs.Job, error) {
+// job finds the job of the path, nil for one that is unknown, of none of the types, or deleted.
+func (c *call) job(types ...string) (*jobs.Job, error) {
 	j, err := c.api.Jobs.ByUUID(c.Context(), strings.ToLower(c.PathValue("uuid")))
-	if err != nil || j == nil || j.Deleted || j.ObjectType != objectType {
+	if err != nil || j == nil || j.Deleted || !slices.Contains(types, j.ObjectType) {
 		return nil, err
 	}
 	return j, nil
 }
 
+// imported is job for those that have logs.
+func (c *call) imported() (*jobs.Job, error) {
+	return c.job(odmimport.TypeImport, odmimport.TypeParticipants, odmimport.TypeEvents)
+}
+
 // downloadLog answers with the log of a job to whoever started it; open=true shows it in the browser. format=v2 has the
-// column Type as well (section 2.6). One over 4 MB is fetched from where the answer says.
+// column Type as well (section 2.6); other jobs have one form. One over 4 MB is fetched from where the answer says.
 func downloadLog(c *call) (any, error) {
-	j, err := c.job(odmimport.TypeImport)
+	j, err := c.imported()
 	switch {
 	case err != nil:
 		return nil, err
@@ -178,7 +184,7 @@ func downloadLog(c *call) (any, error) {
 		return nil, noLogFileFound
 	}
 	file := blob.Object{Bucket: c.api.Results, Key: j.Report}
-	if strings.EqualFold(c.URL.Query().Get("format"), "v2") {
+	if j.ObjectType == odmimport.TypeImport && strings.EqualFold(c.URL.Query().Get("format"), "v2") {
 		file.Key = odmimport.LogKey(j, true)
 	}
 	info, err := c.api.Blobs.Head(c.Context(), file)
@@ -217,7 +223,7 @@ func (a logAnswer) write(w http.ResponseWriter) {
 
 // deleteJob takes a job away from the lists of whoever started it, with its log; one that runs is stopped.
 func deleteJob(c *call) (any, error) {
-	j, err := c.job(odmimport.TypeImport)
+	j, err := c.imported()
 	switch {
 	case err != nil:
 		return nil, err
@@ -248,9 +254,10 @@ func (d deleted) write(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// newJob makes the job of a document that lies in the intake bucket, and wakes the importer. A UUID makes one job only.
-func (c *call) newJob(p *clinical.Place, uuid, name string, file blob.Object, attached string) (any, error) {
-	j := odmimport.NewJob(p, c.actor.ID, c.actor.User.LoginName, uuid, name, c.at)
+// newJob makes the job of a document, or a CSV file, that lies in the intake bucket, and wakes the importer. A UUID makes one
+// job only.
+func (c *call) newJob(jobType string, p *clinical.Place, uuid, name string, file blob.Object, attached string) (any, error) {
+	j := odmimport.NewJob(jobType, p, c.actor.ID, c.actor.User.LoginName, uuid, name, c.at)
 	j.Bucket, j.Key, j.Version, j.Attached = file.Bucket, file.Key, file.Version, attached
 	if err := c.start(j); err != nil {
 		return nil, err

@@ -22,8 +22,9 @@ type parts struct {
 const maxFileName = 200
 
 // parts reads a body of up to 4 MB. A multipart body without a part named file gives parts without a name.
-func (c *call) parts(twin string) (*parts, error) {
-	body, err := c.body("Ask " + twin + " for a URL and send larger files there.")
+// hint tells what to do with a larger one.
+func (c *call) parts(hint string) (*parts, error) {
+	body, err := c.body(hint)
 	if err != nil {
 		return nil, err
 	}

@@ -98,6 +98,8 @@ func rightsRows() []row {
 		{pattern: "POST /clinicaldata/studies/{study}/sites/{site}/events", path: atSite + "/events", want: change.only("sites").with("v")},
 		{pattern: "PUT /clinicaldata/studies/{study}/events", path: atStudy + "/events", want: change.only("studies").with("v")},
 		{pattern: "PUT /clinicaldata/studies/{study}/sites/{site}/events", path: atSite + "/events", want: change.only("sites").with("v")},
+		{pattern: "POST /clinicaldata/studies/{study}/sites/{site}/participants/bulk", path: atSite + "/participants/bulk", want: change.only("sites").with("v")},
+		{pattern: "POST /clinicaldata/studies/{study}/sites/{site}/events/bulk", path: atSite + "/events/bulk", want: change.only("sites").with("v")},
 		{pattern: "POST /clinicaldata/studies/{study}/notes", path: atStudy + "/notes", want: change.only("studies").with("v")},
 		{pattern: "POST /clinicaldata/studies/{study}/sites/{site}/notes", path: atSite + "/notes", want: change.only("sites").with("v")},
 		{pattern: "PUT /clinicaldata/studies/{study}/notes/{note}", path: atStudy + "/notes/DN_1", want: change.only("studies").with("v")},

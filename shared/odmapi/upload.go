@@ -24,6 +24,8 @@ const uploadPrefix = "_uploads/odm/"
 
 func documentKey(uuid, name string) string { return uploadPrefix + uuid + "/xml/" + name }
 
+func tableKey(uuid, name string) string { return uploadPrefix + uuid + "/csv/" + name }
+
 func attachedKey(uuid string) string { return uploadPrefix + uuid + "/zip/attached.zip" }
 
 type putView struct {
@@ -191,7 +193,7 @@ func importUpload(c *call) (any, error) {
 			return nil, err
 		}
 	}
-	return c.newJob(p, strings.ToLower(c.PathValue("uuid")), up.name, up.document, up.attached.Key)
+	return c.newJob(odmimport.TypeImport, p, strings.ToLower(c.PathValue("uuid")), up.name, up.document, up.attached.Key)
 }
 
 // maxMetadata is the largest document of metadata that is read from an upload.

@@ -70,7 +70,7 @@ func (im *Importer) dropped(ctx context.Context, d Dropped, uuid string) (*jobs.
 	}
 	switch {
 	case err == nil:
-		return NewJob(place, owner, d.Owner, uuid, d.Name, im.Now()), nil
+		return NewJob(TypeImport, place, owner, d.Owner, uuid, d.Name, im.Now()), nil
 	case len(fault.All(err)) == 0:
 		return nil, err
 	}

@@ -63,6 +63,12 @@ func (w *world) Write(ctx context.Context, opening bool, writes []biobank.Write)
 	return out, err
 }
 
+// Transact is biobank.Store's, which can break.
+func (w *world) Transact(ctx context.Context, writes []biobank.Write) (out []biobank.Result, err error) {
+	err = w.call(func() error { out, err = w.Memory.Transact(ctx, writes); return err })
+	return out, err
+}
+
 // store is the job store: one job, under the rules of store.Jobs.
 type store struct{ *world }
 
@@ -203,7 +209,7 @@ func newWorld(t *testing.T, doc string, attached map[string]string) *world {
 	t.Helper()
 	w := &world{
 		Memory: biobanktest.NewMemory(), t: t, objects: map[string][]byte{}, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC),
-		job: &jobs.Job{ID: 4, UUID: "u-4", Bucket: "intake", Key: "odm/u-4/file.xml", Status: jobs.Queued, OwnerID: 7},
+		job: &jobs.Job{ID: 4, ObjectType: TypeImport, UUID: "u-4", Bucket: "intake", Key: "odm/u-4/file.xml", Status: jobs.Queued, OwnerID: 7},
 	}
 	w.job.CreatedAt = w.now
 	w.objects["intake/odm/u-4/file.xml"] = []byte(doc)

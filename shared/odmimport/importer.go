@@ -1,5 +1,5 @@
-// Package odmimport imports ODM documents as jobs (reference openclinica-clinicaldata.md, 2 and 3), and collects those that
-// take long to be given out (collect.go).
+// Package odmimport imports ODM documents, and participants and events in CSV files, as jobs (reference
+// openclinica-clinicaldata.md, 2, 3 and 9), and collects the documents that take long to be given out (collect.go).
 //
 // A job is worked on by one worker at a time, under a lease, in document order. The worker plans a few thousand values,
 // keeps the plan as an object, notes in the job how far it is, and only then writes what was planned. Whoever takes over
@@ -10,6 +10,8 @@
 // locked. As long as the store does not let it finish a plan that has begun, the job goes on trying.
 //
 // Attached files are stored while the values that name them are planned, so one that is damaged fails the row.
+//
+// CSV files are worked on row by row (rows.go).
 package odmimport
 
 import (
@@ -82,6 +84,8 @@ type Importer struct {
 	Planner func(ctx context.Context, j *jobs.Job) (*clinical.Planner, error)
 	// Document opens the document of a retrieval, as its user may see it now. A fault ends the job.
 	Document func(ctx context.Context, j *jobs.Job) (*odmexport.Document, error)
+	// Rows makes the writer of the rows of a job that takes a CSV file, and tells who the user is. A fault ends the job.
+	Rows func(ctx context.Context, j *jobs.Job) (RowWriter, clinical.By, error)
 	// DropOwner finds the user as whom a drop folder is imported.
 	DropOwner func(ctx context.Context, login string) (int64, error)
 	// Place finds the study or the site that a drop folder is for, by OID.
@@ -145,8 +149,11 @@ func (im *Importer) lead(ctx context.Context, j *jobs.Job) error {
 	held, release := im.hold(ctx, j)
 	defer release()
 	work := im.work
-	if j.ObjectType == TypeRetrieval {
+	switch {
+	case j.ObjectType == TypeRetrieval:
 		work = im.collect
+	case isTable(j):
+		work = im.rows
 	}
 	err := safely(func() error { return work(held, j) })
 	reason := ""

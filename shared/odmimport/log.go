@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,14 +25,13 @@ func LogKey(j *jobs.Job, typed bool) string {
 // end ends a job: an import with the log of what was done. The error of one that cannot be ended as it is, because a plan of it
 // is half written, is that of the store: it must be tried again.
 func (im *Importer) end(ctx context.Context, j *jobs.Job, status jobs.Status, reason string) error {
-	imports := j.ObjectType != TypeRetrieval
-	if imports && status != jobs.Completed {
+	if j.ObjectType == TypeImport && status != jobs.Completed {
 		if err := im.settle(ctx, j); err != nil {
 			return fmt.Errorf("settle job %d: %w", j.ID, err)
 		}
 	}
 	ended := *j // a job that could not be ended goes on as it was
-	if imports {
+	if j.ObjectType != TypeRetrieval {
 		if err := im.writeLog(ctx, &ended); err != nil {
 			return err
 		}
@@ -44,6 +44,9 @@ func (im *Importer) end(ctx context.Context, j *jobs.Job, status jobs.Status, re
 func (im *Importer) writeLog(ctx context.Context, j *jobs.Job) error {
 	var total, failed int64
 	for _, typed := range []bool{false, true} {
+		if typed && isTable(j) {
+			continue // it has one log
+		}
 		out := im.Files.Create(ctx, im.Config.Results, LogKey(j, typed), "text/csv")
 		t, f, err := im.join(ctx, out, j, typed)
 		if err != nil {
@@ -61,6 +64,9 @@ func (im *Importer) writeLog(ctx context.Context, j *jobs.Job) error {
 
 // join copies the rows of all plans of a job, in order.
 func (im *Importer) join(ctx context.Context, out io.Writer, j *jobs.Job, typed bool) (total, failed int64, err error) {
+	if isTable(j) {
+		return im.joinRows(ctx, out, j)
+	}
 	w := bufio.NewWriterSize(out, 64<<10)
 	if _, err := w.WriteString(header(typed)); err != nil {
 		return 0, 0, err
@@ -109,7 +115,12 @@ func line(r *clinical.Row, typed bool) string {
 	if typed {
 		cells = append(cells, r.Type)
 	}
-	cells = append(cells, r.Status, at, r.Message)
+	return csvLine(append(cells, r.Status, at, r.Message))
+}
+
+// csvLine is a line of a log: cells are in quotes only where they have to be (section 2.6).
+func csvLine(cells []string) string {
+	cells = slices.Clone(cells)
 	for i, c := range cells {
 		if strings.ContainsAny(c, ",\"\n\r") {
 			cells[i] = `"` + strings.ReplaceAll(c, `"`, `""`) + `"`

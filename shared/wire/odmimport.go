@@ -57,7 +57,7 @@ func OdmImporter(ctx context.Context) (*odmimport.Importer, *queue.Queue, error)
 			PartRows: s.PartRows, MaxAttempts: s.MaxAttempts,
 		},
 		Jobs: store.NewJobs(db, tables).Space(odmSpace), Files: odmFiles{files{blobs}}, Queue: q, Store: records,
-		Planner: planners.Make, Document: planners.Document, DropOwner: users.DropOwner, Place: planners.Studies.Place,
+		Planner: planners.Make, Document: planners.Document, Rows: planners.Rows, DropOwner: users.DropOwner, Place: planners.Studies.Place,
 		Now: now, Random: rand.Reader, Log: slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 	}, q, nil
 }
