@@ -1,13 +1,16 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"aliquot/infra/local/localtest"
+	"aliquot/shared/biobank"
 )
 
 // newFreezer makes a freezer at the site of a study, and a box in it.
@@ -347,4 +350,89 @@ func TestAChosenContainer(t *testing.T) {
 		t.Errorf("two wishes: %s", got)
 	}
 	c.do("POST", "/storage-containers/reserve-positions", `{"cpId":99,"tenants":[{"specimenType":"Whole Blood"}]}`).refused(t, 400, "CP_NOT_FOUND")
+}
+
+// between is a store that does something just before the first transaction.
+type between struct {
+	biobank.Store
+	do func()
+}
+
+func (s *between) Transact(ctx context.Context, writes []biobank.Write) ([]biobank.Result, error) {
+	if do := s.do; do != nil {
+		s.do = nil
+		do()
+	}
+	return s.Store.Transact(ctx, writes)
+}
+
+// Of two opposite moves, each right by itself, one is refused: neither container ends in the other's.
+func TestOppositeMovesMakeNoCircle(t *testing.T) {
+	localtest.HandlerOnly(t)
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	w.newStudy(c)
+	path := map[string]string{}
+	for _, name := range []string{"A", "B", "C"} {
+		path[name] = fmt.Sprintf("/storage-containers/%v", c.must("POST", "/storage-containers", fmt.Sprintf(`{"name":%q,"siteName":"North Biobank","noOfRows":2,"noOfColumns":2}`, name))["id"])
+	}
+	into := func(name string) string { return fmt.Sprintf(`{"storageLocation":{"name":%q}}`, name) }
+	assign := func(name string) string {
+		return fmt.Sprintf(`{"positions":[{"position":1,"occuypingEntity":"container","occupyingEntityName":%q}]}`, name)
+	}
+	real := w.registry.Store
+	for _, tt := range []struct{ name, verb, path, body string }{
+		{"moved", "PATCH", path["A"], into("B")},
+		{"replaced", "PUT", path["A"], `{"name":"A","storageLocation":{"name":"B"},"noOfRows":2,"noOfColumns":2}`},
+		{"assigned", "POST", path["B"] + "/occupied-positions", assign("A")},
+		{"moved after a turn", "PATCH", path["A"], into("B")},
+	} {
+		w.registry.Store = &between{real, func() { c.must("PATCH", path["B"], into("A")) }}
+		c.do(tt.verb, tt.path, tt.body).refused(t, 400, "STORAGE_CONTAINER_HIERARCHY_CONTAINS_CYCLE")
+		w.registry.Store = real
+		if got := at(c.must("GET", path["A"], "")) + ", " + at(c.must("GET", path["B"], "")); got != "nowhere, A 11" {
+			t.Errorf("%s: %s", tt.name, got)
+		}
+		c.must("PATCH", path["B"], `{"storageLocation":{}}`)
+	}
+	// Three in a row, the last of which would close the circle.
+	w.registry.Store = &between{real, func() {
+		c.must("PATCH", path["B"], into("C"))
+		c.must("PATCH", path["C"], into("A"))
+	}}
+	c.do("PATCH", path["A"], into("B")).refused(t, 400, "STORAGE_CONTAINER_HIERARCHY_CONTAINS_CYCLE")
+	w.registry.Store = real
+	if got := at(c.must("GET", path["B"], "")); got != "C 11" {
+		t.Error(got)
+	}
+}
+
+func TestManyMovesAtOnceMakeNoCircle(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	w.newStudy(c)
+	const n = 6
+	path := make([]string, n)
+	for i := range path {
+		path[i] = fmt.Sprintf("/storage-containers/%v", c.must("POST", "/storage-containers", fmt.Sprintf(`{"name":"R%d","siteName":"North Biobank","noOfRows":3,"noOfColumns":3}`, i))["id"])
+	}
+	got := make([]answer, n)
+	var all sync.WaitGroup
+	for i := range path {
+		all.Go(func() { got[i] = c.do("PATCH", path[i], fmt.Sprintf(`{"storageLocation":{"name":"R%d"}}`, (i+1)%n)) })
+	}
+	all.Wait()
+	refused := 0
+	for _, a := range got {
+		if a.status != http.StatusOK {
+			refused++
+			a.refused(t, 400, "STORAGE_CONTAINER_HIERARCHY_CONTAINS_CYCLE")
+		}
+	}
+	if refused != 1 {
+		t.Errorf("%d of a ring of moves were refused, want 1", refused)
+	}
+	for i := range path {
+		c.must("GET", path[i]+"/ancestors-hierarchy", "")
+	}
 }

@@ -136,6 +136,9 @@ func (d *ContainerDraft) want(_ context.Context, b *Batch, c *Change) error {
 	b.wantMember(c, Container, d.ID, d.Doc.Name, containerMark)
 	if d.Location != nil {
 		b.wantLocation(d.Location)
+		if c.Op != Create && !b.bulk {
+			b.wantMark(turnMark)
+		}
 	}
 	if d.Site != nil && *d.Site != "" {
 		b.wantMark(siteMark(*d.Site))
@@ -299,6 +302,11 @@ func (d *ContainerDraft) update(ctx context.Context, b *Batch, c *Change, o *Out
 	case g.into != nil && was.Parent != nil && was.Parent.ContainerID == g.into.ID() && g.ref.AnyCell():
 		is.Path = g.into.IDs() // it lies there already
 	default:
+		if g.into != nil {
+			if err := b.takeTurn(ctx, c, rec); err != nil {
+				return nil, err
+			}
+		}
 		if err := d.settleIn(ctx, b, c, is, g, self); err != nil {
 			return nil, err
 		}

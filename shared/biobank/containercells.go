@@ -327,8 +327,10 @@ func (d *AssignDraft) want(_ context.Context, b *Batch, _ *Change) error {
 		case it.Type == Specimen:
 			b.wantMark(labelMark(it.Name))
 		case it.ID != 0:
+			b.wantMark(turnMark)
 			b.wantRec(SetKey(Container, it.ID))
 		default:
+			b.wantMark(turnMark)
 			b.wantMark(containerMark(it.Name))
 		}
 	}
