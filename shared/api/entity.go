@@ -481,20 +481,3 @@ func (in *input) maybeText(name string) *string {
 func (in *input) protocolRef() biobank.ProtocolRef {
 	return biobank.ProtocolRef{ID: in.number("cpId"), Title: in.text("cpTitle"), ShortTitle: in.text("cpShortTitle")}
 }
-
-// merge collects what a patch changes: what was sent. A member set to null or blank is cleared.
-type merge[T any] []func(*T)
-
-// set adds a change for a member that was sent.
-func (m *merge[T]) set(in *input, name string, change func(*T)) {
-	if in.sent(name) {
-		*m = append(*m, change)
-	}
-}
-
-// onto applies the changes.
-func (m merge[T]) onto(doc *T) {
-	for _, change := range m {
-		change(doc)
-	}
-}

@@ -293,3 +293,32 @@ func TestListBesideALargeTree(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestEntriesOfADayThatIsNoMore(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	w.newPeople(c, s, 2)
+	key := biobank.RegistrationKey(s.cp, s.registration)
+	for i, day := range []string{"7979-98-98", "7977-98-98"} { // 2020-01-01 and 2022-01-01, the latter the day of another
+		left := biobank.Mark{Name: biobank.SetMark(key.Part+"#days", day+"/"+key.Sort), To: key, ID: s.registration, Source: fmt.Sprintf("7#%d", i)}
+		if _, err := w.registry.Store.Write(t.Context(), false, []biobank.Write{{Kind: biobank.InsertMark, Mark: left}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := func(more string) string {
+		return column(c.list("POST", "/collection-protocol-registrations/list", fmt.Sprintf(`{"cpId":%d%s}`, s.cp, more)), "ppid")
+	}
+	if got := list(""); got != "P-02,P-01,INV-1" {
+		t.Errorf("got %s", got)
+	}
+	if got := list(`,"maxResults":2`); got != "P-02,P-01" {
+		t.Errorf("a page holds %s", got)
+	}
+	if got := list(`,"registrationDate":"2020-01-01"`); got != "" {
+		t.Errorf("of a day that nobody was registered on: %s", got)
+	}
+	if got := list(`,"registrationDate":"2022-01-01"`); got != "P-01" {
+		t.Errorf("of a day that another was registered on: %s", got)
+	}
+}

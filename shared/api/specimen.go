@@ -57,23 +57,35 @@ func specimenDoc(in *input) biobank.SpecimenDoc {
 	return doc
 }
 
-// collection reads how a primary specimen was collected, and by whom; nil when that was not sent.
-func (in *input) collection() (*biobank.CollectionEvent, biobank.UserRef) {
+// collection reads what was sent of how a primary specimen was collected, and by whom; nil when nothing was.
+func (in *input) collection() (merge[biobank.CollectionEvent], biobank.UserRef) {
 	o := in.object("collectionEvent")
 	if o == nil {
 		return nil, biobank.UserRef{}
 	}
-	return &biobank.CollectionEvent{
-		Time: o.millis("time"), Comments: o.text("comments"), Procedure: o.text("procedure"), Container: o.text("container"),
-	}, o.userRef("user")
+	type event = biobank.CollectionEvent
+	fresh := event{Time: o.millis("time"), Comments: o.text("comments"), Procedure: o.text("procedure"), Container: o.text("container")}
+	m := merge[event]{}
+	m.set(o, "time", func(e *event) { e.Time = fresh.Time })
+	m.set(o, "comments", func(e *event) { e.Comments = fresh.Comments })
+	m.set(o, "procedure", func(e *event) { e.Procedure = fresh.Procedure })
+	m.set(o, "container", func(e *event) { e.Container = fresh.Container })
+	return m, o.userRef("user")
 }
 
-func (in *input) received() (*biobank.ReceivedEvent, biobank.UserRef) {
+// received reads what was sent of how it arrived.
+func (in *input) received() (merge[biobank.ReceivedEvent], biobank.UserRef) {
 	o := in.object("receivedEvent")
 	if o == nil {
 		return nil, biobank.UserRef{}
 	}
-	return &biobank.ReceivedEvent{Time: o.millis("time"), Comments: o.text("comments"), Quality: o.text("receivedQuality")}, o.userRef("user")
+	type event = biobank.ReceivedEvent
+	fresh := event{Time: o.millis("time"), Comments: o.text("comments"), Quality: o.text("receivedQuality")}
+	m := merge[event]{}
+	m.set(o, "time", func(e *event) { e.Time = fresh.Time })
+	m.set(o, "comments", func(e *event) { e.Comments = fresh.Comments })
+	m.set(o, "receivedQuality", func(e *event) { e.Quality = fresh.Quality })
+	return m, o.userRef("user")
 }
 
 // transfer reads what is said about a move of a specimen.
@@ -116,7 +128,7 @@ func specimenDraft(in *input) *biobank.SpecimenDraft {
 	collected, collector := in.collection()
 	received, receiver := in.received()
 	if l := d.Doc.Lineage; l == "" || biobank.Fold(l) == biobank.Fold(biobank.LineageNew) { // children have the events of their ancestor
-		d.Doc.Collection, d.Doc.Received, d.Collector, d.Receiver = collected, received, collector, receiver
+		d.Doc.Collection, d.Doc.Received, d.Collector, d.Receiver = collected.over(nil), received.over(nil), collector, receiver
 	}
 	return d
 }
@@ -159,20 +171,8 @@ func specimenPatch(in *input, id int64) *biobank.SpecimenDraft {
 		if is.Lineage != biobank.LineageNew {
 			return // shown with the events of its ancestor, and sent back so
 		}
-		if collected != nil {
-			e := *collected
-			if is.Collection != nil && !collector.Sent() {
-				e.UserID = is.Collection.UserID
-			}
-			is.Collection, d.Collector = &e, collector
-		}
-		if received != nil {
-			e := *received
-			if is.Received != nil && !receiver.Sent() {
-				e.UserID = is.Received.UserID
-			}
-			is.Received, d.Receiver = &e, receiver
-		}
+		is.Collection, is.Received = collected.over(is.Collection), received.over(is.Received)
+		d.Collector, d.Receiver = collector, receiver
 	})
 	d.Merge = m.onto
 	return d

@@ -143,7 +143,7 @@ func (d *CollectDraft) visit(ctx context.Context, b *Batch, c *Change) (*below, 
 			return nil, err
 		}
 		d.VisitRecord = o.Record
-		return &below{key: key, visitStatus: is.Status, visitName: is.Name, ppid: doc.PPID, eventID: is.EventID}, nil
+		return &below{key: key, visitStatus: is.Status, visitName: is.Name, ppid: doc.PPID, eventID: is.EventID, eventKnown: true}, nil
 	}
 	rec, was, err := v.find(ctx, b, as(c, v.ID))
 	if err != nil {
@@ -169,7 +169,7 @@ func (d *CollectDraft) visit(ctx context.Context, b *Batch, c *Change) (*below, 
 	}
 	d.VisitRecord = o.Record
 	d.will(b, o.Record)
-	return &below{key: rec.Key, visitStatus: is.Status, visitName: is.Name, ppid: doc.PPID, eventID: is.EventID}, nil
+	return &below{key: rec.Key, visitStatus: is.Status, visitName: is.Name, ppid: doc.PPID, eventID: is.EventID, eventKnown: true}, nil
 }
 
 // will makes what is planned next see a record as it will be.
@@ -227,7 +227,8 @@ func (d *CollectDraft) node(ctx context.Context, b *Batch, c *Change, n *Specime
 		return err
 	}
 	if err := d.children(ctx, b, c, n, &below{
-		key: o.Record.Key, parent: o.Record, parentDoc: doc, visitStatus: at.visitStatus, visitName: at.visitName, ppid: at.ppid, eventID: at.eventID,
+		key: o.Record.Key, parent: o.Record, parentDoc: doc, visitStatus: at.visitStatus, visitName: at.visitName, ppid: at.ppid,
+		eventID: at.eventID, eventKnown: at.eventKnown,
 	}, kin); err != nil {
 		return err
 	}

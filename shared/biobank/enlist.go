@@ -134,7 +134,8 @@ const listPage = 100
 
 // Newest gives the registrations of protocols, the newest registration date first and by id within a day, but for the
 // first skip; with a day only those of that day. It reads entries, a request for each shard where enough entries fit into
-// one, and then a hundred registrations a request. It checks no rights.
+// one, and then a hundred registrations a request. An entry that a job has left is not given, but counts among the first
+// skip until the job drops it: what it leads to is not read there. It checks no rights.
 func (r *Registry) Newest(ctx context.Context, cps []int64, day string, skip, enough int) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		if err := r.newest(ctx, cps, day, skip, enough, yield); err != nil {
@@ -158,26 +159,31 @@ func (r *Registry) newest(ctx context.Context, cps []int64, day string, skip, en
 		return err
 	}
 	given := 0
-	var keys []Key
+	var entries []Mark
 	flush := func() (on bool, err error) {
-		recs, err := r.Store.Records(ctx, keys, true)
+		var keys []Key
+		for _, e := range entries {
+			keys = append(keys, e.To)
+		}
+		recs, err := r.Store.Records(ctx, dedupe(keys), true)
 		if err != nil {
 			return false, fmt.Errorf("read registrations: %w", err)
 		}
-		for _, k := range keys {
-			doc, err := Decode[RegistrationDoc](recs[k])
+		for _, e := range entries {
+			rec := recs[e.To]
+			doc, err := Decode[RegistrationDoc](rec)
 			if err != nil {
 				return false, err
 			}
-			if recs[k] == nil || doc.ActivityStatus == StatusDisabled {
+			if rec == nil || doc.ActivityStatus == StatusDisabled || dayEntry(rec.Key, doc.RegistrationDate).name != e.Name {
 				continue
 			}
 			given++
-			if !yield(recs[k], nil) {
+			if !yield(rec, nil) {
 				return false, nil
 			}
 		}
-		keys = keys[:0]
+		entries = entries[:0]
 		return true, nil
 	}
 	for {
@@ -197,7 +203,7 @@ func (r *Registry) newest(ctx context.Context, cps []int64, day string, skip, en
 			skip--
 			continue
 		}
-		if keys = append(keys, at.To); len(keys) >= min(enough-given, listPage) {
+		if entries = append(entries, at); len(entries) >= min(enough-given, listPage) {
 			if on, err := flush(); !on || err != nil {
 				return err
 			}
@@ -249,7 +255,7 @@ func (r *Registry) eachCursor(all []*cursor, read func(*cursor) error) error {
 	return errors.Join(errs...)
 }
 
-// CountNewest counts what Newest gives, by the entries alone.
+// CountNewest counts what Newest gives, by the entries alone: for as long as a job has left one, by that one more.
 func (r *Registry) CountNewest(ctx context.Context, cps []int64, day string) (int, error) {
 	cursors := r.cursors(cps)
 	if err := r.eachCursor(cursors, func(c *cursor) error { return r.turn(ctx, c, day, "", 0) }); err != nil {

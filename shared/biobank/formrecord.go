@@ -430,7 +430,7 @@ func (b *Batch) mayFill(level Level, cp *protocolInfo, owner *Record) error {
 		if err != nil {
 			return err
 		}
-		ok = b.can(ResSpecimen, OpUpdate, cp) || doc.Lineage == LineageNew && b.can(ResPrimarySpecimen, OpUpdate, cp)
+		ok = b.handles(OpUpdate, cp, doc.Lineage)
 	case User:
 		user, err := Decode[UserDoc](owner)
 		if err != nil {

@@ -89,7 +89,7 @@ func (d *MasterDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome)
 		return d.Specimen.update(ctx, b, c, o, spec, doc)
 	}
 	return d.Specimen.create(ctx, b, c, o, &below{
-		key: visit, visitStatus: visitDoc.Status, visitName: visitDoc.Name, ppid: regDoc.PPID, eventID: visitDoc.EventID,
+		key: visit, visitStatus: visitDoc.Status, visitName: visitDoc.Name, ppid: regDoc.PPID, eventID: visitDoc.EventID, eventKnown: true,
 	})
 }
 

@@ -72,7 +72,7 @@ func (d *PoolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 			return err
 		}
 		was := &docs[i]
-		if !b.can(ResSpecimen, OpUpdate, cp) && (was.Lineage != LineageNew || !b.can(ResPrimarySpecimen, OpUpdate, cp)) {
+		if !b.handles(OpUpdate, cp, was.Lineage) {
 			return denied("change this specimen in collection protocol " + cp.doc.ShortTitle)
 		}
 		told := was.Label

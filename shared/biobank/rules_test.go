@@ -185,7 +185,9 @@ func rules() []rule {
 		{"an aliquot without amount", create, aliquotOf("SP-0", func(d *biobank.SpecimenDraft) { d.Doc.InitialQty = nil }), "SPECIMEN_ALIQUOT_QTY_REQ"},
 		{"an aliquot of another type", create, aliquotOf("SP-0", func(d *biobank.SpecimenDraft) { d.Doc.Type = "Plasma" }), "SPECIMEN_INVALID_SPECIMEN_TYPE"},
 		{"an aliquot of a closed parent", create, aliquotOf("closed", func(*biobank.SpecimenDraft) {}), "SPECIMEN_PROC_NOT_ALLOWED"},
-		{"another side than the parent's", create, aliquotOf("left", func(d *biobank.SpecimenDraft) { d.Doc.AnatomicSite, d.Doc.Laterality = "Brain", "Right" }), "SPECIMEN_ANATOMIC_SITE_NOT_SAME_AS_PARENT,SPECIMEN_ANATOMIC_SITE_NOT_SAME_AS_PARENT"},
+		{"another side than the parent's", create, aliquotOf("left", func(d *biobank.SpecimenDraft) {
+			d.Doc.Lineage, d.Doc.Type, d.Doc.AnatomicSite, d.Doc.Laterality = biobank.LineageDerived, "Plasma", "Brain", "Right"
+		}), "SPECIMEN_ANATOMIC_SITE_NOT_SAME_AS_PARENT,SPECIMEN_ANATOMIC_SITE_NOT_SAME_AS_PARENT"},
 		{"an aliquot of another protocol's parent", create, aliquotOf("SP-0", func(d *biobank.SpecimenDraft) { d.Protocol = made() }), "SPECIMEN_NOT_FOUND_IN_CP"},
 		{"a collected child of a pending parent", create, func() biobank.Draft {
 			d := child(biobank.LineageAliquot, "", "fresh", 1)

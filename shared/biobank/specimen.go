@@ -187,7 +187,7 @@ func (d *SpecimenDraft) read(ctx context.Context, b *Batch, c *Change) error {
 		if m := b.marks[visitMark(d.VisitName)]; !m.IsZero() {
 			if ok, err := b.sure(ctx, m); err != nil {
 				return err
-			} else if !ok {
+			} else if !ok || d.named() {
 				b.wantRec(m.To)
 			}
 		}
@@ -197,9 +197,15 @@ func (d *SpecimenDraft) read(ctx context.Context, b *Batch, c *Change) error {
 		b.wantRec(b.marks[IDMark(Specimen, d.ParentID)].To)
 	case d.ParentLabel != "":
 		b.wantRec(b.marks[labelMark(d.ParentLabel)].To)
+		if to := b.marks[labelMark(d.ParentLabel)].To; d.named() && !to.IsZero() {
+			b.wantRec(to.VisitKey())
+		}
 	}
 	return nil
 }
+
+// named tells whether the draft names a requirement, which is one of the visit's event.
+func (d *SpecimenDraft) named() bool { return d.RequirementID != 0 || d.RequirementCode != "" }
 
 // find returns the stored specimen that the draft means, nil when there is none. An Identifier that names nothing any
 // more falls back to the natural key (reference openspecimen-rest.md 23, 4).

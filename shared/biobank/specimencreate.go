@@ -14,6 +14,7 @@ type below struct {
 	visitName   string // "" when it was not read
 	ppid        string // likewise
 	eventID     int64
+	eventKnown  bool
 	parent      *Record
 	parentDoc   SpecimenDoc
 }
@@ -40,7 +41,7 @@ func (d *SpecimenDraft) place(ctx context.Context, b *Batch, lineage string) (at
 		if rec == nil || doc.ActivityStatus == StatusDisabled {
 			return at, missing(Visit, d.VisitID)
 		}
-		return below{key: rec.Key, visitStatus: doc.Status, visitName: doc.Name}, nil
+		return below{key: rec.Key, visitStatus: doc.Status, visitName: doc.Name, eventID: doc.EventID, eventKnown: true}, nil
 	case d.VisitName != "":
 		key, status, err := b.visit(ctx, d.VisitName)
 		if err != nil {
@@ -110,13 +111,16 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 			return fault.New("SPECIMEN_NOT_FOUND_IN_CP", "The visit or parent specimen belongs to another collection protocol than %q.", named.doc.ShortTitle)
 		}
 	}
-	if !b.can(ResSpecimen, OpCreate, cp) && (doc.Lineage != LineageNew || !b.can(ResPrimarySpecimen, OpCreate, cp)) {
+	if !b.handles(OpCreate, cp, doc.Lineage) {
 		return denied("create this specimen in collection protocol " + cp.doc.ShortTitle)
 	}
 	if cp.doc.ActivityStatus == StatusClosed {
 		l.Add("CPR_CP_CLOSED", "Collection protocol %q is closed.", cp.doc.ShortTitle)
 	}
-	req := d.requirement(&l, cp, &doc)
+	req, err := d.requirement(ctx, b, &l, cp, &doc, at)
+	if err != nil {
+		return err
+	}
 	fromRequired(&l, req, at)
 	d.inherit(&l, &doc, at, req)
 	if gone(doc.ActivityStatus) {
@@ -127,7 +131,7 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 		return err
 	}
 	d.mayHave(&l, c, doc.Status, at)
-	if err := d.events(ctx, b, &l, &doc); err != nil {
+	if err := d.events(ctx, b, &l, &doc, req); err != nil {
 		return err
 	}
 	id, err := b.number(ctx, c, string(Specimen))
@@ -158,15 +162,45 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 	return nil
 }
 
-// requirement finds the anticipated specimen that the draft names.
-func (d *SpecimenDraft) requirement(l *fault.List, cp *protocolInfo, doc *SpecimenDoc) *requirementInfo {
-	if d.RequirementID == 0 && d.RequirementCode == "" {
-		return nil
+// toldRequirement is how the draft names the requirement.
+func (d *SpecimenDraft) toldRequirement() string {
+	if d.RequirementID != 0 {
+		return strconv.FormatInt(d.RequirementID, 10)
 	}
-	req := cp.requirement(0, d.RequirementID, d.RequirementCode)
+	return strconv.Quote(d.RequirementCode)
+}
+
+// event tells of which event the visit is, 0 for an unplanned one.
+func (at *below) event(ctx context.Context, b *Batch) (int64, error) {
+	if at.eventKnown {
+		return at.eventID, nil
+	}
+	rec, err := b.rec(ctx, at.key.VisitKey())
+	if err != nil {
+		return 0, err
+	}
+	doc, err := Decode[VisitDoc](rec)
+	at.eventID, at.eventKnown = doc.EventID, err == nil
+	return at.eventID, err
+}
+
+// requirement finds the anticipated specimen that the draft names, among those of the visit's event: elsewhere another may
+// have the same code. A visit without an event has none.
+func (d *SpecimenDraft) requirement(ctx context.Context, b *Batch, l *fault.List, cp *protocolInfo, doc *SpecimenDoc, at *below) (*requirementInfo, error) {
+	if !d.named() {
+		return nil, nil
+	}
+	event, err := at.event(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	var req *requirementInfo
+	if event != 0 {
+		req = cp.requirement(event, d.RequirementID, d.RequirementCode)
+	}
 	if req == nil {
-		l.Add("SR_NOT_FOUND", "Specimen requirement %q was not found in collection protocol %q.", d.RequirementCode, cp.doc.ShortTitle)
-		return nil
+		l.Add("SR_NOT_FOUND", "Specimen requirement %s was not found in the event of the visit.", d.toldRequirement())
+		return nil, nil
 	}
 	if req.doc.Lineage != doc.Lineage {
 		l.Add("SPECIMEN_REQ_LINEAGE_MISMATCH", "The requirement is for lineage %s, the specimen's is %s.", req.doc.Lineage, doc.Lineage)
@@ -175,7 +209,7 @@ func (d *SpecimenDraft) requirement(l *fault.List, cp *protocolInfo, doc *Specim
 		l.Add("SPECIMEN_REQ_TYPE_MISMATCH", "The requirement is for type %q, the specimen's is %q.", req.doc.Type, doc.Type)
 	}
 	doc.RequirementID = req.id
-	return req
+	return req, nil
 }
 
 // fromRequired checks that a specimen of a requirement below another one is made from a specimen of that.
@@ -209,14 +243,13 @@ func (d *SpecimenDraft) inherit(l *fault.List, doc *SpecimenDoc, at *below, req 
 		return
 	}
 	p := &at.parentDoc
+	if doc.Lineage == LineageAliquot { // always its parent's
+		doc.Class, doc.AnatomicSite, doc.Laterality, doc.Pathology = p.Class, p.AnatomicSite, p.Laterality, p.Pathology
+		fill(&doc.Type, p.Type)
+	}
 	fill(&doc.AnatomicSite, p.AnatomicSite)
 	fill(&doc.Laterality, p.Laterality)
 	fill(&doc.Pathology, p.Pathology)
-	if doc.Lineage == LineageAliquot {
-		fill(&doc.Type, p.Type)
-		doc.Class = p.Class
-		doc.Pathology = p.Pathology
-	}
 	d.likeParent(l, doc, p)
 }
 

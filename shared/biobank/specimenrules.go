@@ -1,6 +1,7 @@
 package biobank
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -51,7 +52,9 @@ func (d *SpecimenDraft) check(l *fault.List, doc *SpecimenDoc) {
 	} else if class, typ, ok := ClassOf(doc.Type); !ok {
 		l.Add("SPECIMEN_INVALID_SPECIMEN_TYPE", "Type %q is not in the list of permissible values.", doc.Type)
 	} else {
-		if doc.Class != "" && Fold(doc.Class) != Fold(class) {
+		if in, _, ok := TypeIn(doc.Class, typ); ok {
+			class = in
+		} else if doc.Class != "" {
 			l.Add("SPECIMEN_INVALID_SPECIMEN_CLASS", "Class %q does not have the type %q; its class is %q.", doc.Class, typ, class)
 		}
 		doc.Class, doc.Type = class, typ
@@ -156,8 +159,9 @@ func parentRule(status string) string {
 	return "SPECIMEN_COLL_PARENT_REQ"
 }
 
-// events fills in who made, collected and received the specimen.
-func (d *SpecimenDraft) events(ctx context.Context, b *Batch, l *fault.List, doc *SpecimenDoc) error {
+// events fills in who made, collected and received the specimen. What a primary specimen does not say of that is as its
+// requirement (nil: it has none) says, else the caller's and Not Specified (reference openspecimen-rest.md 15.2).
+func (d *SpecimenDraft) events(ctx context.Context, b *Batch, l *fault.List, doc *SpecimenDoc, req *requirementInfo) error {
 	who := func(u UserRef, into *int64) error {
 		if !u.Sent() {
 			return nil
@@ -191,12 +195,15 @@ func (d *SpecimenDraft) events(ctx context.Context, b *Batch, l *fault.List, doc
 			return err
 		}
 		if primary {
-			if col.UserID == 0 {
-				col.UserID = b.actor.ID
+			var usual RequirementDoc
+			if req != nil {
+				usual = req.doc
 			}
-			if rcv.UserID == 0 {
-				rcv.UserID = b.actor.ID
-			}
+			col.UserID = cmp.Or(col.UserID, usual.CollectorID, b.actor.ID)
+			rcv.UserID = cmp.Or(rcv.UserID, usual.ReceiverID, b.actor.ID)
+			col.Procedure = cmp.Or(col.Procedure, usual.CollectionProcedure, NotSpecified)
+			col.Container = cmp.Or(col.Container, usual.CollectionContainer, NotSpecified)
+			rcv.Quality = cmp.Or(rcv.Quality, NotSpecified)
 			if col.Time == 0 {
 				col.Time = b.at
 			}

@@ -140,10 +140,29 @@ func (b *Batch) admitting(into *Branch, cp *protocolInfo, doc *SpecimenDoc) (*Br
 		return nil, fault.New("SPECIMEN_CONTAINER_ACCESS_DENIED", "You do not have the right to store specimens in container %q.", name)
 	case into.Archived():
 		return nil, fault.New("STORAGE_CONTAINER_ARCHIVED", "Container %q is archived.", name)
-	case !into.Admits(doc.Class, doc.Type, cp.id, cp.doc.Sites):
-		return nil, fault.New("STORAGE_CONTAINER_CANNOT_HOLD_SPECIMEN", "Container %q does not admit a specimen of class %q and type %q of this collection protocol.", name, doc.Class, doc.Type)
 	}
-	return into, nil
+	return into, into.admits(doc, cp)
+}
+
+// admits is nil where the container admits the specimen.
+func (br *Branch) admits(doc *SpecimenDoc, cp *protocolInfo) error {
+	if !br.Admits(doc.Class, doc.Type, cp.id, cp.doc.Sites) {
+		return fault.New("STORAGE_CONTAINER_CANNOT_HOLD_SPECIMEN", "Container %q does not admit a specimen of class %q and type %q of this collection protocol.", br.Doc().Name, doc.Class, doc.Type)
+	}
+	return nil
+}
+
+// stays checks that the container of a stored specimen admits what it is now.
+func (b *Batch) stays(ctx context.Context, cp *protocolInfo, is *SpecimenDoc) error {
+	rec, err := b.rec(ctx, SetKey(Container, is.Location.ContainerID))
+	if err != nil || rec == nil {
+		return err
+	}
+	in, err := b.branch(ctx, rec)
+	if err != nil {
+		return err
+	}
+	return in.admits(is, cp)
 }
 
 // move plans what becomes of the cell of a stored specimen: it is stored elsewhere, taken out, checked out (the cell is
@@ -174,6 +193,10 @@ func (d *SpecimenDraft) move(ctx context.Context, b *Batch, c *Change, cp *proto
 		is.Location = nil
 	case d.Location != nil:
 		if err := d.put(ctx, b, c, cp, is, d.Location, who); err != nil {
+			return err
+		}
+	case is.Location != nil && (is.Class != was.Class || is.Type != was.Type):
+		if err := b.stays(ctx, cp, is); err != nil {
 			return err
 		}
 	}
@@ -215,7 +238,7 @@ func (b *Batch) takeOut(ctx context.Context, c *Change, rec *Record) error {
 	if err != nil {
 		return err
 	}
-	if !b.can(ResSpecimen, OpUpdate, cp) && (doc.Lineage != LineageNew || !b.can(ResPrimarySpecimen, OpUpdate, cp)) {
+	if !b.handles(OpUpdate, cp, doc.Lineage) {
 		return denied("take a specimen out of the container")
 	}
 	if err := b.unstore(ctx, rec, &doc); err != nil {

@@ -33,11 +33,14 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 		is = d.Doc
 	}
 	is.Custody = was.Custody
+	if was.Lineage == LineageAliquot {
+		is.AnatomicSite, is.Laterality, is.Pathology = was.AnatomicSite, was.Laterality, was.Pathology // always its parent's
+	}
 	op := OpUpdate
 	if gone(is.ActivityStatus) {
 		op = OpDelete
 	}
-	if !b.can(ResSpecimen, op, cp) && (was.Lineage != LineageNew || !b.can(ResPrimarySpecimen, op, cp)) {
+	if !b.handles(op, cp, was.Lineage) {
 		return denied("change this specimen in collection protocol " + cp.doc.ShortTitle)
 	}
 	var l fault.List
@@ -69,14 +72,16 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 		l.Add("COMMON_INVALID_INPUT", "The specimen was not made from %d; its parent cannot be changed.", d.ParentID)
 	}
 	if d.RequirementCode != "" || d.RequirementID != 0 && d.RequirementID != was.RequirementID {
-		d.requirement(&l, cp, &is)
+		if _, err := d.requirement(ctx, b, &l, cp, &is, &below{key: rec.Key}); err != nil {
+			return err
+		}
 	}
 	d.check(&l, &is)
 	if err := b.extend(ctx, &l, SpecimenFields, cp, was.Extension, &is.Extension, d.Extension, b.can(ResParticipantPhi, OpRead, cp)); err != nil {
 		return err
 	}
 	if is.Lineage == LineageNew || is.Collection != nil || is.Received != nil {
-		if err := d.events(ctx, b, &l, &is); err != nil {
+		if err := d.events(ctx, b, &l, &is, cp.requirement(0, is.RequirementID, "")); err != nil {
 			return err
 		}
 	}
@@ -120,7 +125,12 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 	}
 	o.Label = is.Label
 	if is.Status != was.Status && (is.Status == CollectMissed || is.Status == NotCollected) {
-		if err := b.cascade(ctx, c, rec, is.Status); err != nil {
+		if err := b.cascade(ctx, c, cp, rec, is.Status); err != nil {
+			return err
+		}
+	}
+	if is.kind() != was.kind() {
+		if err := b.carry(ctx, c, cp, rec, &is); err != nil {
 			return err
 		}
 	}

@@ -259,39 +259,6 @@ func (b *Batch) serial(ctx context.Context, c *Change, parent Key) (int64, error
 	return n, nil
 }
 
-// cascade gives every specimen below a record the collection status, where the record was missed or not collected (15.5).
-func (b *Batch) cascade(ctx context.Context, c *Change, rec *Record, status string) error {
-	below, err := b.store.List(ctx, rec.Key.Part, rec.Key.Sort+"/", "", 0)
-	if err != nil {
-		return fmt.Errorf("read what lies below a record: %w", err)
-	}
-	for _, r := range below {
-		if r.Type != Specimen {
-			continue
-		}
-		if is, err := b.done(ctx, r, c); err != nil {
-			return err
-		} else if is {
-			continue
-		}
-		doc, err := Decode[SpecimenDoc](r)
-		if err != nil {
-			return err
-		}
-		if doc.ActivityStatus == StatusDisabled || doc.Status == status {
-			continue
-		}
-		doc.Status = status
-		if err := b.unstore(ctx, r, &doc); err != nil {
-			return err
-		}
-		if err := b.changeBelow(c, r, &doc); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // remove deletes a record softly: it is Disabled, its names get a suffix and are free again, and the same happens to
 // what lies below it when forced (reference openspecimen-rest.md 4.2).
 func (b *Batch) remove(ctx context.Context, c *Change, o *Outcome, rec *Record, force bool) error {

@@ -13,7 +13,8 @@ import (
 )
 
 // RestoreDraft brings a deleted specimen back: the audit entry of its deletion tells what it was (reference
-// openspecimen-rest.md 15.1, undelete). Its names must be free still.
+// openspecimen-rest.md 15.1, undelete). Its names must be free still. It is not stored: the cell that it lay in was given up,
+// and may be another's.
 type RestoreDraft struct{ ID int64 }
 
 func (*RestoreDraft) recordType() Type { return Specimen }
@@ -61,6 +62,7 @@ func (d *RestoreDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome
 	if err != nil {
 		return err
 	}
+	is.Location, is.CheckedOut = nil, nil
 	(&SpecimenDraft{}).claims(b, c, &was, is, rec.Key, rec.ID)
 	return b.change(c, rec, is, o)
 }

@@ -252,7 +252,7 @@ func (d *VisitDraft) create(ctx context.Context, b *Batch, c *Change, o *Outcome
 	if err := b.renumber(ctx, c, "", doc.SurgicalPathologyNumber, key, id); err != nil {
 		return Key{}, nil, err
 	}
-	if err := d.missed(ctx, b, c, event, key, &doc, nil); err != nil {
+	if err := d.missed(ctx, b, c, cp, event, key, &doc, nil); err != nil {
 		return Key{}, nil, err
 	}
 	if err := b.insert(c, Visit, key, id, &doc, o); err != nil {

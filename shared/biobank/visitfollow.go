@@ -46,8 +46,8 @@ func (b *Batch) usualSite(ctx context.Context, c *Change, reg, self Key, event *
 }
 
 // missed plans the specimens that a missed visit did not bring: one with the visit's status for each open requirement of
-// its event that no specimen fills.
-func (d *VisitDraft) missed(ctx context.Context, b *Batch, c *Change, event *eventInfo, visit Key, is *VisitDoc, specimens []*Record) error {
+// its event that no specimen fills. Who may not create specimens is refused.
+func (d *VisitDraft) missed(ctx context.Context, b *Batch, c *Change, cp *protocolInfo, event *eventInfo, visit Key, is *VisitDoc, specimens []*Record) error {
 	if event == nil || is.Status != VisitMissed && is.Status != VisitNotCollected {
 		return nil
 	}
@@ -73,6 +73,9 @@ func (d *VisitDraft) missed(ctx context.Context, b *Batch, c *Change, event *eve
 	}
 	if len(wanted) == 0 {
 		return nil
+	}
+	if !b.handles(OpCreate, cp, LineageNew) {
+		return denied("note which specimens the visit did not bring")
 	}
 	first, err := b.ownNumbers(ctx, c, Specimen, int64(len(wanted)))
 	if err != nil {
@@ -111,7 +114,8 @@ func (b *Batch) ownNumbers(ctx context.Context, c *Change, t Type, n int64) (int
 }
 
 // follow changes the specimens of a visit that got another status or event: they were missed or are pending with it, and
-// belong to the requirements of the new event that equal those of the old one; where none does, to none.
+// belong to the requirements of the new event that equal those of the old one; where none does, to none. Who may not change
+// each of them is refused.
 func (d *VisitDraft) follow(ctx context.Context, b *Batch, c *Change, cp *protocolInfo, rec *Record, was, is *VisitDoc) error {
 	status := ""
 	if is.Status != was.Status && is.Status != VisitComplete {
@@ -142,6 +146,7 @@ func (d *VisitDraft) follow(ctx context.Context, b *Batch, c *Change, cp *protoc
 		if err != nil {
 			return err
 		}
+		required := doc.RequirementID
 		if moved && !done {
 			doc.RequirementID = reqs[doc.RequirementID]
 		}
@@ -152,6 +157,12 @@ func (d *VisitDraft) follow(ctx context.Context, b *Batch, c *Change, cp *protoc
 		specimens = append(specimens, &seen)
 		if done || doc.ActivityStatus == StatusDisabled {
 			continue
+		}
+		if doc.RequirementID == required && (status == "" || doc.Status == status && doc.Location == nil && doc.CheckedOut == nil) {
+			continue
+		}
+		if !b.handles(OpUpdate, cp, doc.Lineage) {
+			return denied("change the specimens of the visit")
 		}
 		if status != "" {
 			doc.Status = status
@@ -166,7 +177,7 @@ func (d *VisitDraft) follow(ctx context.Context, b *Batch, c *Change, cp *protoc
 	if status == "" && is.Status != VisitComplete && moved {
 		status = is.Status
 	}
-	return d.missed(ctx, b, c, cp.event(is.EventID), rec.Key, &VisitDoc{Status: status}, specimens)
+	return d.missed(ctx, b, c, cp, cp.event(is.EventID), rec.Key, &VisitDoc{Status: status}, specimens)
 }
 
 // equals leads from the requirements of one event to the equal ones of another: of the same kind, made from equal ones, and
