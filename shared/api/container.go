@@ -58,7 +58,7 @@ func (in *input) move(by, at, comments string) biobank.MoveRef {
 func containerDoc(in *input) biobank.ContainerDoc {
 	return biobank.ContainerDoc{
 		Name: in.text("name"), Barcode: in.text("barcode"), DisplayName: in.text("displayName"), UsedFor: in.text("usedFor"),
-		Grid: in.grid(), Capacity: in.number("capacity"), StoreSpecimens: in.flag("storeSpecimensEnabled"),
+		Grid: in.grid(), Capacity: in.number("capacity"),
 		Automated: in.flag("automated"), AutoFreezer: in.text("autoFreezerProvider"), Temperature: in.quantity("temperature"),
 		Comments: in.text("comments"), Classes: in.texts("allowedSpecimenClasses"), Types: in.texts("allowedSpecimenTypes"),
 		CellDisplay: in.text("cellDisplayProp"), ActivityStatus: in.text("activityStatus"),
@@ -79,6 +79,7 @@ func containerDraft(in *input, id int64) *biobank.ContainerDraft {
 		CPs: in.texts("allowedCollectionProtocols"), DPs: in.texts("allowedDistributionProtocols"),
 		Move: in.move("transferredBy", "transferDate", "transferComments"), CheckOut: in.flag("checkOut"), Doc: containerDoc(in),
 		Extension: in.extension(false),
+		Stores: in.maybeFlag("storeSpecimensEnabled"),
 	}
 }
 
@@ -99,7 +100,6 @@ func containerPatch(in *input, id int64) biobank.Draft {
 	m.set(in, "columnLabelingScheme", func(d *doc) { d.ColumnScheme = fresh.ColumnScheme })
 	m.set(in, "rowLabelingScheme", func(d *doc) { d.RowScheme = fresh.RowScheme })
 	m.set(in, "capacity", func(d *doc) { d.Capacity = fresh.Capacity })
-	m.set(in, "storeSpecimensEnabled", func(d *doc) { d.StoreSpecimens = fresh.StoreSpecimens })
 	m.set(in, "automated", func(d *doc) { d.Automated = fresh.Automated })
 	m.set(in, "autoFreezerProvider", func(d *doc) { d.AutoFreezer = fresh.AutoFreezer })
 	m.set(in, "temperature", func(d *doc) { d.Temperature = fresh.Temperature })
@@ -141,8 +141,8 @@ func getContainer(c *call) (any, error) {
 	return c.showOne(containers(), rec)
 }
 
-// admits answers HEAD /storage-containers/{id}: 200 if a specimen of a class and type of a protocol may be stored. Without
-// any of the parameters it tells whether the container exists.
+// admits answers HEAD /storage-containers/{id}: 200 if a specimen of a class and type, of a protocol where that is given, may
+// be stored. Without any of the parameters it tells whether the container exists.
 func (c *call) admits(cp int64, class, typ string) (any, error) {
 	br, err := c.branch()
 	if err != nil {
@@ -150,14 +150,6 @@ func (c *call) admits(cp int64, class, typ string) (any, error) {
 	}
 	if cp == 0 && class == "" && typ == "" {
 		return struct{}{}, nil
-	}
-	rec, err := c.api.Registry.Get(c.Context(), c.actor, biobank.Protocol, cp)
-	if err != nil {
-		return nil, err
-	}
-	doc, err := biobank.Decode[biobank.ProtocolDoc](rec)
-	if err != nil {
-		return nil, err
 	}
 	if canonical, ok := biobank.Canonical(biobank.SpecimenClasses, class); ok {
 		class = canonical
@@ -167,7 +159,22 @@ func (c *call) admits(cp int64, class, typ string) (any, error) {
 			class = of
 		}
 	}
-	if !br.Admits(class, typ, cp, doc.Sites) {
+	fits := br.AdmitsKind(class, typ) || class == "" && typ == ""
+	if cp != 0 {
+		rec, err := c.api.Registry.Get(c.Context(), c.actor, biobank.Protocol, cp)
+		if err != nil {
+			return nil, err
+		}
+		doc, err := biobank.Decode[biobank.ProtocolDoc](rec)
+		if err != nil {
+			return nil, err
+		}
+		fits = br.Admits(class, typ, cp, doc.Sites)
+	}
+	if br.Archived() {
+		return nil, fault.New("STORAGE_CONTAINER_ARCHIVED", "The container is archived.")
+	}
+	if !fits {
 		return nil, fault.New("STORAGE_CONTAINER_CANNOT_HOLD_SPECIMEN", "The container does not admit such a specimen.")
 	}
 	return struct{}{}, nil

@@ -378,7 +378,7 @@ func replicateContainer(c *call) (any, error) {
 		doc := *br.Doc()
 		doc.Name, doc.Barcode, doc.ActivityStatus = d.Doc.Name, d.Doc.Barcode, biobank.StatusActive
 		doc.Classes, doc.Types = slices.Clone(doc.Classes), slices.Clone(doc.Types)
-		d.Doc, d.CPs, d.DPs = doc, titles, distributions
+		d.Doc, d.CPs, d.DPs, d.Stores = doc, titles, distributions, &doc.StoreSpecimens
 		if doc.TypeID != 0 {
 			d.Kind = &biobank.TypeRef{ID: doc.TypeID}
 		}

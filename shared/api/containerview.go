@@ -209,7 +209,11 @@ func (r *related) container(rec *biobank.Record) (containerView, error) {
 		{&v.AllowedDistributionProtocols, biobank.DistributionProtocol, doc.Distributions},
 		{&v.CalcAllowedDistributionProtocols, biobank.DistributionProtocol, br.Distributions()},
 	} {
-		if *titles.into, err = r.shortTitles(titles.of, titles.ids); err != nil {
+		ids, err := r.visible(titles.of, titles.ids)
+		if err != nil {
+			return v, err
+		}
+		if *titles.into, err = r.shortTitles(titles.of, ids); err != nil {
 			return v, err
 		}
 	}
@@ -220,6 +224,21 @@ func (r *related) container(rec *biobank.Record) (containerView, error) {
 		err = v.count(doc, rec.ID, held)
 	}
 	return v, err
+}
+
+// visible leaves out the collection or distribution protocols, fetched before, that the caller may not see.
+func (r *related) visible(of biobank.Type, ids []int64) ([]int64, error) {
+	var out []int64
+	for _, id := range ids {
+		sees, err := r.c.actor.Sees(r.recs[setKey(of, id)])
+		if err != nil {
+			return nil, err
+		}
+		if sees {
+			out = append(out, id)
+		}
+	}
+	return out, nil
 }
 
 // shortTitles names collection or distribution protocols that were fetched.

@@ -400,6 +400,9 @@ func TestRights(t *testing.T) {
 				}
 				a := callers[role].do(method, strings.ReplaceAll(fill(url+r.query, about), " ", "+"), fill(r.body, about))
 				l := letter(t, a)
+				if hides(role, targets[j]) && !strings.Contains(r.query+r.body, "{short}") && tells(a.body, all[targets[j]]["short"]) {
+					t.Errorf("%s as %s about %s tells the title of a protocol that is not to be seen: %.300s", pattern, role, targets[j], a.body)
+				}
 				if l != r.want[i][j:j+1] {
 					t.Logf("%s as %s about %s: %d %.300s", pattern, role, targets[j], a.status, a.body)
 				}
@@ -415,6 +418,16 @@ func TestRights(t *testing.T) {
 			t.Errorf("there is a row for %s, which is not served", pattern)
 		}
 	}
+}
+
+// hides tells whether a caller may not see the protocol of a target.
+func hides(role, target string) bool {
+	return role != "super" && (target == "foreign" || target == "side" && role != "admin")
+}
+
+// tells tells whether an answer has a protocol's short title, and not only as a part of other names.
+func tells(body, short string) bool {
+	return regexp.MustCompile(`(^|[^-A-Za-z0-9])` + short + `([^-A-Za-z0-9]|$)`).MatchString(body)
 }
 
 // freshSpecimen is a target with a specimen that can be deleted.

@@ -37,8 +37,8 @@ func TestChain(t *testing.T) {
 		}, "000402#m was changed"},
 		"without the newest": {func(c []*biobank.Entry) []*biobank.Entry { return c[:changes-1] }, "1204#m is missing"},
 		"without the oldest": {func(c []*biobank.Entry) []*biobank.Entry { return c[1:] }, "002#m is missing"},
-		"without one": {func(c []*biobank.Entry) []*biobank.Entry { return slices.Delete(c, 600, 601) }, "602#m is missing"},
-		"nothing":     {func([]*biobank.Entry) []*biobank.Entry { return nil }, "1204#m is missing"},
+		"without one":        {func(c []*biobank.Entry) []*biobank.Entry { return slices.Delete(c, 600, 601) }, "602#m is missing"},
+		"nothing":            {func([]*biobank.Entry) []*biobank.Entry { return nil }, "1204#m is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &biobank.Record{Type: biobank.Specimen, ID: 7}

@@ -98,7 +98,7 @@ func (d *ConsentDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome
 		return err
 	}
 	if !b.can(ResConsent, OpUpdate, cp) || !b.can(ResParticipantDeid, OpRead, cp) && !b.can(ResParticipantPhi, OpRead, cp) {
-		return denied("change consents in collection protocol " + cp.doc.ShortTitle)
+		return denied("change consents in collection protocol " + b.actor.calls(cp))
 	}
 	var l fault.List
 	if d.Details != nil {
@@ -155,7 +155,7 @@ func (d *RegistrationDraft) consentsOf(ctx context.Context, b *Batch, l *fault.L
 		return err
 	}
 	if !b.can(ResConsent, op, cp) && !same(&was, &is.Consents) {
-		return denied("save consents in collection protocol " + cp.doc.ShortTitle)
+		return denied("save consents in collection protocol " + b.actor.calls(cp))
 	}
 	return nil
 }

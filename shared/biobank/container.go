@@ -62,6 +62,7 @@ type ContainerDraft struct {
 	Site     *string      // nil: not sent
 	Location *LocationRef // of the container that it lies in; nil: not sent
 	CPs, DPs []string     // short titles; nil: not sent
+	Stores   *bool        // whether specimens are stored in it; nil: not sent, so that a new one does as its type says
 	Move     MoveRef
 	CheckOut bool
 	Force    bool // Disabled takes the specimens out

@@ -447,14 +447,22 @@ func (d *AssignDraft) handOver(ctx context.Context, b *Batch, c *Change, into *B
 	return nil
 }
 
-// Assign puts specimens and containers into cells, up to 25 of them all or none; more go 25 at a time, after the first of
-// them were checked, and may be sent again when that was cut short.
+// Assign puts specimens and containers into cells, up to 25 of them all or none; more go 25 at a time, after all of them were
+// checked: a fault of one means that none was begun. What can still stop it half-way is what others do meanwhile, and a cell
+// that one is to get and another leaves only with a later 25. It may then be sent again.
 func (r *Registry) Assign(ctx context.Context, a *Actor, at time.Time, c Change, d AssignDraft) error {
 	if len(d.Items) == 0 {
 		return errors.New("nothing to assign")
 	}
 	const together = 25
 	c.Op = Update
+	if len(d.Items) > together {
+		all := c
+		all.Draft = &d
+		if err := r.Check(ctx, a, at, []Change{all}); err != nil {
+			return err
+		}
+	}
 	for items := d.Items; len(items) > 0; {
 		n := min(len(items), together)
 		c.Draft = &AssignDraft{ID: d.ID, Items: items[:n], Vacate: d.Vacate}

@@ -2,6 +2,7 @@ package biobank
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -67,11 +68,25 @@ func (d *ContainersDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outc
 	return nil
 }
 
-// CreateContainers makes containers, up to 25 of them all or none. More are made 25 at a time: what meets a fault then
-// leaves those before it.
+// CreateContainers makes containers, up to 25 of them all or none. More are made 25 at a time, after all of them were
+// checked: a fault of one means that none was begun. What others do meanwhile can still stop it half-way.
 func (r *Registry) CreateContainers(ctx context.Context, a *Actor, at time.Time, c Change, nodes []*ContainerNode) ([]*Record, error) {
 	const together = 25
 	c.Op = Create
+	if len(nodes) > together {
+		var groups []Change
+		for some := range slices.Chunk(nodes, together) {
+			one := c
+			one.Draft = &ContainersDraft{Nodes: some}
+			groups = append(groups, one)
+		}
+		if err := r.Check(ctx, a, at, groups); err != nil {
+			return nil, err
+		}
+		for _, n := range nodes {
+			n.branch, n.Record = nil, nil
+		}
+	}
 	for from := 0; from < len(nodes); from += together {
 		some := nodes[from:min(from+together, len(nodes))]
 		one := c

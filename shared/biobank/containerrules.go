@@ -91,6 +91,9 @@ func (d *ContainerDraft) may(b *Batch, rec *Record, g goal) error {
 
 // ofType resolves the type, and takes from it what a new container does not say (reference 16.2, typeId).
 func (d *ContainerDraft) ofType(ctx context.Context, b *Batch, l *fault.List, rec *Record, is *ContainerDoc, was int64) error {
+	if d.Stores != nil {
+		is.StoreSpecimens = *d.Stores
+	}
 	if is.TypeID = was; d.Kind == nil {
 		if d.Merge == nil {
 			is.TypeID = 0
@@ -122,11 +125,13 @@ func (d *ContainerDraft) ofType(ctx context.Context, b *Batch, l *fault.List, re
 	if is.Temperature == nil {
 		is.Temperature = doc.Temperature
 	}
-	is.StoreSpecimens = is.StoreSpecimens || doc.StoreSpecimens
+	if d.Stores == nil {
+		is.StoreSpecimens = is.StoreSpecimens || doc.StoreSpecimens
+	}
 	return nil
 }
 
-// restrict resolves the protocols that alone may be held.
+// restrict resolves the protocols that alone may be held. Those that the actor may not see are not shown to it, and stay.
 func (d *ContainerDraft) restrict(ctx context.Context, b *Batch, l *fault.List, is, was *ContainerDoc) error {
 	is.Protocols, is.Distributions = was.Protocols, was.Distributions
 	if d.Merge == nil {
@@ -157,6 +162,28 @@ func (d *ContainerDraft) restrict(ctx context.Context, b *Batch, l *fault.List, 
 				l.Add("STORAGE_CONTAINER_INVALID_DPS", "Distribution protocol %q was not found.", title)
 			} else if !slices.Contains(is.Distributions, id) {
 				is.Distributions = append(is.Distributions, id)
+			}
+		}
+	}
+	for _, list := range []struct {
+		of  Type
+		was []int64
+		is  *[]int64
+	}{{Protocol, was.Protocols, &is.Protocols}, {DistributionProtocol, was.Distributions, &is.Distributions}} {
+		for _, id := range list.was {
+			if slices.Contains(*list.is, id) {
+				continue
+			}
+			rec, err := b.rec(ctx, SetKey(list.of, id))
+			if err != nil {
+				return err
+			}
+			sees, err := b.actor.Sees(rec)
+			if err != nil {
+				return err
+			}
+			if rec != nil && !sees {
+				*list.is = append(*list.is, id)
 			}
 		}
 	}

@@ -82,15 +82,11 @@ func (br *Branch) nearest(of func(*ContainerDoc) []int64) []int64 {
 // Admits tells whether a specimen of a class and type, in a protocol with these sites, may be stored (16.3). A container
 // for distribution looks at the distribution protocol alone, which a specimen that is being stored does not have.
 func (br *Branch) Admits(class, typ string, cp int64, sites []ProtocolSite) bool {
-	if !br.Doc().StoreSpecimens {
+	if !br.AdmitsKind(class, typ) {
 		return false
 	}
 	if br.Doc().UsedFor == UsedForDistribution {
 		return len(br.Distributions()) == 0
-	}
-	classes, types := br.Kinds()
-	if !slices.Contains(classes, class) && !slices.Contains(types, typ) {
-		return false
 	}
 	if only := br.Protocols(); len(only) > 0 {
 		return slices.Contains(only, cp)
@@ -102,6 +98,15 @@ func (br *Branch) Admits(class, typ string, cp int64, sites []ProtocolSite) bool
 func (br *Branch) Serves(dp int64) bool {
 	only := br.Distributions()
 	return br.Doc().StoreSpecimens && (len(only) == 0 || slices.Contains(only, dp))
+}
+
+// AdmitsKind tells whether specimens of a class and type may be stored, of some protocol.
+func (br *Branch) AdmitsKind(class, typ string) bool {
+	if !br.Doc().StoreSpecimens || br.Doc().UsedFor == UsedForDistribution {
+		return br.Doc().StoreSpecimens
+	}
+	classes, types := br.Kinds()
+	return slices.Contains(classes, class) || slices.Contains(types, typ)
 }
 
 // narrows tells whether a container with its own restrictions may lie in the branch: what it admits, the branch admits.

@@ -195,7 +195,7 @@ func (d *ReservationDraft) plan(ctx context.Context, b *Batch, c *Change, o *Out
 		return err
 	}
 	if !b.actor.distributes(ResOrder, OpUpdate, &dp) {
-		return denied("reserve specimens for distribution protocol " + dp.ShortTitle)
+		return denied("reserve specimens for distribution protocol " + b.actor.callsDistribution(d.DP, &dp))
 	}
 	recs, err := b.specimens(ctx, []SpecimenRef{d.Specimen})
 	if err != nil {

@@ -152,7 +152,7 @@ func (d *DistributionDraft) plan(ctx context.Context, b *Batch, c *Change, o *Ou
 	}
 	if rec != nil && gone(is.ActivityStatus) {
 		if !b.actor.distributesAll(ResDistribution, OpDelete, &was) {
-			return denied("delete distribution protocol " + was.ShortTitle)
+			return denied("delete distribution protocol " + b.actor.callsDistribution(rec.ID, &was))
 		}
 		if err := b.unreferenced(ctx, rec, "DP_REF_ENTITY_FOUND"); err != nil {
 			return err
@@ -160,7 +160,7 @@ func (d *DistributionDraft) plan(ctx context.Context, b *Batch, c *Change, o *Ou
 		return b.retire(ctx, c, o, rec, &was, &was.ActivityStatus, freed{&was.Title, 255, dpTitleMark}, freed{&was.ShortTitle, 50, dpShortTitleMark})
 	}
 	if rec != nil && !b.actor.distributesAll(ResDistribution, OpUpdate, &was) {
-		return denied("change distribution protocol " + was.ShortTitle)
+		return denied("change distribution protocol " + b.actor.callsDistribution(rec.ID, &was))
 	}
 	var l fault.List
 	cannotBegin(&l, is.ActivityStatus)

@@ -50,7 +50,7 @@ func (d *EventDraft) protocol(ctx context.Context, b *Batch) (*protocolInfo, err
 		return nil, err
 	}
 	if !b.can(ResProtocol, OpUpdate, cp) {
-		return nil, denied("change the events of collection protocol " + cp.doc.ShortTitle)
+		return nil, denied("change the events of collection protocol " + b.actor.calls(cp))
 	}
 	return cp, nil
 }
@@ -65,7 +65,7 @@ func (d *EventDraft) update(ctx context.Context, b *Batch, c *Change, o *Outcome
 		return err
 	}
 	if !b.can(ResProtocol, OpUpdate, cp) {
-		return denied("change the events of collection protocol " + cp.doc.ShortTitle)
+		return denied("change the events of collection protocol " + b.actor.calls(cp))
 	}
 	was := event.doc
 	delete(b.protocols, cp.id) // read anew by whoever needs it next

@@ -185,7 +185,7 @@ func (d *FormContextsDraft) check(ctx context.Context, b *Batch, doc *FormContex
 	}
 	cp, err := b.protocol(ctx, ProtocolRef{ID: doc.ProtocolID})
 	if err == nil && !b.can(ResProtocol, OpRead, cp) {
-		err = denied("associate forms with collection protocol " + cp.doc.ShortTitle)
+		err = denied("associate forms with collection protocol " + b.actor.calls(cp))
 	}
 	return err
 }

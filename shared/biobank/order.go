@@ -189,7 +189,7 @@ func (d *OrderDraft) mayWrite(ctx context.Context, b *Batch, rec *Record, was, i
 			return 0, dp, err
 		}
 		if !b.actor.distributes(ResOrder, op, &dp) {
-			return 0, dp, denied("change orders of distribution protocol " + dp.ShortTitle)
+			return 0, dp, denied("change orders of distribution protocol " + b.actor.callsDistribution(was.DistributionID, &dp))
 		}
 		if d.Merge != nil {
 			return was.DistributionID, dp, nil
@@ -203,7 +203,7 @@ func (d *OrderDraft) mayWrite(ctx context.Context, b *Batch, rec *Record, was, i
 		return 0, dp, err
 	}
 	if !b.actor.distributes(ResOrder, op, &dp) {
-		return 0, dp, denied("write orders of distribution protocol " + dp.ShortTitle)
+		return 0, dp, denied("write orders of distribution protocol " + b.actor.callsDistribution(found.ID, &dp))
 	}
 	return found.ID, dp, nil
 }

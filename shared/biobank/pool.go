@@ -73,7 +73,7 @@ func (d *PoolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 		}
 		was := &docs[i]
 		if !b.handles(OpUpdate, cp, was.Lineage) {
-			return denied("change this specimen in collection protocol " + cp.doc.ShortTitle)
+			return denied("change this specimen in collection protocol " + b.actor.calls(cp))
 		}
 		told := was.Label
 		if told == "" {

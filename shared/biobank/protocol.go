@@ -128,7 +128,16 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 		return d.create(ctx, b, c, o, is)
 	}
 	if !b.actor.Can(ResProtocol, OpUpdate, rec.ID, was.Sites) || !b.actor.Can(ResProtocol, OpUpdate, rec.ID, is.Sites) {
-		return denied("change collection protocol " + was.ShortTitle)
+		return denied("change collection protocol " + b.actor.callsProtocol(rec.ID, &was))
+	}
+	for _, s := range slices.Concat(is.Sites, was.Sites) {
+		same := func(o ProtocolSite) bool { return o.SiteID == s.SiteID }
+		if slices.ContainsFunc(is.Sites, same) && slices.ContainsFunc(was.Sites, same) {
+			continue
+		}
+		if !b.actor.Can(ResProtocol, OpUpdate, rec.ID, []ProtocolSite{s}) {
+			return fault.New("CP_CREATOR_DOES_NOT_BELONG_CP_REPOS", "You may add sites to a collection protocol, and take them from it, only where you have the right to change it.")
+		}
 	}
 	if err := b.sitesInUse(ctx, rec, was.Sites, is.Sites); err != nil {
 		return err
@@ -154,7 +163,7 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 // of a deleted protocol is found.
 func (d *ProtocolDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome, rec *Record, is *ProtocolDoc) error {
 	if !b.actor.Can(ResProtocol, OpDelete, rec.ID, is.Sites) {
-		return denied("delete collection protocol " + is.ShortTitle)
+		return denied("delete collection protocol " + b.actor.callsProtocol(rec.ID, is))
 	}
 	if err := b.unreferenced(ctx, rec, "CP_REF_ENTITY_FOUND"); err != nil {
 		return err

@@ -55,7 +55,7 @@ func (d *ProtocolConsentsDraft) plan(ctx context.Context, b *Batch, c *Change, o
 		return missing(Protocol, d.ProtocolID)
 	}
 	if !b.actor.Can(ResProtocol, OpUpdate, rec.ID, is.Sites) {
-		return denied("change the consents of collection protocol " + is.ShortTitle)
+		return denied("change the consents of collection protocol " + b.actor.callsProtocol(rec.ID, &is))
 	}
 	switch {
 	case d.Waive != nil:

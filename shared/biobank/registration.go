@@ -180,7 +180,7 @@ func (d *RegistrationDraft) create(ctx context.Context, b *Batch, c *Change, o *
 		return nil, err
 	}
 	if !b.can(ResParticipantPhi, OpCreate, cp) && !b.can(ResParticipantDeid, OpCreate, cp) {
-		return nil, denied("register participants in collection protocol " + cp.doc.ShortTitle)
+		return nil, denied("register participants in collection protocol " + b.actor.calls(cp))
 	}
 	doc := d.Doc
 	var l fault.List
@@ -411,7 +411,7 @@ func (d *RegistrationDraft) patch(ctx context.Context, b *Batch, c *Change, o *O
 	}
 	phi := b.can(ResParticipantPhi, op, cp)
 	if !phi && !b.can(ResParticipantDeid, op, cp) {
-		return nil, denied("change participants of collection protocol " + cp.doc.ShortTitle)
+		return nil, denied("change participants of collection protocol " + b.actor.calls(cp))
 	}
 	var l fault.List
 	if err := d.references(ctx, b, &l, cp, &is); err != nil {

@@ -246,6 +246,18 @@ func (a *Actor) sees(rec *Record, sites []ProtocolSite, deciding givers) (bool, 
 	return false, nil
 }
 
+// Sees tells whether the actor may see a collection or distribution protocol; nobody sees one that is not there.
+func (a *Actor) Sees(rec *Record) (bool, error) {
+	if rec == nil {
+		return false, nil
+	}
+	doc, err := Decode[ProtocolDoc](rec)
+	if err != nil {
+		return false, err
+	}
+	return a.sees(rec, doc.Sites, nil)
+}
+
 func (r *Registry) protocolSites(ctx context.Context, cp int64) ([]ProtocolSite, error) {
 	key := SetKey(Protocol, cp)
 	recs, err := r.Store.Records(ctx, []Key{key}, true)

@@ -81,7 +81,7 @@ func (d *RequirementDraft) update(ctx context.Context, b *Batch, c *Change, o *O
 	}
 	event := cp.eventOf(req)
 	if !b.can(ResProtocol, OpUpdate, cp) {
-		return denied("change the requirements of collection protocol " + cp.doc.ShortTitle)
+		return denied("change the requirements of collection protocol " + b.actor.calls(cp))
 	}
 	is, err := merged(req.rec, &d.Doc, d.Merge)
 	if err != nil {

@@ -54,7 +54,7 @@ func (d *RequirementsDraft) plan(ctx context.Context, b *Batch, c *Change, o *Ou
 		return err
 	}
 	if !b.can(ResProtocol, OpUpdate, cp) {
-		return denied("change the requirements of collection protocol " + cp.doc.ShortTitle)
+		return denied("change the requirements of collection protocol " + b.actor.calls(cp))
 	}
 	delete(b.protocols, cp.id) // read anew by whoever needs it next
 	var l fault.List
@@ -136,7 +136,7 @@ func (d *RequirementsDraft) event(ctx context.Context, b *Batch) (*protocolInfo,
 	if e := cp.eventByLabel(d.EventLabel); e != nil {
 		return cp, e, nil
 	}
-	return nil, nil, fault.New("CPE_NOT_FOUND", "Event %q was not found in collection protocol %q.", d.EventLabel, cp.doc.ShortTitle)
+	return nil, nil, fault.New("CPE_NOT_FOUND", "Event %q was not found in collection protocol %s.", d.EventLabel, b.actor.calls(cp))
 }
 
 // layAll plans requirements below an event or another requirement, and adds them to the event's, by which later ones are

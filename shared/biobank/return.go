@@ -52,7 +52,7 @@ func (d *ReturnDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome)
 		return err
 	}
 	if !b.actor.distributes(ResOrder, OpUpdate, &dp) {
-		return denied("take back specimens of orders of distribution protocol " + dp.ShortTitle)
+		return denied("take back specimens of orders of distribution protocol " + b.actor.callsDistribution(order.DistributionID, &dp))
 	}
 	apart, err := order.load(ctx, b, rec)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"aliquot/shared/fault"
@@ -228,6 +229,26 @@ func (a *Actor) HoldsAt(res Resource, op Operation, site int64) bool {
 // AdministersSite tells whether the actor may change a site: super administrators, and those of its institute.
 func (a *Actor) AdministersSite(id int64) bool {
 	return a.Super() || a.InstituteAdmin() && a.sites[id]
+}
+
+// calls is how a protocol is named to the actor: by its short title to who may see it, else by its id, so that nobody learns
+// titles by guessing ids.
+func (a *Actor) calls(cp *protocolInfo) string { return a.callsProtocol(cp.id, &cp.doc) }
+
+func (a *Actor) callsProtocol(id int64, doc *ProtocolDoc) string {
+	return named(a.Can(ResProtocol, OpRead, id, doc.Sites), id, doc.ShortTitle)
+}
+
+// callsDistribution is the same of a distribution protocol.
+func (a *Actor) callsDistribution(id int64, doc *DistributionDoc) string {
+	return named(a.distributes(ResDistribution, OpRead, doc), id, doc.ShortTitle)
+}
+
+func named(seen bool, id int64, title string) string {
+	if seen {
+		return strconv.Quote(title)
+	}
+	return strconv.FormatInt(id, 10)
 }
 
 // denied is the answer to whoever lacks a right.

@@ -108,11 +108,11 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 		if named, err := b.protocol(ctx, d.Protocol); err != nil {
 			return err
 		} else if named.id != cp.id {
-			return fault.New("SPECIMEN_NOT_FOUND_IN_CP", "The visit or parent specimen belongs to another collection protocol than %q.", named.doc.ShortTitle)
+			return fault.New("SPECIMEN_NOT_FOUND_IN_CP", "The visit or parent specimen belongs to another collection protocol than %s.", b.actor.calls(named))
 		}
 	}
 	if !b.handles(OpCreate, cp, doc.Lineage) {
-		return denied("create this specimen in collection protocol " + cp.doc.ShortTitle)
+		return denied("create this specimen in collection protocol " + b.actor.calls(cp))
 	}
 	if cp.doc.ActivityStatus == StatusClosed {
 		l.Add("CPR_CP_CLOSED", "Collection protocol %q is closed.", cp.doc.ShortTitle)

@@ -20,7 +20,7 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 		if named, err := b.protocol(ctx, d.Protocol); err != nil {
 			return err
 		} else if named.id != cp.id {
-			return fault.New("SPECIMEN_NOT_FOUND_IN_CP", "The specimen was not found in collection protocol %q.", named.doc.ShortTitle)
+			return fault.New("SPECIMEN_NOT_FOUND_IN_CP", "The specimen was not found in collection protocol %s.", b.actor.calls(named))
 		}
 	}
 	is, err := Decode[SpecimenDoc](rec) // a copy that shares nothing with was
@@ -41,7 +41,7 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 		op = OpDelete
 	}
 	if !b.handles(op, cp, was.Lineage) {
-		return denied("change this specimen in collection protocol " + cp.doc.ShortTitle)
+		return denied("change this specimen in collection protocol " + b.actor.calls(cp))
 	}
 	var l fault.List
 	if d.lineage(&l, &is) && is.Lineage != was.Lineage {

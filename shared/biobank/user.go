@@ -331,7 +331,7 @@ func (d *UserDraft) grant(ctx context.Context, b *Batch, l *fault.List, is *User
 	}
 	if g.SiteID != 0 {
 		if !cp.hasSite(g.SiteID) {
-			l.Add("RBAC_INV_CP_SITE", "The site of the role is not a site of collection protocol %q.", cp.doc.ShortTitle)
+			l.Add("RBAC_INV_CP_SITE", "The site of the role is not a site of collection protocol %s.", b.actor.calls(cp))
 		}
 		return nil
 	}
@@ -340,7 +340,7 @@ func (d *UserDraft) grant(ctx context.Context, b *Batch, l *fault.List, is *User
 			return err
 		}
 	}
-	l.Add("RBAC_INV_CP_USER", "Collection protocol %q has no site of the user's institute.", cp.doc.ShortTitle)
+	l.Add("RBAC_INV_CP_USER", "Collection protocol %s has no site of the user's institute.", b.actor.calls(cp))
 	return nil
 }
 

@@ -168,7 +168,7 @@ func (d *VisitDraft) registration(ctx context.Context, b *Batch) (*Record, Regis
 			return nil, none, err
 		}
 		name = ppidMark(cp.id, d.PPID)
-		told = fault.New("CPR_INVALID_CP_AND_PPID", "PPID %q was not found in collection protocol %q.", d.PPID, cp.doc.ShortTitle)
+		told = fault.New("CPR_INVALID_CP_AND_PPID", "PPID %q was not found in collection protocol %s.", d.PPID, b.actor.calls(cp))
 	}
 	m, err := b.mark(ctx, name)
 	if err != nil {
@@ -188,7 +188,7 @@ func (d *VisitDraft) create(ctx context.Context, b *Batch, c *Change, o *Outcome
 		return Key{}, nil, err
 	}
 	if !b.can(ResVisit, OpCreate, cp) {
-		return Key{}, nil, denied("create visits in collection protocol " + cp.doc.ShortTitle)
+		return Key{}, nil, denied("create visits in collection protocol " + b.actor.calls(cp))
 	}
 	doc := d.Doc
 	var l fault.List
@@ -372,7 +372,7 @@ func (d *VisitDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome,
 		op = OpDelete
 	}
 	if !b.can(ResVisit, op, cp) {
-		return nil, denied("change visits of collection protocol " + cp.doc.ShortTitle)
+		return nil, denied("change visits of collection protocol " + b.actor.calls(cp))
 	}
 	var l fault.List
 	to, from := rec.Key, cp

@@ -24,7 +24,7 @@ func (d *VisitDraft) stays(ctx context.Context, b *Batch, l *fault.List, rec *Re
 		return err
 	}
 	if named.id != cp.id {
-		return fault.New("VISIT_NOT_FOUND", "Visit %q was not found in collection protocol %q.", was.Name, named.doc.ShortTitle)
+		return fault.New("VISIT_NOT_FOUND", "Visit %q was not found in collection protocol %s.", was.Name, b.actor.calls(named))
 	}
 	if d.PPID == "" {
 		return nil
@@ -141,7 +141,7 @@ func (d *VisitDraft) transfer(ctx context.Context, b *Batch, c *Change, from, go
 	if specimens, err = m.filling(ctx, b, specimens); err != nil {
 		return err
 	}
-	return d.missed(ctx, b, c, goal.event(is.EventID), to, is, specimens)
+	return d.missed(ctx, b, c, goal, goal.event(is.EventID), to, is, specimens)
 }
 
 // filling are the specimens of a visit that moves, as they will be: those that go with it, and those that are there.

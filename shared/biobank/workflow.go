@@ -62,7 +62,7 @@ func (d *WorkflowsDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outco
 		return err
 	}
 	if !b.can(ResProtocol, OpUpdate, cp) {
-		return denied("change the workflows of collection protocol " + cp.doc.ShortTitle)
+		return denied("change the workflows of collection protocol " + b.actor.calls(cp))
 	}
 	rec, err := b.rec(ctx, workflowsKey(cp.id))
 	if err != nil {

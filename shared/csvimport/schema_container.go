@@ -80,7 +80,11 @@ func containerSchema() *Schema {
 		list("Allowed Specimen Type", func(d *container) *[]string { return &d.Doc.Types }),
 		list("Allowed Collection Protocol", func(d *container) *[]string { return &d.CPs }).draftOnly(),
 		list("Allowed Distribution Protocol", func(d *container) *[]string { return &d.DPs }).draftOnly(),
-		flag("Stores Specimen", func(d *container) *bool { return &d.Doc.StoreSpecimens }),
+		single("Stores Specimen", func(d *container) **bool { return &d.Stores }, func() *bool { return new(bool) },
+			func(in *input, raw []byte) (*bool, error) {
+				v, err := parseFlag(in, raw)
+				return &v, err
+			}).draftOnly(),
 		text("Comments", func(d *container) *string { return &d.Doc.Comments }),
 		ignored[container](captionReason),
 	}
