@@ -290,7 +290,7 @@ func (b *Batch) undo(ctx context.Context, opening *bool) error {
 	return flush()
 }
 
-// transact does one change's writes all or nothing.
+// transact does one change's writes all or nothing; of one that is too large for that, see portions.
 func (b *Batch) transact(ctx context.Context) error {
 	var all []*rowWrite
 	for round := range b.writes {
@@ -298,11 +298,28 @@ func (b *Batch) transact(ctx context.Context) error {
 			all = append(all, &b.writes[round][i])
 		}
 	}
+	if len(all) <= maxTransaction {
+		return b.commit(ctx, all)
+	}
+	portions, err := b.portions(ctx, all)
+	if err != nil {
+		return err
+	}
+	for _, part := range portions {
+		if err := b.commit(ctx, part); err != nil || b.failed[0] != nil || b.again[0] {
+			return err
+		}
+	}
+	return nil
+}
+
+// commit does writes in one transaction, or notes why the change fails or must be planned again.
+func (b *Batch) commit(ctx context.Context, all []*rowWrite) error {
 	if len(all) == 0 {
 		return nil
 	}
-	if len(all) > 100 {
-		b.failed[0] = fault.New("COMMON_INVALID_INPUT", "The change touches %d items at once; at most 100 are possible. Change fewer objects at a time.", len(all))
+	if len(all) > maxTransaction {
+		b.failed[0] = fault.New("COMMON_INVALID_INPUT", "The change touches %d items at once; at most %d are possible. Change fewer objects at a time.", len(all), maxTransaction)
 		return nil
 	}
 	for range tries {

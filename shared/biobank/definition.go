@@ -108,6 +108,9 @@ func (n *EventNode) lay(ctx context.Context, b *Batch, c *Change, l *fault.List,
 	cp.events = append(cp.events, event)
 	key := EventKey(cp.id, event.id)
 	b.claim(c, uniqueEvent, is.Label, cp.eventMark(is.Label), key, event.id, "")
+	if is.Code != "" {
+		b.claim(c, uniqueEventCode, is.Code, cp.eventCodeMark(is.Code), key, event.id, "")
+	}
 	o := &Outcome{}
 	if err := b.insert(c, Event, key, event.id, &is, o); err != nil {
 		return nil, err
@@ -147,9 +150,6 @@ func (b *Batch) definitionIDs(ctx context.Context, events []*EventNode) (*idBloc
 	}
 	return b.idBlock(ctx, map[Type]int64{Event: int64(len(events)), Requirement: reqs})
 }
-
-// maxTransaction is how many items a transaction holds.
-const maxTransaction = 100
 
 // ahead writes what lies below a new record before that record, where one transaction does not hold it all: nothing leads
 // to it until the record is there. The names of the record are looked at before, so that a name that is taken is told

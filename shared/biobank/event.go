@@ -31,8 +31,8 @@ func (d *EventDraft) want(ctx context.Context, b *Batch, c *Change) error {
 
 func (d *EventDraft) read(context.Context, *Batch, *Change) error { return nil }
 
-// plan checks and writes an event. Its label is unique within the protocol, which is read whole: a mark decides between
-// two that are made at the same time.
+// plan checks and writes an event. Its label and code are unique within the protocol, which is read whole: marks decide
+// between two that are made at the same time.
 func (d *EventDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
 	if c.Op != Create {
 		return d.update(ctx, b, c, o)
@@ -85,6 +85,9 @@ func (d *EventDraft) update(ctx context.Context, b *Batch, c *Change, o *Outcome
 	if err := b.reclaim(ctx, c, uniqueEvent, was.Label, is.Label, cp.eventMark, event.rec); err != nil {
 		return err
 	}
+	if err := b.reclaim(ctx, c, uniqueEventCode, was.Code, is.Code, cp.eventCodeMark, event.rec); err != nil {
+		return err
+	}
 	if is.ActivityStatus == StatusClosed {
 		if err := b.closePrimaries(c, event); err != nil {
 			return err
@@ -124,7 +127,7 @@ func (d *EventDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome
 		}
 	}
 	is := event.doc
-	return b.retire(ctx, c, o, event.rec, &is, &is.ActivityStatus, freed{&is.Label, 255, cp.eventMark}, freed{&is.Code, 32, nil})
+	return b.retire(ctx, c, o, event.rec, &is, &is.ActivityStatus, freed{&is.Label, 255, cp.eventMark}, freed{&is.Code, 32, cp.eventCodeMark})
 }
 
 // event finds a live event by id, with its protocol.
@@ -194,6 +197,15 @@ var uniqueEvent = &unique{"CPE_DUP_LABEL", "The collection protocol has an event
 	d, err := Decode[EventDoc](r)
 	return Fold(d.Label) == Fold(v) && d.ActivityStatus != StatusDisabled, err
 }}
+
+var uniqueEventCode = &unique{"CPE_DUP_CODE", "The collection protocol has an event with the code %q already.", func(r *Record, v string) (bool, error) {
+	d, err := Decode[EventDoc](r)
+	return Fold(d.Code) == Fold(v) && d.ActivityStatus != StatusDisabled, err
+}}
+
+func (p *protocolInfo) eventCodeMark(code string) string {
+	return "cpe.code#" + PadID(p.id) + "#" + Fold(code)
+}
 
 func (p *protocolInfo) eventMark(label string) string {
 	return "cpe.label#" + PadID(p.id) + "#" + Fold(label)

@@ -136,6 +136,8 @@ func (d *FormDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome,
 	if err != nil {
 		return fmt.Errorf("list the associations of forms: %w", err)
 	}
+	round := b.recordRound
+	b.recordRound = roundBelow
 	for _, one := range contexts {
 		doc, err := Decode[FormContextDoc](one)
 		if err != nil {
@@ -147,6 +149,7 @@ func (d *FormDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome,
 			}
 		}
 	}
+	b.recordRound = round
 	return b.retire(ctx, c, o, rec, is, &is.ActivityStatus, freed{&is.Name, 255, formMark})
 }
 

@@ -91,7 +91,7 @@ func (d *RequirementDraft) update(ctx context.Context, b *Batch, c *Change, o *O
 	is.Lineage, is.ParentID, is.PoolID = was.Lineage, was.ParentID, was.PoolID
 	delete(b.protocols, cp.id) // read anew by whoever needs it next
 	if gone(is.ActivityStatus) {
-		return d.remove(ctx, b, c, o, req)
+		return d.remove(ctx, b, c, o, event, req)
 	}
 	var l fault.List
 	if d.EventID != 0 && d.EventID != event.id || d.EventID == 0 && d.EventLabel != "" && Fold(d.EventLabel) != Fold(event.doc.Label) {
@@ -114,11 +114,22 @@ func (d *RequirementDraft) update(ctx context.Context, b *Batch, c *Change, o *O
 			return err
 		}
 	}
+	if err := b.reclaim(ctx, c, uniqueRequirementCode, was.Code, is.Code, event.codeMark, req.rec); err != nil {
+		return err
+	}
 	return b.change(c, req.rec, is, o)
 }
 
+var uniqueRequirementCode = &unique{"SR_DUP_CODE", "The event has a requirement with the code %q already.", func(r *Record, v string) (bool, error) {
+	d, err := Decode[RequirementDoc](r)
+	return Fold(d.Code) == Fold(v) && d.ActivityStatus != StatusDisabled, err
+}}
+
+// codeMark decides between two requirements of an event that get one code at the same time.
+func (e *eventInfo) codeMark(code string) string { return "sr.code#" + PadID(e.id) + "#" + Fold(code) }
+
 // remove plans the deletion of a requirement and those below it, of which no specimen was collected.
-func (d *RequirementDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome, req *requirementInfo) error {
+func (d *RequirementDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome, event *eventInfo, req *requirementInfo) error {
 	if err := b.unreferenced(ctx, req.rec, "SR_HAS_SPECIMENS"); err != nil {
 		return err
 	}
@@ -137,7 +148,7 @@ func (d *RequirementDraft) remove(ctx context.Context, b *Batch, c *Change, o *O
 		}
 	}
 	is := req.doc
-	return b.retire(ctx, c, o, req.rec, &is, &is.ActivityStatus, freed{&is.Code, 32, nil})
+	return b.retire(ctx, c, o, req.rec, &is, &is.ActivityStatus, freed{&is.Code, 32, event.codeMark})
 }
 
 func (p *protocolInfo) eventOf(req *requirementInfo) *eventInfo {

@@ -163,8 +163,11 @@ func (b *Batch) layAll(ctx context.Context, c *Change, l *fault.List, cp *protoc
 		}
 		req := &requirementInfo{id: ids.next(Requirement), doc: is}
 		event.reqs = append(event.reqs, req)
-		o := &Outcome{}
-		if err := b.insert(c, Requirement, RequirementKey(cp.id, event.id, req.id), req.id, &is, o); err != nil {
+		o, key := &Outcome{}, RequirementKey(cp.id, event.id, req.id)
+		if is.Code != "" {
+			b.claim(c, uniqueRequirementCode, is.Code, event.codeMark(is.Code), key, req.id, "")
+		}
+		if err := b.insert(c, Requirement, key, req.id, &is, o); err != nil {
 			return err
 		}
 		req.rec, n.Record = o.Record, o.Record

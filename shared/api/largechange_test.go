@@ -1,0 +1,152 @@
+package api_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"aliquot/shared/biobank"
+)
+
+func TestEventsWithManyRequirements(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	event := idOf(c.must("POST", "/collection-protocol-events", `{"eventLabel":"Large","cpShortTitle":"INV"}`))
+	for range 60 {
+		c.must("POST", "/specimen-requirements", fmt.Sprintf(`{"eventId":%d,"specimenClass":"Fluid","type":"Plasma",%s}`, event, primary))
+	}
+	visit := c.must("POST", "/visits", fmt.Sprintf(`{"cprId":%d,"eventId":%d,"name":"INV-1..2","status":"Missed Collection"}`, s.registration, event))
+	if got := c.list("GET", fmt.Sprintf("/specimens?cprId=%d&visitId=%v", s.registration, visit["id"]), ""); len(got) != 60 || got[0]["status"] != "Missed Collection" {
+		t.Errorf("a missed visit has %d specimens", len(got))
+	}
+	path := fmt.Sprintf("/collection-protocol-events/%d", event)
+	c.must("PUT", path, `{"eventLabel":"Large","activityStatus":"Closed"}`)
+	reqs := c.list("GET", fmt.Sprintf("/specimen-requirements?eventId=%d", event), "")
+	for _, q := range reqs {
+		if q["activityStatus"] != "Closed" {
+			t.Fatalf("requirement %v is %v", q["id"], q["activityStatus"])
+		}
+	}
+	if audit := c.must("GET", fmt.Sprintf("/specimen-requirements/%v/audit", reqs[0]["id"]), ""); audit["verified"] != true || len(audit["entries"].([]any)) != 2 {
+		t.Errorf("the audit of a requirement is %v", audit)
+	}
+	c.must("DELETE", fmt.Sprintf("/visits/%v?forceDelete=true", visit["id"]), "")
+	c.must("DELETE", path, "")
+	c.do("GET", fmt.Sprintf("/specimen-requirements/%v", reqs[0]["id"]), "").refused(t, 400, "SR_NOT_FOUND")
+}
+
+func TestVisitsWithManySpecimens(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	var changes []biobank.Change
+	for i := range 110 {
+		changes = append(changes, biobank.Change{Op: biobank.Create, ID: "test", Draft: &biobank.SpecimenDraft{
+			VisitID: s.visit, Doc: biobank.SpecimenDoc{Label: fmt.Sprintf("V-%03d", i), Type: "Plasma", Lineage: biobank.LineageNew},
+		}})
+	}
+	actor, err := w.registry.Actor(t.Context(), biobank.AdminUserID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range changes {
+		if out, err := w.registry.Apply(t.Context(), actor, w.clock(), []biobank.Change{change}); err != nil || out[0].Err != nil {
+			t.Fatal(err, out)
+		}
+	}
+	path := fmt.Sprintf("/visits/%d", s.visit)
+	if got := c.must("PUT", path, fmt.Sprintf(`{"eventId":%d,"status":"Missed Collection"}`, s.event)); got["status"] != "Missed Collection" {
+		t.Errorf("the visit is %v", got["status"])
+	}
+	missed := 0
+	for _, v := range c.list("GET", fmt.Sprintf("/specimens?cprId=%d&visitId=%d", s.registration, s.visit), "") {
+		if v["status"] == "Missed Collection" {
+			missed++
+		}
+	}
+	if missed != 111 { // and the one of the study, whose aliquot lies below it
+		t.Errorf("%d specimens were missed", missed)
+	}
+	// One that is refused for what comes last has not begun.
+	c.must("PUT", path, fmt.Sprintf(`{"eventId":%d,"status":"Complete"}`, s.event))
+	c.must("POST", "/visits", fmt.Sprintf(`{"cprId":%d,"name":"TAKEN.B.2"}`, s.registration))
+	c.do("PUT", path, fmt.Sprintf(`{"eventId":%d,"status":"Not Collected","name":"TAKEN.B.2"}`, s.event)).refused(t, 400, "VISIT_DUP_NAME")
+	if got := c.specimen("V-000")["status"]; got != "Missed Collection" {
+		t.Errorf("a change that was refused made a specimen %v", got)
+	}
+}
+
+func TestFormsWithManyAssociations(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	w.newStudy(c)
+	form := c.newForm("spread", smoking)
+	for i := range 40 {
+		short := fmt.Sprintf("CP-%02d", i)
+		cp := idOf(c.must("POST", "/collection-protocols", fmt.Sprintf(`{"shortTitle":%q,"title":%q,"principalInvestigator":{"id":2},"cpSites":[{"siteName":"North Biobank"}]}`, short, short)))
+		c.associate(form, "Specimen", cp, "")
+	}
+	if a := c.do("DELETE", fmt.Sprintf("/forms/%d", form), ""); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+func TestManyAliquotsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	kids := func(n int) string {
+		var list []string
+		for i := range n {
+			list = append(list, fmt.Sprintf(`{"lineage":"Aliquot","label":"K-%d-%d","initialQty":0.1}`, n, i))
+		}
+		return fmt.Sprintf(`[{"id":%d,"children":[%s]}]`, s.specimen, strings.Join(list, ","))
+	}
+	was := c.must("GET", fmt.Sprintf("/specimens/%d", s.specimen), "")["availableQty"].(float64)
+	if got := c.list("POST", "/specimens/collect", kids(45)); len(got[0]["children"].([]any)) != 45 || got[0]["availableQty"] != was-4.5 {
+		t.Errorf("left are %v of %v", got[0]["availableQty"], was)
+	}
+	c.do("POST", "/specimens/collect", kids(101)).refused(t, 400, "SPECIMEN_CHILDREN_LIMIT_MAXED")
+}
+
+func TestOneOfSeveralGetsACode(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	race := func(path, code string, body func(i int) string) {
+		t.Helper()
+		answers := make([]answer, 6)
+		var all sync.WaitGroup
+		for i := range answers {
+			all.Go(func() { answers[i] = c.do("POST", path, body(i)) })
+		}
+		all.Wait()
+		made := 0
+		for _, a := range answers {
+			if a.status == 200 {
+				made++
+			} else {
+				a.refused(t, 400, code)
+			}
+		}
+		if made != 1 {
+			t.Errorf("%s made %d with one code", path, made)
+		}
+	}
+	race("/collection-protocol-events", "CPE_DUP_CODE", func(i int) string {
+		return fmt.Sprintf(`{"eventLabel":"E%d","code":"RACE","cpShortTitle":"INV"}`, i)
+	})
+	race("/specimen-requirements", "SR_DUP_CODE", func(int) string {
+		return fmt.Sprintf(`{"eventId":%d,"code":"RACE","specimenClass":"Fluid","type":"Plasma",%s}`, s.event, primary)
+	})
+	// A code that was given up is free again.
+	req := c.list("GET", fmt.Sprintf("/specimen-requirements?eventId=%d", s.event), "")
+	for _, q := range req {
+		if q["code"] == "RACE" {
+			c.must("DELETE", fmt.Sprintf("/specimen-requirements/%v", q["id"]), "")
+		}
+	}
+	c.must("POST", "/specimen-requirements", fmt.Sprintf(`{"eventId":%d,"code":"race","specimenClass":"Fluid","type":"Plasma",%s}`, s.event, primary))
+}
