@@ -202,7 +202,7 @@ func cartFilter(q *query) func(r *related, recs []*biobank.Record) ([]specimenVi
 			case len(labels) == 1 && !like(text(v.Label), labels[0], false), len(labels) > 1 && !among(labels, text(v.Label)):
 			case !like(v.PPID, ppid, false), !among(lineages, v.Lineage), !among(kinds, v.Type), !among(places, text(v.AnatomicSite)):
 			case len(containers) > 0 && (v.StorageLocation.Name == nil || !among(containers, *v.StorageLocation.Name)):
-			case available && v.AvailabilityStatus != "Available", empty && (v.AvailableQty == nil || *v.AvailableQty != 0):
+			case available && text(v.AvailabilityStatus) != "Available", empty && (v.AvailableQty == nil || *v.AvailableQty != 0):
 			default:
 				fit = append(fit, v)
 			}

@@ -271,7 +271,13 @@ func copyEvent(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if in, err = in.over(defs[0], "code"); err != nil {
+	// The protocol that was sent counts, whichever way it was named, and not that of the original.
+	if in.sent("cpShortTitle") && !in.sent("collectionProtocol") {
+		in, err = in.over(defs[0], "code", "collectionProtocol")
+	} else {
+		in, err = in.over(defs[0], "code")
+	}
+	if err != nil {
 		return nil, err
 	}
 	d := eventNode(in)

@@ -112,7 +112,7 @@ func (c *call) listRows(read func(keep func(*biobank.Record) (bool, error)) erro
 			case skipped < page.from:
 				skipped++
 			case len(rows) < page.most:
-				rows = append(rows, listRow{listRowIDs{v.CPID, v.CprID, v.VisitID, *v.ID}, cells})
+				rows = append(rows, listRow{listRowIDs{v.CPID, v.CprID, *v.VisitID, *v.ID}, cells})
 			}
 		}
 		return err

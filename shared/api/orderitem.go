@@ -191,8 +191,8 @@ func specimenCells(v *specimenView) []string {
 		return []string{"Collection Protocol", "PPID", "Visit", "Specimen Label", "Barcode", "Lineage", "Class", "Type", "Anatomic Site", "Pathology", "Available Quantity", "Availability"}
 	}
 	return []string{
-		v.CPShortTitle, v.PPID, v.VisitName, text(v.Label), text(v.Barcode), v.Lineage, v.SpecimenClass, v.Type, text(v.AnatomicSite),
-		text(v.Pathology), amount(v.AvailableQty), v.AvailabilityStatus,
+		v.CPShortTitle, v.PPID, text(v.VisitName), text(v.Label), text(v.Barcode), v.Lineage, v.SpecimenClass, v.Type, text(v.AnatomicSite),
+		text(v.Pathology), amount(v.AvailableQty), text(v.AvailabilityStatus),
 	}
 }
 

@@ -214,7 +214,8 @@ type wish struct {
 	cp     int64
 	root   biobank.Key
 	event  int64
-	visit  *biobank.Record
+	visit  *biobank.Record // nil for an event without one
+	is     biobank.VisitDoc
 }
 
 // anticipatedSpecimens reads the open requirements of an event; event 0 has none.
@@ -233,6 +234,9 @@ func (r *related) anticipatedSpecimens(root biobank.Key, event int64) (*wish, er
 	}
 	doc := biobank.VisitDoc{EventID: event}
 	var err error
+	if w.is, err = biobank.Decode[biobank.VisitDoc](w.visit); err != nil {
+		return nil, err
+	}
 	if w.around, err = r.visit(reg.Child(0), doc); err != nil {
 		return nil, err
 	}
@@ -274,7 +278,7 @@ func (w *wish) below(parent int64, filled map[int64]bool, up *specimenView) []sp
 			ReqCode: orNull(doc.Code), LabelFmt: orNull(doc.LabelFmt), ExternalIDs: []biobank.ExternalID{}, Biohazards: []string{},
 		}
 		if w.visit != nil {
-			v.VisitID = w.visit.ID
+			v.VisitID, v.VisitName, v.VisitStatus, v.VisitDate = &w.visit.ID, orNull(w.is.Name), orNull(w.is.Status), orNull(w.is.VisitDate)
 		}
 		if up != nil && up.ID != nil {
 			v.ParentID, v.ParentLabel = up.ID, up.Label

@@ -16,11 +16,11 @@ type specimenView struct {
 	EventID             *int64               `json:"eventId"`
 	EventCode           *string              `json:"eventCode"`
 	EventLabel          *string              `json:"eventLabel"`
-	VisitID             int64                `json:"visitId"`
-	VisitName           string               `json:"visitName"`
-	VisitStatus         string               `json:"visitStatus"`
+	VisitID             *int64               `json:"visitId"`
+	VisitName           *string              `json:"visitName"`
+	VisitStatus         *string              `json:"visitStatus"`
 	SprNo               *string              `json:"sprNo"`
-	VisitDate           int64                `json:"visitDate"`
+	VisitDate           *int64               `json:"visitDate"`
 	CPShortTitle        string               `json:"cpShortTitle"`
 	ReqID               *int64               `json:"reqId"`
 	SortOrder           *int64               `json:"sortOrder"`
@@ -32,7 +32,7 @@ type specimenView struct {
 	Lineage             string               `json:"lineage"`
 	AnatomicSite        *string              `json:"anatomicSite"`
 	Laterality          *string              `json:"laterality"`
-	Status              string               `json:"status"`
+	Status              *string              `json:"status"`
 	ReqLabel            *string              `json:"reqLabel"`
 	Pathology           *string              `json:"pathology"`
 	InitialQty          *biobank.Quantity    `json:"initialQty"`
@@ -49,12 +49,12 @@ type specimenView struct {
 	Collector           *userSummary         `json:"collector"`
 	Receiver            *userSummary         `json:"receiver"`
 	StorageSite         *string              `json:"storageSite"`
-	ActivityStatus      string               `json:"activityStatus"`
+	ActivityStatus      *string              `json:"activityStatus"`
 	CreatedOn           *int64               `json:"createdOn"`
 	CreatedBy           *userSummary         `json:"createdBy"`
 	Code                *string              `json:"code"`
-	DistributionStatus  string               `json:"distributionStatus"`
-	AvailabilityStatus  string               `json:"availabilityStatus"`
+	DistributionStatus  *string              `json:"distributionStatus"`
+	AvailabilityStatus  *string              `json:"availabilityStatus"`
 	FreezeThawCycles    int64                `json:"freezeThawCycles"`
 	ImageID             *string              `json:"imageId"`
 	ExternalIDs         []biobank.ExternalID `json:"externalIds"`
@@ -210,17 +210,17 @@ func viewSpecimen(r *related, rec *biobank.Record) (any, error) {
 	v := specimenView{
 		ID: &rec.ID, CPID: rec.Key.Protocol(), CprID: rec.Key.Registration(), PPID: around.registration.PPID,
 		EventID: orNull(visit.EventID), EventCode: orNull(around.event.Code), EventLabel: orNull(around.event.Label),
-		VisitID: rec.Key.Visit(), VisitName: visit.Name, VisitStatus: visit.Status,
+		VisitID: orNull(rec.Key.Visit()), VisitName: orNull(visit.Name), VisitStatus: orNull(visit.Status),
 		SprNo:     orMasked(visit.SurgicalPathologyNumber, r.c.seesPHI(rec.Key.Protocol(), around.protocol)),
-		VisitDate: visit.VisitDate, CPShortTitle: around.protocol.ShortTitle, ReqID: orNull(doc.RequirementID),
+		VisitDate: orNull(visit.VisitDate), CPShortTitle: around.protocol.ShortTitle, ReqID: orNull(doc.RequirementID),
 		SortOrder: req.SortOrder, Label: orNull(doc.Label), AdditionalLabel: orNull(doc.AdditionalLabel),
 		Barcode: orNull(doc.Barcode), Type: doc.Type, SpecimenClass: doc.Class, Lineage: doc.Lineage,
-		AnatomicSite: orNull(doc.AnatomicSite), Laterality: orNull(doc.Laterality), Status: doc.Status,
+		AnatomicSite: orNull(doc.AnatomicSite), Laterality: orNull(doc.Laterality), Status: &doc.Status,
 		ReqLabel: orNull(req.Name), Pathology: orNull(doc.Pathology), InitialQty: doc.InitialQty,
 		AvailableQty: doc.AvailableQty, Concentration: doc.Concentration, ParentID: orNull(rec.Key.ParentSpecimen()),
 		ParentLabel: orNull(parent.Label), StorageType: orNull(req.StorageType),
-		ActivityStatus: doc.ActivityStatus, CreatedOn: orNull(doc.CreatedOn), Code: orNull(req.Code),
-		DistributionStatus: status, AvailabilityStatus: status, FreezeThawCycles: doc.FreezeThawCycles,
+		ActivityStatus: &doc.ActivityStatus, CreatedOn: orNull(doc.CreatedOn), Code: orNull(req.Code),
+		DistributionStatus: &status, AvailabilityStatus: &status, FreezeThawCycles: doc.FreezeThawCycles,
 		ImageID: orNull(doc.ImageID), ExternalIDs: orEmpty(doc.ExternalIDs), LabelFmt: orNull(req.LabelFmt),
 		Biohazards: orEmpty(doc.Biohazards), Comments: orNull(doc.Comments), Children: []specimenView{}, ReqCode: orNull(req.Code),
 	}

@@ -49,7 +49,7 @@ func valuesOf(attribute string) []valueView {
 	var all []valueView
 	ids := map[string]int64{}
 	for i, value := range biobank.Values(attribute) {
-		v := valueView{ID: int64(at+1)*valuesPerAttribute + int64(i+1), Value: value}
+		v := valueView{ID: idAt(at, i), Value: value}
 		ids[value] = v.ID
 		if attribute == biobank.SpecimenTypes {
 			if class, _, ok := biobank.ClassOf(value); ok && class != value {
@@ -60,6 +60,13 @@ func valuesOf(attribute string) []valueView {
 		all = append(all, v)
 	}
 	return all
+}
+
+func idAt(attribute, value int) int64 { return int64(attribute+1)*valuesPerAttribute + int64(value+1) }
+
+// valueID is the id of a value of an attribute, both of which exist.
+func valueID(attribute, value string) int64 {
+	return idAt(slices.Index(attributes[:], attribute), slices.Index(biobank.Values(attribute), value))
 }
 
 // findValues are the values that the caller asked for.

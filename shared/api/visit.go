@@ -346,9 +346,14 @@ type visitView struct {
 	ExtensionDetail         *extensionView `json:"extensionDetail,omitempty"`
 }
 
+// diagnosis is a permissible value as visits show it, with its nulls.
 type diagnosis struct {
-	Value     string `json:"value"`
-	Attribute string `json:"attribute"`
+	ID             int64     `json:"id"`
+	Value          string    `json:"value"`
+	Attribute      string    `json:"attribute"`
+	ConceptCode    *string   `json:"conceptCode"`
+	Props          *struct{} `json:"props"`
+	ActivityStatus string    `json:"activityStatus"`
 }
 
 // visitContext is what lies around a visit: its protocol, registration and event, whose docs are zero where there is none.
@@ -432,7 +437,9 @@ func viewVisit(r *related, rec *biobank.Record) (any, error) {
 		return nil, err
 	}
 	for _, d := range doc.ClinicalDiagnoses {
-		v.DiagnosisList = append(v.DiagnosisList, diagnosis{d, "clinical_diagnosis"})
+		v.DiagnosisList = append(v.DiagnosisList, diagnosis{
+			ID: valueID(biobank.ClinicalDiagnoses, d), Value: d, Attribute: biobank.ClinicalDiagnoses, ActivityStatus: biobank.StatusActive,
+		})
 	}
 	return v, nil
 }

@@ -214,6 +214,9 @@ func (d *CollectDraft) node(ctx context.Context, b *Batch, c *Change, n *Specime
 	if rec != nil {
 		return d.collect(ctx, b, c, n, rec, was, kin)
 	}
+	if at.parent != nil && s.Doc.CreatedOn == 0 {
+		s.Doc.CreatedOn = at.parentDoc.CreatedOn
+	}
 	one := *as(c, 0)
 	one.Kin = kin[at.key]
 	kin[at.key]++

@@ -77,7 +77,7 @@ func (r *Registry) MadeFrom(ctx context.Context, a *Actor, requirement int64) (i
 		return 0, denied("see the specimens of this requirement")
 	}
 	count := tally{}
-	err = r.madeFrom(ctx, rec, count)
+	err = r.madeFrom(ctx, rec, Collected, count)
 	return count[string(Specimen)], err
 }
 
@@ -187,7 +187,7 @@ func (r *Registry) dependents(ctx context.Context, rec *Record) ([]Dependent, er
 			count.add("distribution_order", d.DistributionID == rec.ID && d.ActivityStatus != StatusDisabled)
 		})
 	case Requirement:
-		err = r.madeFrom(ctx, rec, count)
+		err = r.madeFrom(ctx, rec, Collected, count)
 	case Registration, Visit, Specimen:
 		below, lerr := r.Store.List(ctx, rec.Key.Part, rec.Key.Sort+"/", "", 0)
 		for _, one := range below {
@@ -210,15 +210,15 @@ func (r *Registry) restricted(ctx context.Context, cp int64, count tally) error 
 	return eachContainer(ctx, r, func(d *ContainerDoc) { count.add("storage_container", slices.Contains(d.Protocols, cp)) })
 }
 
-// madeFrom counts the collected specimens made from a requirement or one below it.
-func (r *Registry) madeFrom(ctx context.Context, rec *Record, count tally) error {
+// madeFrom counts the specimens made from a requirement or one below it that have a collection status, "" for any.
+func (r *Registry) madeFrom(ctx context.Context, rec *Record, status string, count tally) error {
 	family, err := r.requirementFamily(ctx, rec)
 	if err != nil {
 		return err
 	}
 	return r.tallyTree(ctx, rec.Key.Protocol(), Everything, count, func(s *Record) (string, error) {
 		doc, err := Decode[SpecimenDoc](s)
-		if s.Type != Specimen || doc.Status != Collected || !slices.ContainsFunc(family, func(q *Record) bool { return q.ID == doc.RequirementID }) {
+		if s.Type != Specimen || status != "" && doc.Status != status || !slices.ContainsFunc(family, func(q *Record) bool { return q.ID == doc.RequirementID }) {
 			return "", err
 		}
 		return "specimen", err

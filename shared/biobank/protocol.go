@@ -272,11 +272,16 @@ func (d *ProtocolDraft) references(ctx context.Context, b *Batch, l *fault.List,
 			return err
 		}
 		for _, other := range is.Sites {
-			if s.Code != "" && Fold(other.Code) == Fold(s.Code) {
+			if s.Code != "" && Fold(other.Code) == Fold(s.Code) && other.SiteID != id {
 				l.Add("CP_DUP_CP_SITE_CODES", "Site code %q is given twice.", s.Code)
 			}
 		}
-		is.Sites = append(is.Sites, ProtocolSite{SiteID: id, Code: s.Code})
+		twice := slices.IndexFunc(is.Sites, func(o ProtocolSite) bool { return o.SiteID == id })
+		if twice < 0 {
+			is.Sites = append(is.Sites, ProtocolSite{SiteID: id, Code: s.Code})
+		} else if Fold(is.Sites[twice].Code) != Fold(s.Code) {
+			l.Add("CP_DUP_CP_SITE_CODES", "Site %q is given twice, with different codes.", s.Name)
+		}
 	}
 	return nil
 }

@@ -89,6 +89,9 @@ func (d *RequirementDraft) update(ctx context.Context, b *Batch, c *Change, o *O
 	}
 	was := req.doc
 	is.Lineage, is.ParentID, is.PoolID = was.Lineage, was.ParentID, was.PoolID
+	if up := cp.requirement(event.id, is.ParentID, ""); is.Lineage == LineageAliquot && up != nil {
+		is.like(&up.doc)
+	}
 	delete(b.protocols, cp.id) // read anew by whoever needs it next
 	if gone(is.ActivityStatus) {
 		return d.remove(ctx, b, c, o, event, req)
@@ -110,9 +113,16 @@ func (d *RequirementDraft) update(ctx context.Context, b *Batch, c *Change, o *O
 		return l
 	}
 	if was.Class != is.Class || was.Type != is.Type {
-		if err := b.unreferenced(ctx, req.rec, "SR_CANNOT_CHANGE_CLASS_OR_TYPE"); err != nil {
+		made := tally{}
+		if err := (&Registry{Store: b.store}).madeFrom(ctx, req.rec, "", made); err != nil {
 			return err
 		}
+		if len(made) > 0 {
+			return fault.New("SR_CANNOT_CHANGE_CLASS_OR_TYPE", "There are specimens of the requirement, or of one made from it; its class and type cannot be changed any more.")
+		}
+	}
+	if err := b.carryRequirement(c, event, req.id, is); err != nil {
+		return err
 	}
 	if err := b.reclaim(ctx, c, uniqueRequirementCode, was.Code, is.Code, event.codeMark, req.rec); err != nil {
 		return err
@@ -127,6 +137,24 @@ var uniqueRequirementCode = &unique{"SR_DUP_CODE", "The event has a requirement 
 
 // codeMark decides between two requirements of an event that get one code at the same time.
 func (e *eventInfo) codeMark(code string) string { return "sr.code#" + PadID(e.id) + "#" + Fold(code) }
+
+// carryRequirement gives the aliquots of a requirement, and theirs, what has become of its kind.
+func (b *Batch) carryRequirement(c *Change, event *eventInfo, id int64, is *RequirementDoc) error {
+	for _, q := range event.reqs {
+		if q.doc.ParentID != id || q.doc.Lineage != LineageAliquot || q.doc.ActivityStatus == StatusDisabled {
+			continue
+		}
+		doc := q.doc
+		doc.like(is)
+		if err := b.changeBelow(c, q.rec, &doc); err != nil {
+			return err
+		}
+		if err := b.carryRequirement(c, event, q.id, &doc); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // remove plans the deletion of a requirement and those below it, of which no specimen was collected.
 func (d *RequirementDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome, event *eventInfo, req *requirementInfo) error {
@@ -166,6 +194,17 @@ func (d *RequirementDraft) rules(ctx context.Context, b *Batch, l *fault.List, c
 	if is.Code != "" {
 		if other := cp.requirement(event.id, 0, is.Code); other != nil && other.id != self {
 			l.Add("SR_DUP_CODE", "Event %q has a requirement with the code %q already.", event.doc.Label, is.Code)
+		}
+	}
+	if self != 0 && is.InitialQty != nil {
+		left := *is.InitialQty
+		for _, q := range event.reqs {
+			if q.doc.ParentID == self && q.doc.Lineage == LineageAliquot && q.doc.ActivityStatus != StatusDisabled && q.doc.InitialQty != nil {
+				left -= *q.doc.InitialQty
+			}
+		}
+		if left < 0 {
+			l.Add("SR_INSUFFICIENT_QTY", "The aliquots of the requirement take more than %s.", is.InitialQty)
 		}
 	}
 	if is.Lineage == LineageAliquot && is.InitialQty != nil {
