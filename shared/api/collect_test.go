@@ -72,7 +72,7 @@ func TestCollect(t *testing.T) {
 		`{}`: "INVALID_REQUEST", `[{}]`: "SPECIMEN_VISIT_REQUIRED", `[{"id":99}]`: "SPECIMEN_NOT_FOUND", `[{"children":{}}]`: "INVALID_REQUEST",
 		`[1]`: "INVALID_REQUEST", fmt.Sprintf(`[{"id":%d,"comments":"a"},{"id":%d,"comments":"b"}]`, s.specimen, s.specimen): "COMMON_INVALID_INPUT",
 		`[{"visitId":1,"label":"M","type":"Whole Blood","initialQty":1,"children":[` + strings.Repeat(`{},`, 100) + `{}]}]`:       "SPECIMEN_CHILDREN_LIMIT_MAXED",
-		`[` + strings.TrimSuffix(strings.Repeat(`{"visitId":1,"label":"#","type":"Whole Blood","initialQty":1},`, 40), ",") + `]`: "COMMON_INVALID_INPUT",
+		`[` + strings.TrimSuffix(strings.Repeat(`{"visitId":1,"label":"#","type":"Whole Blood","initialQty":1},`, 60), ",") + `]`: "COMMON_INVALID_INPUT",
 	} {
 		for i := 0; strings.Contains(body, "#"); i++ {
 			body = strings.Replace(body, "#", fmt.Sprintf("Many-%d", i), 1)

@@ -65,6 +65,10 @@ func TestChildrenAreAsOldAsTheirParent(t *testing.T) {
 	if kids := objects(got[0]["children"]); kids[0]["createdOn"] != 1614171600000.0 || kids[1]["createdOn"] != 1614258000000.0 {
 		t.Errorf("the children were made %v", column(kids, "createdOn"))
 	}
+	// The parent was made with what its children took.
+	if audit := c.must("GET", fmt.Sprintf("/specimens/%v/audit", got[0]["id"]), ""); audit["verified"] != true || got[0]["availableQty"] != 3.0 {
+		t.Errorf("left are %v, the audit is %v", got[0]["availableQty"], audit)
+	}
 }
 
 func TestCountersOfAVisitTellWhatIsStored(t *testing.T) {

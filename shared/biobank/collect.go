@@ -7,7 +7,7 @@ import (
 )
 
 // CollectDraft is a visit and trees of specimens that are saved together, all or none (reference openspecimen-rest.md
-// 15.4). One transaction holds them, so they are at most about 30 specimens.
+// 15.4). One transaction holds them, two items for each, and one more for a barcode and for a cell: so they are at most 48.
 type CollectDraft struct {
 	// Visit is saved first: updated by its ID, or created. Without one each root names its visit or parent.
 	Visit     *VisitDraft
@@ -240,7 +240,9 @@ func (d *CollectDraft) node(ctx context.Context, b *Batch, c *Change, n *Specime
 		if owed.settle(b, &doc); doc.ActivityStatus == StatusClosed {
 			b.unclaim(&doc, o.Record.ID)
 		}
-		o.Record.Doc, err = encoded(&doc) // the planned insert holds the same record
+		if o.Record.Doc, err = encoded(&doc); err == nil { // the planned insert holds the same record
+			o.Record.Head = o.Record.born(docHash(o.Record.Doc))
+		}
 	}
 	return err
 }
