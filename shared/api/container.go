@@ -79,7 +79,7 @@ func containerDraft(in *input, id int64) *biobank.ContainerDraft {
 		CPs: in.texts("allowedCollectionProtocols"), DPs: in.texts("allowedDistributionProtocols"),
 		Move: in.move("transferredBy", "transferDate", "transferComments"), CheckOut: in.flag("checkOut"), Doc: containerDoc(in),
 		Extension: in.extension(false),
-		Stores: in.maybeFlag("storeSpecimensEnabled"),
+		Stores:    in.maybeFlag("storeSpecimensEnabled"),
 	}
 }
 

@@ -285,8 +285,8 @@ func TestEventsOfCustody(t *testing.T) {
 		}
 		return strings.Join(all, "\n")
 	}
-	if diff := cmp.Diff(`Collection: 
-Received: 
+	if diff := cmp.Diff(`Collection: Not Specified/Not Specified
+Received: Not Specified
 Transfer: Box A 1, Box A 1/Box B 1/sorted, Box B 1
 Reserved: DP
 Distributed: First/DP/10/with care

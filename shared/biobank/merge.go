@@ -108,8 +108,8 @@ func (m *merge) check(ctx context.Context, regs []*Record) error {
 	return l.Err()
 }
 
-// namedAtMost is how many of a kind a refusal names.
-const namedAtMost = 10
+// named is how many of a kind a refusal names.
+const named = 10
 
 // registrable refuses registrations that the target cannot take.
 func (m *merge) registrable(ctx context.Context, l *fault.List, regs []*Record) error {
@@ -145,7 +145,7 @@ func (m *merge) registrable(ctx context.Context, l *fault.List, regs []*Record) 
 		}
 	}
 	tell := func(all []string) string {
-		return strings.Join(all[:min(namedAtMost, len(all))], ", ")
+		return strings.Join(all[:min(named, len(all))], ", ")
 	}
 	if len(ppids) > 0 {
 		l.Add("CPR_DUP_PPID", "%d PPIDs are those of other participants in collection protocol %q: %s", len(ppids), m.to.doc.ShortTitle, tell(ppids))

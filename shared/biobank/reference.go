@@ -166,11 +166,14 @@ func (r *Registry) tallyNames(ctx context.Context, to Type, id int64, count tall
 		if err != nil {
 			return err
 		}
+		if cp == nil {
+			continue
+		}
 		doc, err := Decode[ProtocolDoc](cp)
 		if err != nil {
 			return err
 		}
-		if cp == nil || doc.ActivityStatus == StatusDisabled {
+		if doc.ActivityStatus == StatusDisabled {
 			continue // gone with all that is in it
 		}
 		if to == Site && (&protocolInfo{doc: doc}).hasSite(id) {

@@ -236,15 +236,15 @@ func (a *Actor) AdministersSite(id int64) bool {
 func (a *Actor) calls(cp *protocolInfo) string { return a.callsProtocol(cp.id, &cp.doc) }
 
 func (a *Actor) callsProtocol(id int64, doc *ProtocolDoc) string {
-	return named(a.Can(ResProtocol, OpRead, id, doc.Sites), id, doc.ShortTitle)
+	return titleFor(a.Can(ResProtocol, OpRead, id, doc.Sites), id, doc.ShortTitle)
 }
 
 // callsDistribution is the same of a distribution protocol.
 func (a *Actor) callsDistribution(id int64, doc *DistributionDoc) string {
-	return named(a.distributes(ResDistribution, OpRead, doc), id, doc.ShortTitle)
+	return titleFor(a.distributes(ResDistribution, OpRead, doc), id, doc.ShortTitle)
 }
 
-func named(seen bool, id int64, title string) string {
+func titleFor(seen bool, id int64, title string) string {
 	if seen {
 		return strconv.Quote(title)
 	}

@@ -62,7 +62,7 @@ func (d *VisitDraft) goal(ctx context.Context, b *Batch, l *fault.List, rec *Rec
 		return Key{}, nil, err
 	}
 	if !b.can(ResVisit, OpCreate, goal) {
-		return Key{}, nil, denied("create visits in collection protocol " + goal.doc.ShortTitle)
+		return Key{}, nil, denied("create visits in collection protocol " + b.actor.calls(goal))
 	}
 	if goal.doc.ActivityStatus == StatusClosed {
 		l.Add("CPR_CP_CLOSED", "Collection protocol %q is closed.", goal.doc.ShortTitle)
@@ -102,7 +102,10 @@ func (d *VisitDraft) transfer(ctx context.Context, b *Batch, c *Change, from, go
 	}
 	specimens := slices.DeleteFunc(slices.Clone(below), func(r *Record) bool { return r.Type != Specimen })
 	if len(specimens) > 0 && goal != from && !(b.can(ResSpecimen, OpUpdate, from) && b.can(ResSpecimen, OpCreate, goal)) {
-		return denied("move specimens to collection protocol " + goal.doc.ShortTitle)
+		return denied("move specimens to collection protocol " + b.actor.calls(goal))
+	}
+	if len(specimens) > 0 && (m.status != "" || m.reqs != nil) && !b.can(ResSpecimen, OpUpdate, goal) {
+		return denied("change the specimens of the visit")
 	}
 	switch {
 	case len(below) <= movedTogether:
