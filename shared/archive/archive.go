@@ -44,9 +44,9 @@ func Open(in io.ReaderAt, size int64) (*zip.Reader, error) {
 	if err := checkIndex(in, size); err != nil {
 		return nil, err
 	}
-	z, err := zip.NewReader(in, size)
+	z, err := zip.NewReader(within{in}, size)
 	if err != nil {
-		return nil, tell(err)
+		return nil, begun(err)
 	}
 	if len(z.File) > MaxEntries {
 		return nil, refused("it has more than 10,000 entries.")
@@ -83,7 +83,7 @@ func Open(in io.ReaderAt, size int64) (*zip.Reader, error) {
 // plainName tells whether an entry's name is a path below the archive's root, as every system writes it.
 func plainName(name string) bool {
 	clean := strings.TrimSuffix(name, "/")
-	return clean != "" && len(name) <= maxName && clean == path.Clean(clean) && !path.IsAbs(clean) && clean != ".." &&
+	return clean != "" && clean != "." && len(name) <= maxName && clean == path.Clean(clean) && !path.IsAbs(clean) && clean != ".." &&
 		!strings.HasPrefix(clean, "../") && !strings.ContainsAny(name, `\:`) &&
 		!strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' })
 }
@@ -139,7 +139,7 @@ func countEntries(in io.ReaderAt, at, index int64) error {
 func Entry(f *zip.File) (io.ReadCloser, error) {
 	in, err := f.Open()
 	if err != nil {
-		return nil, tell(err)
+		return nil, begun(err)
 	}
 	return entryReader{in, &io.LimitedReader{R: in, N: int64(f.UncompressedSize64) + 1}}, nil
 }
@@ -156,6 +156,25 @@ func (r entryReader) Read(p []byte) (int, error) {
 		return 0, refused("an entry is larger than the directory says.")
 	}
 	return n, tell(err)
+}
+
+// within is a file that has nothing before its beginning, where the entries of a damaged archive can lie.
+type within struct{ io.ReaderAt }
+
+// ReadAt implements io.ReaderAt.
+func (w within) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, zip.ErrFormat
+	}
+	return w.ReaderAt.ReadAt(p, off)
+}
+
+// begun is tell where the end of the file is no end that is due: a place that the archive names lies behind it.
+func begun(err error) error {
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return tell(err)
 }
 
 // tell makes what is wrong with an archive a *Refused.
