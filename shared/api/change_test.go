@@ -210,7 +210,7 @@ func TestDelete(t *testing.T) {
 		c.do("DELETE", path, "").refused(t, 400, code)
 	}
 	for path, want := range map[string]string{
-		"/institutes/1": "site:1,user:2", "/sites/1": "collection_protocol:1", "/users/2": "collection_protocol:1,site:1", "/collection-protocols/1": "collection_protocol_registration:3",
+		"/institutes/1": "site:1,user:2", "/sites/1": "collection_protocol:1", "/users/2": "collection_protocol:1,site:1,specimen:2,specimen_requirement:1", "/collection-protocols/1": "collection_protocol_registration:3",
 		"/collection-protocol-events/1": "visit:3", "/specimen-requirements/1": "specimen:2",
 		"/collection-protocol-registrations/1": "specimen:2,visit:1", "/visits/1": "specimen:2", "/specimens/1": "specimen:1", "/specimens/2": "",
 	} {

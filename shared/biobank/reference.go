@@ -166,8 +166,15 @@ func (r *Registry) tallyNames(ctx context.Context, to Type, id int64, count tall
 		if err != nil {
 			return err
 		}
-		if cp == nil || statusOf(cp) == StatusDisabled {
+		doc, err := Decode[ProtocolDoc](cp)
+		if err != nil {
+			return err
+		}
+		if cp == nil || doc.ActivityStatus == StatusDisabled {
 			continue // gone with all that is in it
+		}
+		if to == Site && (&protocolInfo{doc: doc}).hasSite(id) {
+			continue // the protocol itself keeps its sites, and is counted
 		}
 		recs, err := r.Walk(ctx, m.ID, level, func(rec *Record) (bool, error) {
 			doc, err := decoded(rec)
