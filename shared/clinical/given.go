@@ -34,10 +34,11 @@ type occurrence struct {
 	forms []instance
 }
 
-// instance is a form in an event.
+// instance is a form in an event. It is archived where it is itself, or its event, its version or what defines one of them.
 type instance struct {
-	def  *FormDef
-	form *Form
+	def      *FormDef
+	form     *Form
+	archived bool
 }
 
 // shown are the occurrences that are given out, in order.
@@ -54,10 +55,11 @@ func (g *given) shown() (all []occurrence) {
 					continue
 				}
 				layout, known := fd.Layout(f.Layout)
-				if !g.Archived && (f.Archived || ref.Archived || fd.Archived || known && layout.Archived) {
+				archived := f.Archived || ref.Archived || fd.Archived || known && layout.Archived
+				if archived && !g.Archived {
 					continue
 				}
-				o.forms = append(o.forms, instance{fd, f})
+				o.forms = append(o.forms, instance{fd, f, archived || h.doc.Archived || def.Archived})
 			}
 			all = append(all, o)
 		}
@@ -152,7 +154,7 @@ func (g *given) event(ctx context.Context, o occurrence) error {
 	d := &odm.StudyEventData{
 		StudyEventOID: e.OID, EventName: def.Name, StudyEventLocation: e.Location, StartDate: e.StartDate, EndDate: e.EndDate,
 		Status: e.Status, WorkflowStatus: e.Status,
-		Removed: yesNo(e.Removed), Archived: yesNo(e.Archived), Locked: yesNo(e.Locked), Signed: yesNo(e.Signed),
+		Removed: yesNo(e.Removed), Archived: yesNo(e.Archived || def.Archived), Locked: yesNo(e.Locked), Signed: yesNo(e.Signed),
 	}
 	if def.Repeating || def.Common {
 		d.StudyEventRepeatKey = strconv.Itoa(e.Key)
@@ -167,7 +169,7 @@ func (g *given) event(ctx context.Context, o occurrence) error {
 		return err
 	}
 	for _, i := range o.forms {
-		if err := g.form(ctx, e, i.def, i.form); err != nil {
+		if err := g.form(ctx, e, i); err != nil {
 			return err
 		}
 	}
@@ -185,7 +187,8 @@ func moment(ms int64) string {
 	return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05")
 }
 
-func (g *given) form(ctx context.Context, e *Event, def *FormDef, f *Form) error {
+func (g *given) form(ctx context.Context, e *Event, i instance) error {
+	def, f := i.def, i.form
 	created, err := g.User(ctx, f.CreatedBy)
 	if err != nil {
 		return err
@@ -193,7 +196,7 @@ func (g *given) form(ctx context.Context, e *Event, def *FormDef, f *Form) error
 	d := &odm.FormData{
 		FormOID: f.OID, FormName: def.Name, FormLayoutOID: f.Layout, InterviewerName: f.InterviewerName, InterviewDate: f.InterviewDate,
 		CreatedDate: moment(f.CreatedAt), CreatedBy: created.Login, UpdatedDate: moment(f.UpdatedAt),
-		Status: f.Status, WorkflowStatus: f.Status, SdvStatus: f.SDV, Removed: yesNo(f.Removed), Archived: yesNo(f.Archived),
+		Status: f.Status, WorkflowStatus: f.Status, SdvStatus: f.SDV, Removed: yesNo(f.Removed), Archived: yesNo(i.archived),
 	}
 	if f.UpdatedAt != 0 {
 		updated, err := g.User(ctx, f.UpdatedBy)
@@ -202,7 +205,7 @@ func (g *given) form(ctx context.Context, e *Event, def *FormDef, f *Form) error
 		}
 		d.UpdatedBy = updated.Login
 	}
-	if f.Removed || f.Archived || e.Removed || e.Archived || g.w.head.doc.Removed {
+	if f.Removed || i.archived || e.Removed || g.w.head.doc.Removed {
 		d.Status = "invalid"
 	}
 	if err := g.emit(d); err != nil {

@@ -247,7 +247,7 @@ func (g *given) itemLogs(ctx context.Context, h *held[Group], f *Form, group *Gr
 	if group != nil && group.Repeating {
 		first = "Item data inserted for repeating row"
 	}
-	late := h.rec.CreatedAt != f.CreatedAt || h.rec.CreatedBy != f.CreatedBy
+	late := h.rec.CreatedBy != f.CreatedBy || h.rec.CreatedAt != f.CreatedAt && importOf(h.rec.Source) != f.Import
 	if len(changes) == 0 && !late {
 		return nil, nil
 	}
@@ -275,6 +275,12 @@ func (g *given) itemLogs(ctx context.Context, h *held[Group], f *Form, group *Gr
 		out = append(out, log)
 	}
 	return slices.DeleteFunc(out, func(l odm.AuditLog) bool { return l.OldValue == "" && l.NewValue == "" }), nil
+}
+
+// importOf is the job of a plan's source.
+func importOf(source string) string {
+	job, _, _ := strings.Cut(source, "#")
+	return job
 }
 
 // log is an entry with a number that stays the same.

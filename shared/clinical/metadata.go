@@ -119,6 +119,21 @@ func (f *FormDef) Layout(name string) (Layout, bool) {
 	return Layout{}, false
 }
 
+// version finds the version that a form's data are in, by what the data say (sections 1.2 and 3.2): the version's name, or in
+// the way of 3.x its OID in place of the form's. named tells whether they say anything.
+func (f *FormDef) version(form, name string) (l Layout, known, named bool) {
+	if name != "" {
+		l, known = f.Layout(name)
+		return l, known, true
+	}
+	for _, l := range f.Layouts {
+		if l.OID != "" && Fold(l.OID) == Fold(form) {
+			return l, true, true
+		}
+	}
+	return Layout{}, false, false
+}
+
 // HasFiles tells whether an item takes a file.
 func (m *Metadata) HasFiles() bool {
 	for _, item := range m.Items {

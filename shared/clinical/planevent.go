@@ -125,10 +125,18 @@ func checkDates(e *odm.StudyEventData, must bool) Code {
 		return InvalidStartDate
 	case e.EndDate != "" && !isEventDate(e.EndDate):
 		return InvalidEndDate
-	case e.StartDate != "" && e.EndDate != "" && e.EndDate < e.StartDate:
+	case e.StartDate != "" && e.EndDate != "" && before(e.EndDate, e.StartDate):
 		return EndDateBeforeStartDate
 	}
 	return ""
+}
+
+// before compares two dates of an event; where one has no time, by their days.
+func before(a, b string) bool {
+	if n := min(len(a), len(b)); n == len("2006-01-02") {
+		return a[:n] < b[:n]
+	}
+	return a < b
 }
 
 // isEventDate takes a day, with or without a time: the forms in which events are given out (section 6.5).

@@ -1,6 +1,7 @@
 package clinical
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"path"
@@ -62,15 +63,14 @@ func (p *Planner) accept(w *work, meta *Metadata, v *odm.FormData) Code {
 		return FormStatusNotValid
 	}
 	c.Form.Layout = ref.Default
-	if name := v.FormLayoutOID; name != "" {
-		l, known := def.Layout(name)
+	if l, known, named := def.version(v.FormOID, cmp.Or(v.FormLayoutOID, v.Version)); named {
 		switch {
 		case !known:
 			return FormLayoutOIDNotFound
-		case l.Archived, len(ref.Layouts) > 0 && !slices.Contains(ref.Layouts, name):
+		case l.Archived, len(ref.Layouts) > 0 && !slices.Contains(ref.Layouts, l.Name):
 			return FormLayoutOIDNotAvailable
 		}
-		c.Form.Layout = name
+		c.Form.Layout = l.Name
 	}
 	if longer(v.ReasonForChangeForCompleteForms, maxNoteText) {
 		return DetailedNoteTextTooLong
@@ -107,7 +107,7 @@ func (p *Planner) instance(w *work) (*held[Event], *Form) {
 	}
 	f := h.doc.Forms[c.Form.Form]
 	if f == nil {
-		f = &Form{OID: c.Form.OID, Layout: c.Form.Layout, Status: FormInitial, CreatedAt: stamp(p.at), CreatedBy: p.By}
+		f = &Form{OID: c.Form.OID, Layout: c.Form.Layout, Status: FormInitial, CreatedAt: stamp(p.at), CreatedBy: p.By, Import: p.Job}
 		if h.doc.Forms == nil {
 			h.doc.Forms = map[string]*Form{}
 		}
@@ -132,8 +132,11 @@ func (p *Planner) endForm(ctx context.Context) error {
 		return err
 	}
 	h := w.event(p.Cursor.Event.OID, p.Cursor.Event.Key)
-	if h == nil || h.doc.Forms[c.Form] == nil {
-		return nil // no item was stored
+	if h == nil || h.doc.Forms[c.Form] == nil { // no item was stored
+		if c.SDV != "" && c.Bad > 0 {
+			p.fail(rowSDV, SDVNotUpdatedBecauseOfItemFailure)
+		}
+		return nil
 	}
 	f := h.doc.Forms[c.Form]
 	if c.Complete && c.NotDone == 0 && c.Items > 0 && f.Status != FormComplete {

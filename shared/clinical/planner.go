@@ -2,6 +2,7 @@ package clinical
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -310,11 +311,12 @@ func (p *Planner) current(ctx context.Context) (*work, *Metadata, error) {
 	return w, p.Study.Meta, nil
 }
 
-// repeatKey reads a repeat key; 0 for one that was not sent.
+// repeatKey reads a repeat key; 0 for one that was not sent. An integer that is too large for a key is one that is higher
+// than all.
 func repeatKey(sent string) (n int, ok bool) {
 	if sent == "" {
 		return 0, true
 	}
 	n, err := strconv.Atoi(sent)
-	return n, err == nil && n >= -MaxRepeat && n <= MaxRepeat
+	return min(max(n, -1), MaxRepeat+1), err == nil || errors.Is(err, strconv.ErrRange)
 }

@@ -337,3 +337,74 @@ func TestFilesThatComeAgain(t *testing.T) {
 		}
 	}
 }
+
+func TestEventDatesAndKeys(t *testing.T) {
+	for _, tt := range []struct {
+		start, end string
+		want       Code
+	}{
+		{"2026-02-03T10:00", "2026-02-03", ""}, {"2026-02-03", "2026-02-03T10:00:00", ""}, {"2026-02-03T10:00", "2026-02-02", EndDateBeforeStartDate},
+		{"2026-02-03T10:00", "2026-02-03T09:59", EndDateBeforeStartDate}, {"2026-02-03T10:00", "2026-02-03T10:00:00", ""}, {"2026-02-04", "2026-02-03T23:59", EndDateBeforeStartDate},
+	} {
+		if got := checkDates(&odm.StudyEventData{StartDate: tt.start, EndDate: tt.end}, true); got != tt.want {
+			t.Errorf("%s to %s: %q, want %q", tt.start, tt.end, got, tt.want)
+		}
+	}
+	const first, row = `<SubjectData SubjectKey="SS_ANN"><StudyEventData StudyEventOID="SE_AGAIN" `, `<ItemGroupData ItemGroupOID="IG_ROWS"%s><ItemData ItemOID="I_ROW" Value="1"/></ItemGroupData></FormData></StudyEventData></SubjectData>`
+	for _, tt := range []struct{ event, group, want string }{
+		{` StudyEventRepeatKey="99999999"`, "", "eventRepeatKeyTooLarge"}, {` StudyEventRepeatKey="99999999999999999999"`, "", "eventRepeatKeyTooLarge"},
+		{` StudyEventRepeatKey="1.5"`, "", "invalidStudyEventRepeatKey"}, {` StudyEventRepeatKey="-99999999"`, "", "eventRepeatKeyTooLarge"},
+		{"", ` ItemGroupRepeatKey="99999999"`, "groupRepeatKeyTooLarge"}, {"", ` ItemGroupRepeatKey="-99999999999999999999"`, "groupRepeatKeyLessThanOne"},
+		{"", ` ItemGroupRepeatKey="x"`, "invalidItemGroupRepeatKey"},
+	} {
+		b := newBank(t)
+		doc := document(first + `OpenClinica:StartDate="2026-03-01"` + tt.event + `><FormData FormOID="F_VITALS">` + fmt.Sprintf(row, tt.group))
+		if got := b.log(b.planner("o1", 1), doc); len(got) != 1 || !strings.HasSuffix(got[0], " Failed "+tt.want) {
+			t.Errorf("%s%s: %q, want %s", tt.event, tt.group, got, tt.want)
+		}
+	}
+}
+
+// The version of a form is told by its name, in either attribute, or in the way of 3.x by its OID in place of the form's.
+func TestVersionsOfAForm(t *testing.T) {
+	for _, tt := range []struct{ form, want string }{
+		{`FormOID="F_VITALS"`, "2"}, {`FormOID="F_VITALS_V10"`, "1"}, {`FormOID="F_VITALS" OpenClinica:Version="1"`, "1"},
+		{`FormOID="F_VITALS" OpenClinica:FormLayoutOID="1" OpenClinica:Version="2"`, "1"}, {`FormOID="F_VITALS" OpenClinica:Version="9"`, "formLayoutOIDNotFound"},
+		{`FormOID="F_VITALS_V00"`, "formLayoutOIDNotAvailable"},
+	} {
+		b := newBank(t)
+		p := b.planner("o1", 1)
+		f := p.Study.Meta.Forms["F_VITALS"]
+		f.Layouts[0].OID, f.Layouts[2].OID = "F_VITALS_V10", "F_VITALS_V00"
+		p.Study.Meta.layouts = map[string]*FormDef{"F_VITALS_V10": f, "F_VITALS_V00": f}
+		p.Study.Meta.Event("SE_FIRST").Forms[0].Default = "2"
+		rows := b.log(p, document(`<SubjectData SubjectKey="SS_ANN"><StudyEventData StudyEventOID="SE_FIRST" OpenClinica:StartDate="2026-03-01"><FormData `+tt.form+
+			`><ItemGroupData ItemGroupOID="IG_MAIN"><ItemData ItemOID="I_AGE" Value="40"/></ItemGroupData></FormData></StudyEventData></SubjectData>`))
+		got := rows[0][strings.LastIndex(rows[0], " ")+1:]
+		if form := decode[Event](t, b, EventKey(1, "SE_FIRST", 1)).Forms["F_VITALS"]; form != nil {
+			got = form.Layout
+		}
+		if got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.form, got, tt.want)
+		}
+	}
+}
+
+func TestAnnotationsAndVerificationOfWhatFailed(t *testing.T) {
+	b := newBank(t).list()
+	in := func(form, item string) string {
+		return document(`<SubjectData SubjectKey="SS_ANN"><StudyEventData StudyEventOID="SE_FIRST" OpenClinica:StartDate="2026-03-01"><FormData FormOID="F_VITALS"` + form +
+			`><ItemGroupData ItemGroupOID="IG_MAIN">` + item + `</ItemGroupData></FormData></StudyEventData></SubjectData>`)
+	}
+	got := b.log(b.planner("o1", 1), in(` OpenClinica:SdvStatus="Verified"`, `<ItemData ItemOID="I_AGE" Value="x"/>`))
+	if len(got) != 2 || !strings.HasSuffix(got[1], " Failed sdvStatusCannotBeUpdatedBecauseOfItemImportFailure") {
+		t.Errorf("verified with no item stored: %q", got)
+	}
+	for _, status := range []string{"", ` Status="whatever"`} {
+		b.log(b.planner("o2"+status, 2), in("", `<ItemData ItemOID="I_AGE" Value="40"><OpenClinica:DiscrepancyNotes><OpenClinica:DiscrepancyNote NoteType="Annotation"><OpenClinica:ChildNote UserName="dora"`+status+
+			`><OpenClinica:DetailedNote>odd</OpenClinica:DetailedNote></OpenClinica:ChildNote></OpenClinica:DiscrepancyNote></OpenClinica:DiscrepancyNotes></ItemData>`))
+	}
+	if out := b.retrieve(func(r *Retrieval) { r.Notes = true }); strings.Count(out, `Status="Not Applicable"`) != 4 || strings.Contains(out, "whatever") {
+		t.Errorf("notes:\n%s", out)
+	}
+}

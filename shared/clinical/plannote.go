@@ -191,6 +191,8 @@ func (p *Planner) children(ctx context.Context, n *odm.DiscrepancyNote, stored *
 				return nil, code, nil
 			}
 			before = state
+		} else {
+			state = notApplicable // an annotation has no state of its own, whatever is sent
 		}
 		if code := checkText(v.DetailedNote); code != "" {
 			return nil, code, nil

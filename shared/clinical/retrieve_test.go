@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -182,6 +183,76 @@ func TestOutAndInAgain(t *testing.T) {
 		other.log(other.planner("o1", 1), out)
 		if d := cmp.Diff(out, other.retrieve(func(r *Retrieval) { r.Scopes = r.Scopes[:2] })); d != "" {
 			t.Fatalf("seed %d, taken elsewhere (-there +here):\n%s", seed, d)
+		}
+	}
+}
+
+// What is archived in the definition is given out with the others on request only, and told to be archived.
+func TestArchivedDefinitions(t *testing.T) {
+	b := newBank(t).list()
+	b.log(b.planner("o1", 1), rich("F"))
+	for name, change := range map[string]func(*Metadata){
+		"event":   func(m *Metadata) { m.Event("SE_FIRST").Archived = true },
+		"form":    func(m *Metadata) { m.Form("F_VITALS").Archived = true },
+		"version": func(m *Metadata) { m.Form("F_VITALS").Layouts[0].Archived = true },
+		"form in the event": func(m *Metadata) {
+			m.Event("SE_FIRST").Forms[0].Archived = true
+		},
+	} {
+		get := func(archived bool) (event, form string) {
+			meta := river()
+			change(meta)
+			for line := range strings.SplitSeq(b.retrieve(func(r *Retrieval) {
+				r.Archived, r.Participant, r.Scopes = archived, "Ann", []Scope{{10, "S_RIVER", meta}}
+				r.Events = []Occurrence{{Event: "SE_FIRST"}}
+			}), "\n") {
+				if strings.Contains(line, "<StudyEventData") {
+					event = line
+				}
+				if strings.Contains(line, "<FormData") {
+					form = line
+				}
+			}
+			return event, form
+		}
+		if event, form := get(false); form != "" || name == "event" && event != "" {
+			t.Errorf("%s: unasked\n%s\n%s", name, event, form)
+		}
+		event, form := get(true)
+		if strings.Contains(event, `OpenClinica:Archived="Yes"`) != (name == "event") ||
+			!strings.Contains(form, `OpenClinica:Archived="Yes"`) || !strings.Contains(form, `OpenClinica:Status="invalid"`) {
+			t.Errorf("%s:\n%s\n%s", name, event, form)
+		}
+	}
+}
+
+// Where an import was cut into plans changes nothing in what is told of its values.
+func TestAuditsOfAnImportCutAnywhere(t *testing.T) {
+	get := func(each bool) string {
+		b := newBank(t).list()
+		p := b.planner("o1", 1)
+		second := 0
+		p.Now = func() time.Time { second++; return time.Date(2026, 3, 2, 9, 0, second, 0, time.UTC) }
+		doc := document(`<SubjectData SubjectKey="SS_ANN"><StudyEventData StudyEventOID="SE_FIRST" OpenClinica:StartDate="2026-03-01"><FormData FormOID="F_VITALS">` +
+			`<ItemGroupData ItemGroupOID="IG_MAIN"><ItemData ItemOID="I_AGE" Value="40"/></ItemGroupData>` +
+			`<ItemGroupData ItemGroupOID="IG_ROWS"><ItemData ItemOID="I_ROW" Value="1"/></ItemGroupData></FormData></StudyEventData></SubjectData>`)
+		if each {
+			take(t, p, doc, func(plan *Plan) {
+				if err := Apply(t.Context(), b, plan); err != nil {
+					t.Fatal(err)
+				}
+			})
+		} else {
+			var w worker
+			if err := w.run(t, b, p, doc, 1000); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return b.retrieve(func(r *Retrieval) { r.Audits, r.Participant = true, "Ann" })
+	}
+	for _, each := range []bool{false, true} {
+		if got := get(each); strings.Contains(got, "Item data") {
+			t.Errorf("cut after each row %t:\n%s", each, got)
 		}
 	}
 }

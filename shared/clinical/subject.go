@@ -80,6 +80,8 @@ type Form struct {
 	UpdatedAt   int64 `json:"updatedAt,omitempty"`
 	UpdatedBy   int64 `json:"updatedBy,omitempty"`
 	CompletedAt int64 `json:"completedAt,omitempty"`
+	// Import is the job that began the form: what it stored besides came with the form, also in a later plan.
+	Import string `json:"import,omitempty"`
 	// Noted tells that items of the form have notes.
 	Noted bool `json:"noted,omitempty"`
 }
