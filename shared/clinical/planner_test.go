@@ -343,8 +343,12 @@ func TestEventDatesAndKeys(t *testing.T) {
 		start, end string
 		want       Code
 	}{
-		{"2026-02-03T10:00", "2026-02-03", ""}, {"2026-02-03", "2026-02-03T10:00:00", ""}, {"2026-02-03T10:00", "2026-02-02", EndDateBeforeStartDate},
-		{"2026-02-03T10:00", "2026-02-03T09:59", EndDateBeforeStartDate}, {"2026-02-03T10:00", "2026-02-03T10:00:00", ""}, {"2026-02-04", "2026-02-03T23:59", EndDateBeforeStartDate},
+		{"2026-02-03T10:00", "2026-02-03", ""},
+		{"2026-02-03", "2026-02-03T10:00:00", ""},
+		{"2026-02-03T10:00", "2026-02-02", EndDateBeforeStartDate},
+		{"2026-02-03T10:00", "2026-02-03T09:59", EndDateBeforeStartDate},
+		{"2026-02-03T10:00", "2026-02-03T10:00:00", ""},
+		{"2026-02-04", "2026-02-03T23:59", EndDateBeforeStartDate},
 	} {
 		if got := checkDates(&odm.StudyEventData{StartDate: tt.start, EndDate: tt.end}, true); got != tt.want {
 			t.Errorf("%s to %s: %q, want %q", tt.start, tt.end, got, tt.want)
@@ -352,9 +356,12 @@ func TestEventDatesAndKeys(t *testing.T) {
 	}
 	const first, row = `<SubjectData SubjectKey="SS_ANN"><StudyEventData StudyEventOID="SE_AGAIN" `, `<ItemGroupData ItemGroupOID="IG_ROWS"%s><ItemData ItemOID="I_ROW" Value="1"/></ItemGroupData></FormData></StudyEventData></SubjectData>`
 	for _, tt := range []struct{ event, group, want string }{
-		{` StudyEventRepeatKey="99999999"`, "", "eventRepeatKeyTooLarge"}, {` StudyEventRepeatKey="99999999999999999999"`, "", "eventRepeatKeyTooLarge"},
-		{` StudyEventRepeatKey="1.5"`, "", "invalidStudyEventRepeatKey"}, {` StudyEventRepeatKey="-99999999"`, "", "eventRepeatKeyTooLarge"},
-		{"", ` ItemGroupRepeatKey="99999999"`, "groupRepeatKeyTooLarge"}, {"", ` ItemGroupRepeatKey="-99999999999999999999"`, "groupRepeatKeyLessThanOne"},
+		{` StudyEventRepeatKey="99999999"`, "", "eventRepeatKeyTooLarge"},
+		{` StudyEventRepeatKey="99999999999999999999"`, "", "eventRepeatKeyTooLarge"},
+		{` StudyEventRepeatKey="1.5"`, "", "invalidStudyEventRepeatKey"},
+		{` StudyEventRepeatKey="-99999999"`, "", "eventRepeatKeyTooLarge"},
+		{"", ` ItemGroupRepeatKey="99999999"`, "groupRepeatKeyTooLarge"},
+		{"", ` ItemGroupRepeatKey="-99999999999999999999"`, "groupRepeatKeyLessThanOne"},
 		{"", ` ItemGroupRepeatKey="x"`, "invalidItemGroupRepeatKey"},
 	} {
 		b := newBank(t)
@@ -368,8 +375,11 @@ func TestEventDatesAndKeys(t *testing.T) {
 // The version of a form is told by its name, in either attribute, or in the way of 3.x by its OID in place of the form's.
 func TestVersionsOfAForm(t *testing.T) {
 	for _, tt := range []struct{ form, want string }{
-		{`FormOID="F_VITALS"`, "2"}, {`FormOID="F_VITALS_V10"`, "1"}, {`FormOID="F_VITALS" OpenClinica:Version="1"`, "1"},
-		{`FormOID="F_VITALS" OpenClinica:FormLayoutOID="1" OpenClinica:Version="2"`, "1"}, {`FormOID="F_VITALS" OpenClinica:Version="9"`, "formLayoutOIDNotFound"},
+		{`FormOID="F_VITALS"`, "2"},
+		{`FormOID="F_VITALS_V10"`, "1"},
+		{`FormOID="F_VITALS" OpenClinica:Version="1"`, "1"},
+		{`FormOID="F_VITALS" OpenClinica:FormLayoutOID="1" OpenClinica:Version="2"`, "1"},
+		{`FormOID="F_VITALS" OpenClinica:Version="9"`, "formLayoutOIDNotFound"},
 		{`FormOID="F_VITALS_V00"`, "formLayoutOIDNotAvailable"},
 	} {
 		b := newBank(t)
