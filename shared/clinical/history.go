@@ -55,6 +55,9 @@ func readHistory(ctx context.Context, s biobank.Store, w *work, most int) (*hist
 		store: s, head: w.head.rec, most: most, states: map[string][]change{}, values: map[string][]change{}, sizes: map[string]int{},
 		whole: true,
 	}
+	if w.head.rec.Head == "" && w.head.doc.Entries == 0 {
+		return h, nil // what came new needs no entry, and the participant's version counts it all the same
+	}
 	held := 0
 	err := h.walk(ctx, func(sort string, c change) {
 		if sort[0] != 'g' {
