@@ -46,6 +46,7 @@ type world struct {
 	now      time.Time
 	step     time.Duration // that passes whenever the time is asked for
 	fresh    int           // names made
+	outsize  bool          // whether requests have the header of that name
 }
 
 // queueLog is a queue that keeps what it is sent, or fails.
@@ -187,6 +188,9 @@ func (w *world) request(method, path, body string, headers ...string) answer {
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
 		req.Header.Add(name, value)
+	}
+	if w.outsize {
+		req.Header.Set(outsize, "yes")
 	}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)

@@ -168,6 +168,7 @@ func TestLongReasons(t *testing.T) {
 // Many at once wait for one another, or are asked to come again: none fails.
 func TestManyChangesAtOnce(t *testing.T) {
 	w := newWorld(t)
+	w.outsize = true
 	c := w.signIn("admin", password)
 	w.newStudy(c)
 	answers := make([]answer, 40)

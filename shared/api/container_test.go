@@ -409,6 +409,7 @@ func TestOppositeMovesMakeNoCircle(t *testing.T) {
 
 func TestManyMovesAtOnceMakeNoCircle(t *testing.T) {
 	w := newWorld(t)
+	w.outsize = true
 	c := w.signIn("admin", password)
 	w.newStudy(c)
 	const n = 6

@@ -9,6 +9,7 @@ import (
 
 func TestNothingIsMadeOfManyContainersOfWhichOneIsRefused(t *testing.T) {
 	w := newWorld(t)
+	w.outsize = true
 	c := w.signIn("admin", password)
 	w.newStudy(c)
 	w.newFreezer(c)
@@ -44,6 +45,7 @@ func TestNothingIsMadeOfManyContainersOfWhichOneIsRefused(t *testing.T) {
 
 func TestNothingIsPutIntoCellsOfWhichOneIsRefused(t *testing.T) {
 	w := newWorld(t)
+	w.outsize = true
 	c := w.signIn("admin", password)
 	s := w.newStudy(c)
 	plate := idOf(c.must("POST", "/storage-containers", `{"name":"Plate","siteName":"North Biobank","noOfRows":8,"noOfColumns":12,"storeSpecimensEnabled":true}`))

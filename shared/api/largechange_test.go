@@ -11,6 +11,7 @@ import (
 
 func TestEventsWithManyRequirements(t *testing.T) {
 	w := newWorld(t)
+	w.outsize = true
 	c := w.signIn("admin", password)
 	s := w.newStudy(c)
 	event := idOf(c.must("POST", "/collection-protocol-events", `{"eventLabel":"Large","cpShortTitle":"INV"}`))
@@ -39,6 +40,7 @@ func TestEventsWithManyRequirements(t *testing.T) {
 
 func TestVisitsWithManySpecimens(t *testing.T) {
 	w := newWorld(t)
+	w.outsize = true
 	c := w.signIn("admin", password)
 	s := w.newStudy(c)
 	var changes []biobank.Change
@@ -80,6 +82,7 @@ func TestVisitsWithManySpecimens(t *testing.T) {
 
 func TestFormsWithManyAssociations(t *testing.T) {
 	w := newWorld(t)
+	w.outsize = true
 	c := w.signIn("admin", password)
 	w.newStudy(c)
 	form := c.newForm("spread", smoking)
@@ -95,6 +98,7 @@ func TestFormsWithManyAssociations(t *testing.T) {
 
 func TestManyAliquotsAtOnce(t *testing.T) {
 	w := newWorld(t)
+	w.outsize = true
 	c := w.signIn("admin", password)
 	s := w.newStudy(c)
 	kids := func(n int) string {

@@ -193,6 +193,7 @@ func TestSpecimenStorage(t *testing.T) {
 // However many ask at once, no cell is given twice and none is left.
 func TestManyAskForTheNextCell(t *testing.T) {
 	w := newWorld(t)
+	w.outsize = true
 	c := w.signIn("admin", password)
 	s := w.newStudy(c)
 	c.must("POST", "/storage-containers", `{"name":"Busy","siteName":"North Biobank","noOfRows":3,"noOfColumns":4,"storeSpecimensEnabled":true}`)
