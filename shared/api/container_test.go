@@ -52,6 +52,7 @@ func TestContainers(t *testing.T) {
 		`{"name":"x","barcode":"BX","siteName":"North Biobank"}`:                                "STORAGE_CONTAINER_DUP_BARCODE",
 		`{"name":"x","storageLocation":{"name":"None"}}`:                                        "STORAGE_CONTAINER_PARENT_CONT_NOT_FOUND",
 		`{"name":"x","siteName":"North Biobank","noOfRows":2}`:                                  "STORAGE_CONTAINER_INVALID_DIMENSION_CAPACITY",
+		`{"name":"x","siteName":"North Biobank","noOfRows":1001,"noOfColumns":1000}`:            "STORAGE_CONTAINER_INVALID_DIMENSION_CAPACITY",
 		`{"name":"x","siteName":"North Biobank","noOfRows":-2,"noOfColumns":1}`:                 "STORAGE_CONTAINER_INVALID_DIMENSION_CAPACITY",
 		`{"name":"x","siteName":"North Biobank","noOfRows":"two"}`:                              "INVALID_REQUEST",
 		`{"name":"x","siteName":"North Biobank","capacity":-1}`:                                 "STORAGE_CONTAINER_INVALID_CAPACITY",
@@ -194,6 +195,7 @@ func TestContainerTypes(t *testing.T) {
 		`{"name":"x","nameFormat":"%NOBODY%","noOfRows":1,"noOfColumns":1}`:                      "CONTAINER_TYPE_INVALID_NAME_FORMAT",
 		`{"name":"x","nameFormat":"%PCONT_UID(x)%","noOfRows":1,"noOfColumns":1}`:                "CONTAINER_TYPE_INVALID_NAME_FORMAT",
 		`{"name":"x","nameFormat":"x","noOfRows":1,"noOfColumns":1,"rowLabelingScheme":"Greek"}`: "CONTAINER_TYPE_INVALID_LABELING_SCHEME",
+		`{"name":"x","nameFormat":"x","noOfRows":1000,"noOfColumns":1001}`:                       "CONTAINER_TYPE_INVALID_CAPACITY",
 		`{"name":"x","nameFormat":"x","noOfRows":1,"noOfColumns":1,"canHold":{"name":"None"}}`:   "CONTAINER_TYPE_NOT_FOUND",
 	} {
 		c.do("POST", "/container-types", body).refused(t, 400, codes)

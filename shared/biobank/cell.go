@@ -24,6 +24,14 @@ type Location struct {
 // maxSide is the most rows or columns of a container.
 const maxSide = 9_999
 
+// maxCells is the most cells of a container: its map, and a block of all that is free, are held in memory.
+const maxCells = 1_000_000
+
+// large tells whether a container has more rows, columns or cells than it may have.
+func (g *Grid) large() bool {
+	return g.Rows > maxSide || g.Columns > maxSide || g.Rows*g.Columns > maxCells
+}
+
 // cellSet is the set of the marks of a container's cells.
 func cellSet(container int64) string { return "cell#" + strconv.FormatInt(container, 10) }
 
@@ -204,8 +212,8 @@ func (g *Grid) cell(container int64, x, y string, position int64) (Location, err
 // check brings the layout into its canonical form, with the usual values for what is blank. Prefix is that of the codes.
 func (g *Grid) check(l *fault.List, prefix, schemeCode string) {
 	switch {
-	case (g.Rows == 0) != (g.Columns == 0), g.Rows < 0, g.Columns < 0, g.Rows > maxSide, g.Columns > maxSide:
-		l.Add(prefix+"INVALID_DIMENSION_CAPACITY", "Give both the number of rows and of columns, from 1 to %d, or neither.", maxSide)
+	case (g.Rows == 0) != (g.Columns == 0), g.Rows < 0, g.Columns < 0, g.large():
+		l.Add(prefix+"INVALID_DIMENSION_CAPACITY", "Give both the number of rows and of columns, from 1 to %d and at most %d positions, or neither.", maxSide, maxCells)
 	}
 	pick := func(v *string, code, noun, otherwise string, allowed []string) {
 		if *v == "" {

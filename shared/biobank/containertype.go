@@ -105,8 +105,8 @@ func (d *ContainerTypeDraft) check(l *fault.List, is *ContainerTypeDoc) {
 			l.Add("CONTAINER_TYPE_INVALID_NAME_FORMAT", "Name Format %q is not valid: %s.", is.NameFormat, err)
 		}
 	}
-	if is.Rows < 1 || is.Columns < 1 || is.Rows > maxSide || is.Columns > maxSide {
-		l.Add("CONTAINER_TYPE_INVALID_CAPACITY", "Give the number of rows and of columns of the container type, from 1 to %d.", maxSide)
+	if is.Rows < 1 || is.Columns < 1 || is.large() {
+		l.Add("CONTAINER_TYPE_INVALID_CAPACITY", "Give the number of rows and of columns of the container type, from 1 to %d and at most %d positions.", maxSide, maxCells)
 	} else {
 		is.Grid.check(l, "STORAGE_CONTAINER_", "CONTAINER_TYPE_INVALID_LABELING_SCHEME")
 	}
