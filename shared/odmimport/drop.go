@@ -15,17 +15,26 @@ import (
 
 // Dropped is the key of a document in a drop folder: <login name>/odm/<study OID>/<name>.xml, with the files that it names
 // in <name>.zip beside it, which must be there first (design.md section 5).
+// Study is empty for a file that lies elsewhere below <login name>/odm/, or that is no .xml.
 type Dropped struct{ Owner, Study, Name string }
 
-// ParseKey reads such a key; ok is false for another one; what the API stores lies below
-// names with a low line in front, which no user has.
+// ParseKey reads such a key; ok is false for one that is about no document: the ZIP beside one, a folder that some S3 client
+// made, and what the API stores below names with a low line in front, which no user has.
 func ParseKey(key string) (d Dropped, ok bool) {
 	parts := strings.Split(key, "/")
-	if len(parts) != 4 || strings.HasPrefix(key, "_") || parts[1] != "odm" || parts[0] == "" || parts[2] == "" || !strings.EqualFold(path.Ext(parts[3]), ".xml") {
+	last := len(parts) - 1
+	if last < 2 || strings.HasPrefix(key, "_") || parts[0] == "" || parts[1] != "odm" || parts[last] == "" || strings.EqualFold(path.Ext(key), ".zip") {
 		return Dropped{}, false
 	}
-	return Dropped{Owner: strings.ToLower(parts[0]), Study: parts[2], Name: parts[3]}, true
+	d = Dropped{Owner: strings.ToLower(parts[0]), Name: parts[last]}
+	if last == 3 && strings.EqualFold(path.Ext(key), ".xml") {
+		d.Study = parts[2]
+	}
+	return d, true
 }
+
+// errMisplaced refuses a file from which nobody could tell the study.
+var errMisplaced = fault.New("COMMON_INVALID_INPUT", "The file cannot be imported: put documents as .xml into a folder with the OID of the study, <login name>/odm/<study OID>/<name>.xml.")
 
 // attachedTo is the key of the ZIP beside a document.
 func attachedTo(key string) string { return strings.TrimSuffix(key, path.Ext(key)) + ".zip" }
@@ -35,7 +44,7 @@ func attachedTo(key string) string { return strings.TrimSuffix(key, path.Ext(key
 func (im *Importer) Drop(ctx context.Context, bucket, key, version string) error {
 	d, ok := ParseKey(key)
 	if !ok {
-		return nil // the ZIP beside a document, or a folder that some S3 client made
+		return nil
 	}
 	uuid, err := NewUUID(im.Random)
 	if err != nil {
@@ -64,7 +73,10 @@ func (im *Importer) Drop(ctx context.Context, bucket, key, version string) error
 func (im *Importer) dropped(ctx context.Context, d Dropped, uuid string) (*jobs.Job, error) {
 	owner, err := im.DropOwner(ctx, d.Owner)
 	var place *clinical.Place
-	if err == nil {
+	switch {
+	case err == nil && d.Study == "":
+		err = errMisplaced
+	case err == nil:
 		place, err = im.Place(ctx, d.Study)
 		err = refusal(err)
 	}

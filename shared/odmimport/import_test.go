@@ -527,6 +527,9 @@ func TestJobOfADroppedDocument(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", test.folder, d)
 		}
 	}
+	if err := im.Drop(t.Context(), "intake", "lab/odm/march.xml", "v1"); err != nil || w.job.Status != jobs.Failed || w.job.OwnerID != 7 || !strings.Contains(w.job.Reason, "OID of the study") {
+		t.Errorf("without a folder: %v, job %+v", err, w.job)
+	}
 	im.Place = func(context.Context, string) (*clinical.Place, error) { return nil, errBroken }
 	before := w.job.ID
 	if err := im.Drop(t.Context(), "intake", "lab/odm/S_A/may.xml", "v1"); !errors.Is(err, errBroken) || w.job.ID != before {
@@ -537,7 +540,8 @@ func TestJobOfADroppedDocument(t *testing.T) {
 func TestParseKey(t *testing.T) {
 	for key, want := range map[string]Dropped{
 		"lab/odm/S_A/a.xml": {"lab", "S_A", "a.xml"}, "LAB/odm/S A(TEST)/a b.XML": {"lab", "S A(TEST)", "a b.XML"},
-		"lab/odm/a.xml": {}, "lab/odm/S/x/a.xml": {}, "odm/S/a.xml": {}, "_uploads/odm/u/a.xml": {}, "lab/ODM/S/a.xml": {}, "lab/odm/S/a.zip": {}, "lab/odm/S/": {}, "": {},
+		"lab/odm/a.xml": {"lab", "", "a.xml"}, "lab/odm/S/x/a.xml": {"lab", "", "a.xml"}, "lab/odm/S_A/a.xml.gz": {"lab", "", "a.xml.gz"},
+		"lab/odm/": {}, "lab/odm": {}, "odm/S/a.xml": {}, "_uploads/odm/u/a.xml": {}, "lab/ODM/S/a.xml": {}, "lab/odm/S/a.zip": {}, "lab/odm/S/": {}, "": {},
 	} {
 		if got, ok := ParseKey(key); got != want || ok != (want != Dropped{}) {
 			t.Errorf("%q: %+v, %t", key, got, ok)
