@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"aliquot/infra/local/localtest"
 )
 
 const mergeBody = `{"srcCpShortTitle":"INV","tgtCpShortTitle":"TWO"}`
@@ -105,6 +107,7 @@ func TestMergeProtocols(t *testing.T) {
 
 // TestMergeInSeveralRequests asks until it is done.
 func TestMergeInSeveralRequests(t *testing.T) {
+	localtest.HandlerOnly(t)
 	w, c, s, _, _ := newPair(t)
 	w.newPeople(c, s, 20)
 	w.hurry(6 * time.Second)

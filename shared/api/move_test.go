@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"aliquot/infra/local/localtest"
 	"aliquot/shared/biobank"
 )
 
@@ -145,6 +146,7 @@ func TestMoveAVisit(t *testing.T) {
 
 // TestMoveALargeVisit moves more than one transaction holds, and specimens that are deleted.
 func TestMoveALargeVisit(t *testing.T) {
+	localtest.HandlerOnly(t)
 	w, c, s, _, _ := newPair(t)
 	for i := range 3 {
 		parent := c.must("POST", "/specimens", fmt.Sprintf(`{"visitId":%d,"label":"P-%d","type":"Whole Blood","initialQty":9}`, s.visit, i))
