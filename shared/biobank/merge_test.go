@@ -58,18 +58,18 @@ func TestAMergeThatIsCutShortGoesOn(t *testing.T) {
 	}
 	want := imageOf(t, whole.Store.(*biobanktest.Memory))
 	for _, kind := range []int{failBefore, failAfter} {
-		for at := 1; at <= whole.calls; at++ {
+		for at := 1; at <= int(whole.calls.Load()); at++ {
 			m := base.Clone()
 			if err := merge(&faulty{Store: m, at: at, kind: kind}); !errors.Is(err, errCrash) {
-				t.Fatalf("call %d of %d: %v", at, whole.calls, err)
+				t.Fatalf("call %d of %d: %v", at, int(whole.calls.Load()), err)
 			}
 			inOnePlace(t, m)
 			// What was done but for the answer is told as done: the source is gone.
-			if err := merge(m); err != nil && at < whole.calls {
+			if err := merge(m); err != nil && at < int(whole.calls.Load()) {
 				t.Fatalf("asked again after call %d: %v", at, err)
 			}
 			if d := cmp.Diff(want, imageOf(t, m)); d != "" {
-				t.Fatalf("cut short at call %d of %d (-want +got):\n%s", at, whole.calls, d)
+				t.Fatalf("cut short at call %d of %d (-want +got):\n%s", at, int(whole.calls.Load()), d)
 			}
 		}
 	}

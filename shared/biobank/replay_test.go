@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,13 +32,16 @@ var errCrash = errors.New("the machine is gone")
 // faulty fails at one call, and at every later one: the process is dead.
 type faulty struct {
 	biobank.Store
-	at, kind int // at 0: never
-	calls    int
+	at, kind int          // at 0: never
+	calls    atomic.Int64 // some come at once
 }
 
-func (f *faulty) dead() bool { f.calls++; return f.at > 0 && f.calls >= f.at }
+func (f *faulty) dead() bool {
+	n := f.calls.Add(1)
+	return f.at > 0 && n >= int64(f.at)
+}
 
-func (f *faulty) after() bool { return f.calls == f.at && f.kind != failBefore }
+func (f *faulty) after() bool { return f.calls.Load() == int64(f.at) && f.kind != failBefore }
 
 func (f *faulty) Marks(ctx context.Context, names []string, strong bool) (map[string]biobank.Mark, error) {
 	if f.dead() {
@@ -562,7 +566,7 @@ func TestAJobKilledAnywhereAndDoneAgainLeavesWhatOneRunLeaves(t *testing.T) {
 			for _, line := range allTold(want) {
 				t.Log(line)
 			}
-			for at := 1; at <= count.calls; at++ {
+			for at := 1; at <= int(count.calls.Load()); at++ {
 				for kind := range failKinds {
 					points++
 					broken := base.Clone()
@@ -608,13 +612,13 @@ func TestAJobKilledTwice(t *testing.T) {
 			wantImage := imageOf(t, whole)
 			random := rand.New(rand.NewPCG(1, 2))
 			for range 40 {
-				first := &faulty{at: 1 + random.IntN(count.calls), kind: random.IntN(failKinds)}
+				first := &faulty{at: 1 + random.IntN(int(count.calls.Load())), kind: random.IntN(failKinds)}
 				broken := base.Clone()
 				first.Store = broken
 				if _, err := j.play(t.Context(), first, admin, now, false); !errors.Is(err, errCrash) {
 					t.Fatal(err)
 				}
-				second := &faulty{Store: broken, at: 1 + random.IntN(count.calls), kind: random.IntN(failKinds)}
+				second := &faulty{Store: broken, at: 1 + random.IntN(int(count.calls.Load())), kind: random.IntN(failKinds)}
 				if _, err := j.play(t.Context(), second, admin, now, true); err != nil && !errors.Is(err, errCrash) {
 					t.Fatal(err)
 				}
@@ -684,7 +688,7 @@ func TestAPersonsChangeIsNotUndone(t *testing.T) {
 	if _, err := j.play(t.Context(), count, admin, now, false); err != nil {
 		t.Fatal(err)
 	}
-	for at := 1; at <= count.calls; at++ {
+	for at := 1; at <= int(count.calls.Load()); at++ {
 		for kind := range failKinds {
 			m := base.Clone()
 			if _, err := j.play(t.Context(), &faulty{Store: m, at: at, kind: kind}, admin, now, false); !errors.Is(err, errCrash) {
