@@ -160,6 +160,11 @@ func (b *Batch) settleMark(ctx context.Context, w *rowWrite, opening *bool) erro
 		}
 		m, ok := got[w.Mark.Name]
 		b.marks[w.Mark.Name] = m
+		if w.unique == uniquePlace { // what was to be moved lies elsewhere now
+			clear(b.recs)
+			b.again[w.row] = true
+			return nil
+		}
 		if b.bulk && ok && m.To == w.Mark.To && m.Source == w.Mark.Source {
 			return nil
 		}
