@@ -94,6 +94,8 @@ type rowWrite struct {
 	// taken answers a claim that met somebody else: with a fault, or with nil to have the change planned again. Where it is
 	// nil the answer is unique's.
 	taken func(Mark) error
+	// stale has a change planned again whose mark is not as it was read, and forgets what else may not be.
+	stale func()
 	// lax is a change of what a mark tells, from value: nothing follows where the condition fails.
 	lax bool
 }

@@ -160,8 +160,9 @@ func (b *Batch) settleMark(ctx context.Context, w *rowWrite, opening *bool) erro
 		}
 		m, ok := got[w.Mark.Name]
 		b.marks[w.Mark.Name] = m
-		if w.unique == uniquePlace { // what was to be moved lies elsewhere now
-			clear(b.recs)
+		if w.stale != nil {
+			w.stale()
+			b.unseat(w.row)
 			b.again[w.row] = true
 			return nil
 		}

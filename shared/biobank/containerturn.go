@@ -15,11 +15,6 @@ import (
 // turnMark is the mark that a move takes.
 const turnMark = "container.moves"
 
-// uniqueTurn is held by whoever moved last.
-var uniqueTurn = &unique{code: "STORAGE_CONTAINER_HIERARCHY_CONTAINS_CYCLE", text: "Containers were moved by others meanwhile (%s).", holds: func(*Record, string) (bool, error) {
-	return true, nil
-}}
-
 // takeTurn plans that the change moves a container into another, once for all that it moves. The mark must have been read
 // before the containers were.
 func (b *Batch) takeTurn(ctx context.Context, c *Change, rec *Record) error {
@@ -39,12 +34,11 @@ func (b *Batch) takeTurn(ctx context.Context, c *Change, rec *Record) error {
 	if !was.IsZero() {
 		w.Kind, w.WasSource, w.WasTo = TakeMark, was.Source, was.To
 	}
-	b.writes[roundNames] = append(b.writes[roundNames], rowWrite{row: b.row, unique: uniqueTurn, value: turnMark, taken: b.missTurn, Write: w})
+	b.writes[roundNames] = append(b.writes[roundNames], rowWrite{row: b.row, stale: b.missTurn, Write: w})
 	return nil
 }
 
-// missTurn has a move planned again on the containers as they are now.
-func (b *Batch) missTurn(Mark) error {
+// missTurn forgets the containers, so that the move is planned on them as they are now.
+func (b *Batch) missTurn() {
 	maps.DeleteFunc(b.recs, func(k Key, _ *Record) bool { return strings.HasPrefix(k.Part, string(Container)+"#") })
-	return nil
 }

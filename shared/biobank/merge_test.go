@@ -1,6 +1,7 @@
 package biobank_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -96,6 +97,55 @@ func inOnePlace(t *testing.T, m *biobanktest.Memory) {
 		if to != rec.Key && doc.ActivityStatus != biobank.StatusDisabled {
 			t.Fatalf("%s %d lives at %s and %s", rec.Type, rec.ID, rec.Key, to)
 		}
+	}
+}
+
+// overtaken is a store in which somebody else does something once a tree was read.
+type overtaken struct {
+	biobank.Store
+	tree  string
+	other func()
+}
+
+func (o *overtaken) List(ctx context.Context, part, prefix, after string, limit int) ([]*biobank.Record, error) {
+	found, err := o.Store.List(ctx, part, prefix, after, limit)
+	if other := o.other; other != nil && prefix == o.tree {
+		o.other = nil
+		other()
+	}
+	return found, err
+}
+
+// TestAMoveThatIsOvertaken: who has read where a visit's specimens lie, and moves them after somebody else has, moves them
+// from there.
+func TestAMoveThatIsOvertaken(t *testing.T) {
+	m, admin := twins(t)
+	recs, err := (&biobank.Registry{Store: m}).ByName(t.Context(), admin, biobank.Visit, []string{"VP-3"})
+	if err != nil || len(recs) != 1 {
+		t.Fatal(recs, err)
+	}
+	move := func(s biobank.Store, ppid string) error {
+		d := &biobank.VisitDraft{ID: recs[0].ID, Moves: true, Protocol: blood(), PPID: ppid, Merge: func(*biobank.VisitDoc) {}}
+		_, _, err := (&biobank.Registry{Store: s}).ChangeVisit(t.Context(), admin, now, now.Add(time.Minute), time.Now, biobank.Change{Op: biobank.Update, ByID: true, ID: ppid}, d)
+		return err
+	}
+	err = move(&overtaken{Store: m, tree: recs[0].Key.Sort + "/", other: func() {
+		if err := move(m, "P-4"); err != nil {
+			t.Error(err)
+		}
+	}}, "P-5")
+	if err != nil {
+		t.Error(err)
+	}
+	inOnePlace(t, m)
+	places := 0
+	for k, r := range m.AllRecords() {
+		if (r.Type == biobank.Visit || r.Type == biobank.Specimen) && k.Visit() == recs[0].ID {
+			places++
+		}
+	}
+	if places != 4 {
+		t.Errorf("the visit and its three specimens lie in %d places", places)
 	}
 }
 

@@ -24,7 +24,7 @@ func (b *Batch) portions(ctx context.Context, all []*rowWrite) ([][]*rowWrite, e
 	}
 	var before, rest []*rowWrite
 	for _, w := range all {
-		if w.Kind == InsertEntry || w.Kind == InsertMark && w.unique == nil && !w.lax {
+		if w.Kind == InsertEntry || w.Kind == InsertMark && w.unique == nil && w.stale == nil && !w.lax {
 			before = append(before, w)
 		} else {
 			rest = append(rest, w)

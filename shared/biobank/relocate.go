@@ -311,10 +311,15 @@ func specimenMarks(doc *SpecimenDoc, id int64) []string {
 	return names
 }
 
-// uniquePlace has a change planned again whose marks were changed by others meanwhile.
-var uniquePlace = &unique{"COMMON_INVALID_INPUT", "The object %q was changed by others.", func(*Record, string) (bool, error) { return true, nil }}
+// forget has a move planned again on what lies where now: somebody else has moved some of it.
+func (b *Batch) forget() {
+	clear(b.recs)
+	clear(b.marks)
+}
 
-// relocate plans that a record moves to another place and is as doc says there, with those of the marks that lead to it.
+// relocate plans that a record moves to another place and is as doc says there, with those of the marks that lead to it. Its
+// id must still lead where it was read: that keeps two who move it at once from leaving it in both places, since an item
+// that is gone already can be dropped again.
 func (b *Batch) relocate(ctx context.Context, c *Change, rec *Record, to Key, doc any, marks []string, o *Outcome) error {
 	body, err := encoded(doc)
 	if err != nil {
@@ -357,17 +362,15 @@ func (b *Batch) relocate(ctx context.Context, c *Change, rec *Record, to Key, do
 	}
 	for _, name := range dedupe(slices.Clone(marks)) {
 		m := b.marks[name]
-		if m.IsZero() || m.To != rec.Key {
+		if name != IDMark(rec.Type, rec.ID) && (m.IsZero() || m.To != rec.Key) {
 			continue
 		}
-		w := Write{Kind: TakeMark, Mark: m, WasSource: m.Source, WasTo: m.To}
-		w.Mark.To = to
+		w := Write{Kind: TakeMark, Mark: m, WasSource: m.Source, WasTo: rec.Key}
+		w.Mark.Name, w.Mark.To = name, to
 		if v, ok := doc.(*VisitDoc); ok && name == visitMark(v.Name) {
 			w.Mark.Info = v.info()
 		}
-		b.writes[roundNames] = append(b.writes[roundNames], rowWrite{
-			row: b.row, Write: w, unique: uniquePlace, taken: func(Mark) error { return nil },
-		})
+		b.writes[roundNames] = append(b.writes[roundNames], rowWrite{row: b.row, Write: w, stale: b.forget})
 	}
 	o.Record, o.Changed = next, true
 	return nil
