@@ -295,11 +295,8 @@ func viewOrder(r *related, rec *biobank.Record) (v orderView, err error) {
 	if v.orderSummary, err = summarizeOrder(r, rec); err != nil {
 		return v, err
 	}
-	doc, err := biobank.Decode[biobank.OrderDoc](rec)
+	doc, err := loaded[biobank.OrderDoc](r.c, rec)
 	if err != nil {
-		return v, err
-	}
-	if err := doc.Load(r.c.Context(), r.c.api.Registry, rec); err != nil {
 		return v, err
 	}
 	v.SpecimenCount, v.Completed, v.Checkout = &doc.Count, true, doc.CheckOut

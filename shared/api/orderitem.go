@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -100,16 +101,33 @@ func (r *related) specimensByID(ids []int64) (map[int64]*specimenView, error) {
 	if err != nil {
 		return nil, err
 	}
-	views, err := r.show(specimens(), recs...)
+	return shownByID[specimenView](r, specimens(), recs)
+}
+
+// shownByID are objects of a noun as its views, by id.
+func shownByID[V any](r *related, n noun, recs []*biobank.Record) (map[int64]*V, error) {
+	views, err := r.show(n, recs...)
 	if err != nil {
 		return nil, err
 	}
-	shown := map[int64]*specimenView{}
+	shown := make(map[int64]*V, len(recs))
 	for i, rec := range recs {
-		v := views[i].(specimenView)
+		v := views[i].(V)
 		shown[rec.ID] = &v
 	}
 	return shown, nil
+}
+
+// loaded is the object of an order or a shipment with its items, of which many lie beside the record.
+func loaded[D any, P interface {
+	*D
+	Load(context.Context, *biobank.Registry, *biobank.Record) error
+}](c *call, rec *biobank.Record) (D, error) {
+	doc, err := biobank.Decode[D](rec)
+	if err == nil {
+		err = P(&doc).Load(c.Context(), c.api.Registry, rec)
+	}
+	return doc, err
 }
 
 // order reads the order that the path names, with its items.
@@ -118,10 +136,7 @@ func (c *call) order() (*biobank.Record, biobank.OrderDoc, error) {
 	if err != nil {
 		return nil, biobank.OrderDoc{}, err
 	}
-	doc, err := biobank.Decode[biobank.OrderDoc](rec)
-	if err == nil {
-		err = doc.Load(c.Context(), c.api.Registry, rec)
-	}
+	doc, err := loaded[biobank.OrderDoc](c, rec)
 	return rec, doc, err
 }
 
@@ -254,11 +269,8 @@ func (r *related) distributed(order, specimen int64) ([]orderItemView, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc, err := biobank.Decode[biobank.OrderDoc](rec)
+	doc, err := loaded[biobank.OrderDoc](r.c, rec)
 	if err != nil {
-		return nil, err
-	}
-	if err := doc.Load(r.c.Context(), r.c.api.Registry, rec); err != nil {
 		return nil, err
 	}
 	items := slices.DeleteFunc(doc.Items, func(item biobank.OrderItem) bool { return item.SpecimenID != specimen })

@@ -120,11 +120,8 @@ func listOrderStats(c *call) (any, error) {
 
 // orderStats counts what one order gave out, by the attributes.
 func (r *related) orderStats(rec *biobank.Record, groups []string) ([]orderStat, error) {
-	doc, err := biobank.Decode[biobank.OrderDoc](rec)
+	doc, err := loaded[biobank.OrderDoc](r.c, rec)
 	if err != nil {
-		return nil, err
-	}
-	if err := doc.Load(r.c.Context(), r.c.api.Registry, rec); err != nil {
 		return nil, err
 	}
 	var ids []int64

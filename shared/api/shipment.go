@@ -178,11 +178,8 @@ func (c *call) shipmentsOf(labelOrBarcode string) (map[int64]bool, error) {
 	}
 	holding := map[int64]bool{}
 	for _, rec := range recs {
-		doc, err := biobank.Decode[biobank.ShipmentDoc](rec)
+		doc, err := loaded[biobank.ShipmentDoc](c, rec)
 		if err != nil {
-			return nil, err
-		}
-		if err := doc.Load(c.Context(), c.api.Registry, rec); err != nil {
 			return nil, err
 		}
 		for _, item := range doc.Items {
@@ -310,11 +307,8 @@ func viewShipment(r *related, rec *biobank.Record) (v shipmentView, err error) {
 	if v.shipmentSummary, err = summarizeShipment(r, rec); err != nil {
 		return v, err
 	}
-	doc, err := biobank.Decode[biobank.ShipmentDoc](rec)
+	doc, err := loaded[biobank.ShipmentDoc](r.c, rec)
 	if err != nil {
-		return v, err
-	}
-	if err := doc.Load(r.c.Context(), r.c.api.Registry, rec); err != nil {
 		return v, err
 	}
 	v.count(&doc)

@@ -62,14 +62,9 @@ func (r *related) shippedContainers(doc *biobank.ShipmentDoc) ([]shippedContaine
 	if err != nil {
 		return nil, err
 	}
-	each, err := r.show(containers(), recs...)
+	shown, err := shownByID[containerView](r, containers(), recs)
 	if err != nil {
 		return nil, err
-	}
-	shown := map[int64]*containerView{}
-	for i, rec := range recs {
-		v := each[i].(containerView)
-		shown[rec.ID] = &v
 	}
 	for _, item := range doc.Items {
 		views = append(views, shippedContainerView{item.ID, item.ContainerID, shown[item.ContainerID], orNull(item.Quality)})
@@ -83,10 +78,7 @@ func (c *call) shipment() (*biobank.Record, *biobank.ShipmentDoc, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	doc, err := biobank.Decode[biobank.ShipmentDoc](rec)
-	if err == nil {
-		err = doc.Load(c.Context(), c.api.Registry, rec)
-	}
+	doc, err := loaded[biobank.ShipmentDoc](c, rec)
 	return rec, &doc, err
 }
 

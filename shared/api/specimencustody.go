@@ -95,10 +95,7 @@ func (l *eventLists) custodians(all []biobank.CustodyChange) (custodians, error)
 			}
 			known.titles[rec.ID] = doc.ShortTitle
 		case biobank.Order:
-			doc, err := biobank.Decode[biobank.OrderDoc](rec)
-			if err == nil {
-				err = doc.Load(l.r.c.Context(), l.r.c.api.Registry, rec)
-			}
+			doc, err := loaded[biobank.OrderDoc](l.r.c, rec)
 			if err != nil {
 				return known, err
 			}

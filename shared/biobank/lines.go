@@ -71,3 +71,24 @@ func (l *Lines[T]) save(b *Batch, c *Change, t Type, id int64, apart *Record) er
 	}
 	return b.change(c, apart, doc, &Outcome{})
 }
+
+// numberItems gives ids from a counter to those of n items that have none.
+func (b *Batch) numberItems(ctx context.Context, counter string, n int, id func(int) *int64) error {
+	var fresh []*int64
+	for i := range n {
+		if at := id(i); *at == 0 {
+			fresh = append(fresh, at)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	next, err := b.store.Reserve(ctx, counter, int64(len(fresh)))
+	if err != nil {
+		return fmt.Errorf("draw ids of items: %w", err)
+	}
+	for i, at := range fresh {
+		*at = next + int64(i)
+	}
+	return nil
+}

@@ -2,7 +2,6 @@ package biobank
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"aliquot/shared/fault"
@@ -85,7 +84,7 @@ func (d *OrderDraft) add(ctx context.Context, b *Batch, l *fault.List, was, is *
 	for _, item := range is.Items {
 		has[item.SpecimenID] = true
 	}
-	given, fresh := map[int64]bool{}, 0
+	given := map[int64]bool{}
 	for _, item := range was.Items[:was.Given] {
 		given[item.SpecimenID] = true
 	}
@@ -105,9 +104,6 @@ func (d *OrderDraft) add(ctx context.Context, b *Batch, l *fault.List, was, is *
 		}
 		has[rec.ID] = true
 		item := OrderItem{ID: kept[rec.ID], SpecimenID: rec.ID, Quantity: asked[i].Quantity, Cost: asked[i].Cost, Label: asked[i].Label, Status: asked[i].Status}
-		if item.ID == 0 {
-			fresh++
-		}
 		at, err := b.heldAt(ctx, asked[i].Holding, is.DistributionID, rec)
 		if err := told(l, err); err != nil {
 			return err
@@ -118,20 +114,10 @@ func (d *OrderDraft) add(ctx context.Context, b *Batch, l *fault.List, was, is *
 	if len(given) > 0 && d.Merge == nil && !d.KeepItems {
 		l.Add("COMMON_INVALID_INPUT", "%d specimens that are not named have been given out already. Name them, too.", len(given))
 	}
-	if fresh == 0 || len(*l) > 0 {
+	if len(*l) > 0 {
 		return nil
 	}
-	next, err := b.store.Reserve(ctx, "order.item", int64(fresh))
-	if err != nil {
-		return fmt.Errorf("draw ids of items: %w", err)
-	}
-	for i := range is.Items {
-		if is.Items[i].ID == 0 {
-			is.Items[i].ID = next
-			next++
-		}
-	}
-	return nil
+	return b.numberItems(ctx, "order.item", len(is.Items), func(i int) *int64 { return &is.Items[i].ID })
 }
 
 // checkItems checks those that are not given out yet, and fills in quantities and states. Where an earlier round of the

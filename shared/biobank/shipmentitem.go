@@ -3,7 +3,6 @@ package biobank
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -75,35 +74,23 @@ func (d *ShipmentDraft) items(ctx context.Context, b *Batch, l *fault.List, was,
 	for _, item := range was.Items {
 		kept[item.of()] = item.ID
 	}
-	has, fresh := map[int64]bool{}, 0
+	has := map[int64]bool{}
 	for i := range items {
 		of := items[i].of()
 		if has[of] {
 			l.Add("SHIPMENT_DUPLICATE_"+is.goods(), "The shipment names %s %d twice.", strings.ToLower(is.Type), of)
 		}
 		has[of] = true
-		if items[i].ID = kept[of]; items[i].ID == 0 {
-			fresh++
-		}
+		items[i].ID = kept[of]
 	}
 	is.Items = items
 	if is.Status == ShipmentShipped && len(d.lines(is)) == 0 {
 		l.Add("SHIPMENT_NO_"+is.goods()+"_TO_SHIP", "The shipment has no %s.", strings.ToLower(is.goods()))
 	}
-	if fresh == 0 || len(*l) > 0 {
+	if len(*l) > 0 {
 		return nil
 	}
-	next, err := b.store.Reserve(ctx, "shipment.item", int64(fresh))
-	if err != nil {
-		return fmt.Errorf("draw ids of items: %w", err)
-	}
-	for i := range is.Items {
-		if is.Items[i].ID == 0 {
-			is.Items[i].ID = next
-			next++
-		}
-	}
-	return nil
+	return b.numberItems(ctx, "shipment.item", len(is.Items), func(i int) *int64 { return &is.Items[i].ID })
 }
 
 // specimens finds the specimens to be shipped, which the actor must see; they are collected and not closed.
