@@ -32,12 +32,12 @@ func (im *Importer) attached(ctx context.Context, j *jobs.Job, study int64) (*at
 	if j.Attached == "" {
 		return a, nil
 	}
-	size, err := im.Files.Size(ctx, j.Bucket, j.Attached, j.AttachedVersion)
+	size, err := im.Files.Size(ctx, j.Bucket, j.Attached, "")
 	if err != nil {
 		return nil, err
 	}
 	z, err := archive.Open(&archive.Ranged{Size: size, Open: func(from, to int64) (io.ReadCloser, error) {
-		return im.Files.Open(ctx, j.Bucket, j.Attached, j.AttachedVersion, from, to)
+		return im.Files.Open(ctx, j.Bucket, j.Attached, "", from, to)
 	}}, size)
 	if err != nil {
 		return nil, refusedZip(err)
