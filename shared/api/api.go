@@ -375,6 +375,16 @@ func (c *call) bodies() ([]*input, error) {
 // pathID reads a numeric part of the path.
 func (c *call) pathID(name string) (int64, error) { return parseID(name, c.PathValue(name)) }
 
+// idAndBody reads the id in the path, and the request's JSON object.
+func (c *call) idAndBody() (int64, *input, error) {
+	id, err := c.pathID("id")
+	if err != nil {
+		return 0, nil, err
+	}
+	in, err := c.body()
+	return id, in, err
+}
+
 // log writes one line per request: ids, the route's pattern and codes, never a value of the request.
 func (a *API) log(c *call, pattern string, status int, err error, took time.Duration) {
 	attrs := []slog.Attr{

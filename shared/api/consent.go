@@ -146,11 +146,7 @@ func (c *call) showConsents(rec *biobank.Record) (any, error) {
 
 // saveConsents serves PUT: what was sent replaces what there was, but for the signed form.
 func saveConsents(c *call) (any, error) {
-	id, err := c.pathID("id")
-	if err != nil {
-		return nil, err
-	}
-	in, err := c.body()
+	id, in, err := c.idAndBody()
 	if err != nil {
 		return nil, err
 	}

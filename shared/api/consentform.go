@@ -101,12 +101,8 @@ func (c *call) uploadedForm(reg int64, id string) (*biobank.ConsentForm, error) 
 }
 
 func consentFormURL(c *call) (any, error) {
-	in, err := c.body()
+	name, err := c.sentFileName()
 	if err != nil {
-		return nil, err
-	}
-	name := fileName(in.text("filename"))
-	if err := in.err(); err != nil {
 		return nil, err
 	}
 	rec, _, err := c.toConsent()

@@ -55,11 +55,7 @@ func distributionRoutes() []route {
 // statusRoute serves PUT <path>/{id}/activity-status: another status, the rest as it is.
 func statusRoute(n noun) route {
 	return route{pattern: "PUT " + n.path + "/{id}/activity-status", summary: "Close, open or delete one of the " + n.plural(), answers: n.shows, serve: func(c *call) (any, error) {
-		id, err := c.pathID("id")
-		if err != nil {
-			return nil, err
-		}
-		in, err := c.body()
+		id, in, err := c.idAndBody()
 		if err != nil {
 			return nil, err
 		}

@@ -126,11 +126,7 @@ func (c *call) make(n noun, d biobank.Draft, in *input) (any, error) {
 // keeps what was not sent, one without replaces the whole object.
 func changeRoute(verb string, n noun, draft func(in *input, id int64) biobank.Draft) route {
 	return route{pattern: verb + " " + n.path + "/{id}", summary: "Change one of the " + n.plural(), answers: n.shows, serve: func(c *call) (any, error) {
-		id, err := c.pathID("id")
-		if err != nil {
-			return nil, err
-		}
-		in, err := c.body()
+		id, in, err := c.idAndBody()
 		if err != nil {
 			return nil, err
 		}

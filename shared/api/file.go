@@ -60,3 +60,13 @@ func (c *call) hand(file blob.Object, size int64, name string, inline func(body 
 	}
 	return inline(body), nil
 }
+
+// sentFileName reads the body of a request for a URL to send a file to: {filename}.
+func (c *call) sentFileName() (string, error) {
+	in, err := c.body()
+	if err != nil {
+		return "", err
+	}
+	name := fileName(in.text("filename"))
+	return name, in.err()
+}

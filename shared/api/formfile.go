@@ -52,12 +52,8 @@ type formFileLink struct {
 }
 
 func formFileURL(c *call) (any, error) {
-	in, err := c.body()
+	name, err := c.sentFileName()
 	if err != nil {
-		return nil, err
-	}
-	name := fileName(in.text("filename"))
-	if err := in.err(); err != nil {
 		return nil, err
 	}
 	f, key, err := c.newFormFile(name)

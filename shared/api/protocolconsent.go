@@ -86,11 +86,7 @@ func sourceConsents(c *call) (any, error) {
 }
 
 func changeConsents(c *call, read func(*input, *biobank.ProtocolConsentsDraft)) (any, error) {
-	id, err := c.pathID("id")
-	if err != nil {
-		return nil, err
-	}
-	in, err := c.body()
+	id, in, err := c.idAndBody()
 	if err != nil {
 		return nil, err
 	}

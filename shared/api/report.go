@@ -107,12 +107,8 @@ func (c *call) newReport(name string) (*biobank.ReportFile, string, error) {
 }
 
 func reportURL(c *call) (any, error) {
-	in, err := c.body()
+	name, err := c.sentFileName()
 	if err != nil {
-		return nil, err
-	}
-	name := fileName(in.text("filename"))
-	if err := in.err(); err != nil {
 		return nil, err
 	}
 	id, err := c.pathID("id")
@@ -240,11 +236,7 @@ type reportLockView struct {
 
 // lockReport serves PUT /{id}/spr-lock {locked}.
 func lockReport(c *call) (any, error) {
-	id, err := c.pathID("id")
-	if err != nil {
-		return nil, err
-	}
-	in, err := c.body()
+	id, in, err := c.idAndBody()
 	if err != nil {
 		return nil, err
 	}

@@ -33,11 +33,7 @@ func listReserved(c *call) (any, error) {
 // reserve serves PUT /distribution-protocols/{id}/reserved-specimens with {specimens: [{id or label or barcode}], cancelOp}:
 // how many specimens were named.
 func reserve(c *call) (any, error) {
-	id, err := c.pathID("id")
-	if err != nil {
-		return nil, err
-	}
-	in, err := c.body()
+	id, in, err := c.idAndBody()
 	if err != nil {
 		return nil, err
 	}

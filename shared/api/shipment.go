@@ -100,11 +100,7 @@ func writeShipment(c *call, id int64) (any, error) {
 
 // changeRequest serves PUT /shipments/{id}/request-status with {requestStatus: Accepted, Rejected or Pending, comments}.
 func changeRequest(c *call) (any, error) {
-	id, err := c.pathID("id")
-	if err != nil {
-		return nil, err
-	}
-	in, err := c.body()
+	id, in, err := c.idAndBody()
 	if err != nil {
 		return nil, err
 	}

@@ -207,11 +207,7 @@ func changeSpecimens(c *call) (any, error) {
 
 // changeSpecimenStatus serves PUT /specimens/{id}/status: Active, Closed or Disabled, with a reason.
 func changeSpecimenStatus(c *call) (any, error) {
-	id, err := c.pathID("id")
-	if err != nil {
-		return nil, err
-	}
-	in, err := c.body()
+	id, in, err := c.idAndBody()
 	if err != nil {
 		return nil, err
 	}

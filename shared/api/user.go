@@ -127,11 +127,7 @@ func (c *call) tell(user int64, deed biobank.Deed) error {
 
 // changeUserStatus serves PUT /users/{id}/activity-status.
 func changeUserStatus(c *call) (any, error) {
-	id, err := c.pathID("id")
-	if err != nil {
-		return nil, err
-	}
-	in, err := c.body()
+	id, in, err := c.idAndBody()
 	if err != nil {
 		return nil, err
 	}

@@ -35,11 +35,7 @@ func visitRoutes() []route {
 // changeVisit serves PUT /visits/{id}: a whole visit. One that goes to another registration takes with it what lies below
 // it, which may be more than one request can move.
 func changeVisit(c *call) (any, error) {
-	id, err := c.pathID("id")
-	if err != nil {
-		return nil, err
-	}
-	in, err := c.body()
+	id, in, err := c.idAndBody()
 	if err != nil {
 		return nil, err
 	}
