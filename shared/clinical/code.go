@@ -1,7 +1,8 @@
 package clinical
 
 // Code is why an element was not taken, without the prefix that it has on the wire (section 5). The misspelt ones are the
-// wire's.
+// wire's. Codes of the reference that nothing raises are listed with the reason in the tests that raise all the others:
+// codes_test.go in odmimport and odmapi.
 type Code string
 
 // Wire is the code as the log and the answers show it.
@@ -114,7 +115,6 @@ const (
 	SDVStatusNotValid                 Code = "sdvStatusNotValid"
 	SDVStatusNotApplicable            Code = "sdvStatusNotApplicable"
 	FormShouldBeCompleteForSDV        Code = "formStatusShouldBeCompleteForSettingSdvVerifiedStatus"
-	RemovedFormCannotBeVerified       Code = "formWithRemovedOrArchivedAttributeCannotBeSdvVerified"
 	SDVNotUpdatedBecauseOfItemFailure Code = "sdvStatusCannotBeUpdatedBecauseOfItemImportFailure"
 	SignedStatusIsInvalid             Code = "signedStatusIsInvalid"
 	EventIsNotEligibleToBeSigned      Code = "eventIsNotEligibleToBeSigned"

@@ -3,6 +3,7 @@ package clinical
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"aliquot/shared/odm"
 )
@@ -176,12 +177,8 @@ const (
 )
 
 func (p *Planner) sign(h *held[Event], c *eventCursor) {
-	signed := false
-	switch c.Sent.Signed {
-	case "Yes":
-		signed = true
-	case "", "No":
-	default:
+	signed, ok := yes(c.Sent.Signed)
+	if !ok {
 		p.fail(rowSignature, SignedStatusIsInvalid)
 		return
 	}
@@ -271,6 +268,12 @@ func (e *Event) completed(meta *Metadata) bool {
 		}
 	}
 	return true
+}
+
+// yes reads an attribute that is Yes or No, in any case; one that is not there means No.
+func yes(sent string) (is, ok bool) {
+	is = strings.EqualFold(sent, "Yes")
+	return is, is || sent == "" || strings.EqualFold(sent, "No")
 }
 
 // longer tells whether a text has more than n characters.

@@ -177,9 +177,6 @@ func (p *Planner) verify(h *held[Event], f *Form) {
 	case want == SDVVerified && f.Status != FormComplete:
 		p.fail(rowSDV, FormShouldBeCompleteForSDV)
 		return
-	case want == SDVVerified && (f.Removed || f.Archived):
-		p.fail(rowSDV, RemovedFormCannotBeVerified)
-		return
 	case want == SDVReady && f.SDV == SDVChanged && c.Changed:
 		row.Status, row.Message = RowSkipped, "SDV Status set automatically"
 		p.rows = append(p.rows, row)
@@ -240,12 +237,8 @@ func (p *Planner) group(ctx context.Context, v *odm.ItemGroupData) error {
 		return nil
 	}
 	at.GroupKey = key
-	remove := false
-	switch v.Removed {
-	case "", "No":
-	case "Yes":
-		remove = true
-	default:
+	remove, ok := yes(v.Removed)
+	if !ok {
 		fail(ItemGroupRemovedAttributeIsInvalid, def.OID, strconv.Itoa(key))
 		return nil
 	}

@@ -25,7 +25,21 @@ const defaultReason = "Update via Import"
 // NoteMark makes the id of a note that came with an import unique.
 func NoteMark(id string) string { return "note.id#" + id }
 
-// discuss takes the notes of an item: queries and annotations.
+// noteFault is why a note is not taken. id is that of the thread or of the child that is wrong; empty where it has none.
+type noteFault struct {
+	id   string
+	code Code
+}
+
+// message is a fault as the log has it (section 5).
+func (f noteFault) message() string {
+	if f.id == "" {
+		return f.code.Wire()
+	}
+	return f.id + ":" + f.code.Wire()
+}
+
+// discuss takes the notes of an item: queries and annotations. Each thing that is wrong with a note has a row.
 func (p *Planner) discuss(ctx context.Context, w *work, def *GroupDef, item *ItemDef, at Path, d *odm.ItemData) error {
 	if len(d.DiscrepancyNote) == 0 {
 		return nil
@@ -37,26 +51,27 @@ func (p *Planner) discuss(ctx context.Context, w *work, def *GroupDef, item *Ite
 	seen := map[string]bool{}
 	for i := range d.DiscrepancyNote {
 		n := &d.DiscrepancyNote[i]
-		added, code, err := p.thread(ctx, w, at, n, seen)
+		stored, faults, err := p.thread(ctx, w, at, n, seen)
 		if err != nil {
 			return err
 		}
-		kind := rowQuery
-		if n.NoteType == KindAnnotation {
-			kind = rowAnnotation
+		r := p.place(rowQuery)
+		if strings.EqualFold(n.NoteType, KindAnnotation) {
+			r.Type = rowAnnotation
 		}
-		r := p.place(kind)
 		r.GroupOID, r.GroupKey, r.ItemOID = def.OID, strconv.Itoa(at.GroupKey), item.OID
 		switch {
-		case code == "" && !added && systemNote(n):
-			r.Status, r.Message = RowSkipped, "Only the system makes notes of this type"
-		case code != "":
-			r.Status, r.Message = RowFailed, code.Wire()
-			if n.ID != "" {
-				r.Message = n.ID + ":" + r.Message
+		case len(faults) > 0:
+			r.Status = RowFailed
+			for _, f := range faults {
+				r.Message = f.message()
+				p.rows = append(p.rows, r)
 			}
-		case added:
+			continue
+		case stored:
 			r.Status, r.At = RowInserted, stamp(p.at)
+		case systemNote(n):
+			r.Status, r.Message = RowSkipped, "Only the system makes notes of this type"
 		default:
 			continue // it is there already
 		}
@@ -66,58 +81,48 @@ func (p *Planner) discuss(ctx context.Context, w *work, def *GroupDef, item *Ite
 }
 
 // thread adds what a note has that is not stored; a note is taken whole or not at all.
-func (p *Planner) thread(ctx context.Context, w *work, at Path, n *odm.DiscrepancyNote, seen map[string]bool) (added bool, code Code, err error) {
-	for _, id := range noteIDs(n) {
-		switch {
-		case longer(id, maxNoteID):
-			return false, DiscrepancyNoteIDTooLong, nil
-		case seen[id]:
-			return false, DiscrepancyNoteIDIsRedundant, nil
-		}
-		seen[id] = true
+func (p *Planner) thread(ctx context.Context, w *work, at Path, n *odm.DiscrepancyNote, seen map[string]bool) (taken bool, faults []noteFault, err error) {
+	if faults := checkIDs(n, seen); len(faults) > 0 {
+		return false, faults, nil
 	}
+	refuse := func(code Code) (bool, []noteFault, error) { return false, []noteFault{{n.ID, code}}, nil }
 	var stored *held[Thread]
 	for _, t := range w.threads(at) {
 		if n.ID != "" && t.doc.ID == n.ID {
 			stored = t
 		}
 	}
-	if stored != nil && repeats(n, stored.doc) {
-		return false, "", nil
+	more, faults := added(n, stored)
+	if stored != nil && len(more) == 0 || systemNote(n) {
+		return false, nil, nil
 	}
-	if n.NoteType == "" {
-		return false, MissingDiscrepancyNoteType, nil
+	kind, code := kindOf(n)
+	switch {
+	case code != "":
+		return refuse(code)
+	case stored != nil && stored.doc.Kind == KindAnnotation:
+		return refuse(AnnotationMustHaveOneChildNote)
+	case stored != nil && stored.doc.Kind != kind:
+		return refuse(DiscrepancyNoteTypeNotValid)
+	case len(faults) > 0:
+		return false, faults, nil
 	}
-	if systemNote(n) {
-		return false, "", nil
-	}
-	if n.NoteType != KindQuery && n.NoteType != KindAnnotation {
-		return false, DiscrepancyNoteTypeNotValid, nil
-	}
-	if code := arity(n); code != "" {
-		return false, code, nil
-	}
-	known := 0
-	if stored != nil {
-		if n.NoteType == KindAnnotation {
-			return false, AnnotationMustHaveOneChildNote, nil
-		}
-		known = len(stored.doc.Children)
-		for i := range stored.doc.Children {
-			if i >= len(n.ChildNote) || n.ChildNote[i].ID != stored.doc.Children[i].ID {
-				return false, NewQueryInBetweenOldQueries, nil
-			}
-		}
-	}
-	children, code, err := p.children(ctx, n, stored, known)
-	if code != "" || err != nil {
-		return false, code, err
+	children, faults, err := p.children(ctx, kind, more, stored)
+	if len(faults) > 0 || err != nil {
+		return false, faults, err
 	}
 	if !holds(stored, children) {
-		return false, DetailedNoteTextTooLong, nil
+		return refuse(DetailedNoteTextTooLong)
 	}
-	if code, err := p.unused(ctx, n, known, stored != nil); code != "" || err != nil {
-		return false, code, err
+	if faults, err := p.unused(ctx, w, at, n.ID, more, stored != nil); len(faults) > 0 || err != nil {
+		return false, faults, err
+	}
+	for i := range children {
+		if children[i].ID == "" {
+			if children[i].ID, err = p.noteID(ctx, "CDN_"); err != nil {
+				return false, nil, err
+			}
+		}
 	}
 	if stored != nil {
 		t := stored.change()
@@ -127,17 +132,52 @@ func (p *Planner) thread(ctx context.Context, w *work, at Path, n *odm.Discrepan
 		id := n.ID
 		if id == "" {
 			if id, err = p.noteID(ctx, "DN_"); err != nil {
-				return false, "", err
+				return false, nil, err
 			}
 		}
-		p.note(w, at, &Thread{ID: id, Kind: n.NoteType, Status: last(children).Status, Item: at.Item, Children: children})
+		p.note(w, at, &Thread{ID: id, Kind: kind, Status: last(children).Status, Item: at.Item, Children: children})
 	}
 	h, f := p.instance(w)
 	if !f.Noted {
 		h.change()
 		f.Noted = true
 	}
-	return true, "", nil
+	return true, nil, nil
+}
+
+// checkIDs applies the rules for the ids of a note; seen are those of the notes before it on the item.
+func checkIDs(n *odm.DiscrepancyNote, seen map[string]bool) (faults []noteFault) {
+	for _, id := range noteIDs(n) {
+		switch {
+		case longer(id, maxNoteID):
+			faults = append(faults, noteFault{id, DiscrepancyNoteIDTooLong})
+		case seen[id]:
+			faults = append(faults, noteFault{id, DiscrepancyNoteIDIsRedundant})
+		}
+		seen[id] = true
+	}
+	return faults
+}
+
+// kindOf is what a note is, in whatever case it says so, if it has as many children as its kind may have.
+func kindOf(n *odm.DiscrepancyNote) (kind string, code Code) {
+	switch {
+	case n.NoteType == "":
+		return "", MissingDiscrepancyNoteType
+	case strings.EqualFold(n.NoteType, KindQuery):
+		kind = KindQuery
+	case strings.EqualFold(n.NoteType, KindAnnotation):
+		kind = KindAnnotation
+	default:
+		return "", DiscrepancyNoteTypeNotValid
+	}
+	switch {
+	case len(n.ChildNote) == 0:
+		return "", MissingChildNote
+	case kind == KindAnnotation && len(n.ChildNote) > 1:
+		return "", AnnotationMustHaveOneChildNote
+	}
+	return kind, ""
 }
 
 func noteIDs(n *odm.DiscrepancyNote) (all []string) {
@@ -152,76 +192,63 @@ func noteIDs(n *odm.DiscrepancyNote) (all []string) {
 	return all
 }
 
-// repeats tells whether a note says no more than what is stored.
-func repeats(n *odm.DiscrepancyNote, t *Thread) bool {
-	if len(n.ChildNote) > len(t.Children) {
-		return false
-	}
+// added are the children of a note that are not stored. They come after those that are.
+func added(n *odm.DiscrepancyNote, stored *held[Thread]) (more []odm.ChildNote, faults []noteFault) {
 	for i := range n.ChildNote {
-		c := &n.ChildNote[i]
-		if c.ID != t.Children[i].ID || cmp.Or(c.DetailedNote, t.Children[i].Text) != t.Children[i].Text {
-			return false
+		c := n.ChildNote[i]
+		known := stored != nil && slices.ContainsFunc(stored.doc.Children, func(is Child) bool { return is.ID == c.ID })
+		switch {
+		case !known:
+			more = append(more, c)
+		case len(more) > 0:
+			faults = append(faults, noteFault{c.ID, NewQueryInBetweenOldQueries})
 		}
 	}
-	return true
+	return more, faults
 }
 
-func arity(n *odm.DiscrepancyNote) Code {
-	switch {
-	case n.NoteType == KindAnnotation && len(n.ChildNote) != 1:
-		return AnnotationMustHaveOneChildNote
-	case len(n.ChildNote) == 0:
-		return MissingChildNote
-	}
-	return ""
-}
-
-// children checks and makes the notes of a thread that come after those that are known.
-func (p *Planner) children(ctx context.Context, n *odm.DiscrepancyNote, stored *held[Thread], known int) ([]Child, Code, error) {
+// children checks and makes the notes of a thread that come after those that are stored; those that came without an id are
+// still to be given one. Each thing that is wrong with one of them is a fault.
+func (p *Planner) children(ctx context.Context, kind string, more []odm.ChildNote, stored *held[Thread]) (out []Child, faults []noteFault, err error) {
 	before := ""
 	if stored != nil {
 		before = stored.doc.Status
 	}
-	var out []Child
-	for i := known; i < len(n.ChildNote); i++ {
-		v := &n.ChildNote[i]
-		state := taken(v.Status)
-		if n.NoteType == KindQuery {
-			if code := follows(before, state); code != "" {
-				return nil, code, nil
+	for i := range more {
+		v := &more[i]
+		check := func(code Code) {
+			if code != "" {
+				faults = append(faults, noteFault{v.ID, code})
 			}
+		}
+		state := notApplicable // an annotation has no state of its own, whatever is sent
+		if kind == KindQuery {
+			state = taken(v.Status)
+			check(follows(before, state))
 			before = state
-		} else {
-			state = notApplicable // an annotation has no state of its own, whatever is sent
-		}
-		if code := checkText(v.DetailedNote); code != "" {
-			return nil, code, nil
-		}
-		if longer(v.Description, maxNoteText) {
-			return nil, DetailedNoteTextTooLong, nil
 		}
 		c := Child{ID: v.ID, Status: state, At: stamp(p.at), Text: v.DetailedNote, Short: v.Description}
 		var code Code
-		var err error
-		if c.By, code, err = p.author(ctx, n, v); code != "" || err != nil {
-			return nil, code, err
+		if c.By, code, err = p.author(ctx, kind, v); err != nil {
+			return nil, nil, err
 		}
+		check(code)
 		if v.UserRef != nil && v.UserRef.UserName != "" {
 			if c.To, err = p.Author(ctx, v.UserRef.UserName); err != nil {
-				return nil, "", err
+				return nil, nil, err
 			}
 			if c.To == 0 {
-				return nil, AssignedUserNotValid, nil
+				check(AssignedUserNotValid)
 			}
 		}
-		if c.ID == "" {
-			if c.ID, err = p.noteID(ctx, "CDN_"); err != nil {
-				return nil, "", err
-			}
+		code = checkText(v.DetailedNote)
+		if code == "" && longer(v.Description, maxNoteText) {
+			code = DetailedNoteTextTooLong
 		}
+		check(code)
 		out = append(out, c)
 	}
-	return out, "", nil
+	return out, faults, nil
 }
 
 // taken is a note's state as it is stored: data that were given out have a blank in one (section 6.6).
@@ -244,9 +271,9 @@ func checkText(text string) Code {
 }
 
 // author is who wrote a note. Annotations as 3.x gives them out name nobody: they become those of whoever imports them.
-func (p *Planner) author(ctx context.Context, n *odm.DiscrepancyNote, v *odm.ChildNote) (int64, Code, error) {
+func (p *Planner) author(ctx context.Context, kind string, v *odm.ChildNote) (int64, Code, error) {
 	if v.UserName == "" {
-		if n.NoteType == KindAnnotation && v.Status == notApplicable {
+		if kind == KindAnnotation && v.Status == notApplicable {
 			return p.By, "", nil
 		}
 		return 0, MissingUserName, nil
@@ -285,42 +312,57 @@ func follows(before, state string) Code {
 	return ""
 }
 
-// unused tells whether the ids that a note brings are free.
-func (p *Planner) unused(ctx context.Context, n *odm.DiscrepancyNote, known int, stored bool) (Code, error) {
-	var names []string
-	if n.ID != "" && !stored {
-		names = append(names, NoteMark(n.ID))
+// unused tells which of the ids that a thread and its new children bring are taken: the thread's by another one, on another
+// item, or by a child.
+func (p *Planner) unused(ctx context.Context, w *work, at Path, thread string, more []odm.ChildNote, stored bool) (faults []noteFault, err error) {
+	var ids, names []string
+	if thread != "" && !stored {
+		ids = append(ids, thread)
 	}
-	for i := known; i < len(n.ChildNote); i++ {
-		if id := n.ChildNote[i].ID; id != "" {
-			names = append(names, NoteMark(id))
+	for i := range more {
+		if id := more[i].ID; id != "" {
+			ids = append(ids, id)
 		}
 	}
-	if len(names) == 0 {
-		return "", nil
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	for _, id := range ids {
+		names = append(names, NoteMark(id))
 	}
 	marks, err := p.Store.Marks(ctx, names, true)
 	if err != nil {
-		return "", fmt.Errorf("look up notes: %w", err)
+		return nil, fmt.Errorf("look up notes: %w", err)
 	}
-	switch {
-	case n.ID != "" && !stored && !marks[NoteMark(n.ID)].IsZero():
-		return ExistingNoteIDOnOtherItem, nil
-	case len(marks) > 0:
-		return NoteIDAlreadyInUse, nil
-	}
-	for _, name := range names {
-		if p.marks[name] {
-			return NoteIDAlreadyInUse, nil
+	for i, id := range ids {
+		switch used := !marks[names[i]].IsZero(); {
+		case used && id == thread && !w.answered(at, id):
+			faults = append(faults, noteFault{id, ExistingNoteIDOnOtherItem})
+		case used || p.marks[names[i]]:
+			faults = append(faults, noteFault{id, NoteIDAlreadyInUse})
 		}
 	}
+	if len(faults) == 0 {
+		p.mark(names...)
+	}
+	return faults, nil
+}
+
+// answered tells whether an id is that of a child of one of the item's threads.
+func (w *work) answered(at Path, id string) bool {
+	return slices.ContainsFunc(w.threads(at), func(t *held[Thread]) bool {
+		return slices.ContainsFunc(t.doc.Children, func(c Child) bool { return c.ID == id })
+	})
+}
+
+// mark has the plan claim the ids of notes.
+func (p *Planner) mark(names ...string) {
+	if p.marks == nil {
+		p.marks = map[string]bool{}
+	}
 	for _, name := range names {
-		if p.marks == nil {
-			p.marks = map[string]bool{}
-		}
 		p.marks[name] = true
 	}
-	return "", nil
 }
 
 func (p *Planner) noteID(ctx context.Context, prefix string) (string, error) {

@@ -43,7 +43,7 @@ func TestWhatDoesNotFit(t *testing.T) {
 		"reason":             {"", []string{`<FormData FormOID="F" OpenClinica:ReasonForChangeForCompleteForms="` + strings.Repeat("x", 1001) + group(items.String())[len(`<FormData FormOID="F"`)-1:]}, "detailedNoteTextTooLong"},
 		"children":           {"", []string{notes(children.String())}, "Q:errorCode.detailedNoteTextTooLong"},
 		"title": {"", []string{notes(`<OpenClinica:ChildNote ID="c" Status="New" UserName="dora"><OpenClinica:DetailedNote>x</OpenClinica:DetailedNote><OpenClinica:Description>` +
-			strings.Repeat("x", 1001) + `</OpenClinica:Description></OpenClinica:ChildNote>`)}, "Q:errorCode.detailedNoteTextTooLong"},
+			strings.Repeat("x", 1001) + `</OpenClinica:Description></OpenClinica:ChildNote>`)}, "c:errorCode.detailedNoteTextTooLong"},
 		"signatures": {` OpenClinica:Signed="No"`, []string{group(items.String()) + attestations.String()}, "attestationTextTooLong"},
 	} {
 		t.Run(name, func(t *testing.T) {

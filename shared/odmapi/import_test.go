@@ -171,7 +171,10 @@ func TestImportsThatAreRefused(t *testing.T) {
 		{"a file that did not come along", w.fallback, []part{{"file", "a.xml", scan}}, 400, "errorCode.missingItemFile.scan 1.pdf", 400, ""},
 		{"another file came along", w.fallback, []part{{"file", "a.xml", scan}, zipFile("scan.pdf")}, 400, "errorCode.missingItemFile.scan 1.pdf", 400, ""},
 	}
+	seen := map[string]bool{}
+	named := regexp.MustCompile(`^errorCode\.\w+`)
 	for _, tt := range tests {
+		seen[named.FindString(tt.body)], seen[named.FindString(tt.legacy)] = true, true
 		t.Run(tt.name, func(t *testing.T) {
 			body, header := form(tt.parts...)
 			for _, legacy := range []bool{false, true} {
@@ -194,6 +197,7 @@ func TestImportsThatAreRefused(t *testing.T) {
 			}
 		})
 	}
+	walked(t, importCodes, seen)
 	w.api.LegacyCodes = false
 	w.fallback.do("POST", "/clinicaldata/import", strings.Repeat(" ", 4<<20+1)).refused(t, http.StatusRequestEntityTooLarge, "upload-url")
 	w.fallback.do("POST", "/clinicaldata/import", "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.xml\"\r\n\r\n<OD", "Content-Type: multipart/form-data; boundary=x").refused(t, 400, "COMMON_INVALID_INPUT")

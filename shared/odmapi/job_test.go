@@ -42,8 +42,10 @@ func TestLogs(t *testing.T) {
 	c := w.fallback
 	j := w.job(c.do("POST", "/clinicaldata/import", document("S_RIVER", "R-1", "")))
 	path := "/jobs/" + j.UUID + "/downloadFile"
+	seen := map[string]bool{}
 	wants := func(name, path string, caller caller, status int, body string, old int, legacy string) {
 		t.Helper()
+		seen[body], seen[legacy] = true, true
 		for _, on := range []bool{false, true} {
 			if on && localtest.OnBinaries() {
 				continue
@@ -77,6 +79,7 @@ func TestLogs(t *testing.T) {
 		t.Fatal(err)
 	}
 	wants("expired", path, c, 404, "error.noLogFileFound", 200, "error.noLogFileFound")
+	walked(t, jobCodes, seen)
 
 	large := w.job(c.do("POST", "/clinicaldata/import", document("S_RIVER", "R-1", "")))
 	w.finish(large, strings.Repeat("x", 4<<20))

@@ -317,7 +317,7 @@ func TestNoteIDTakenMeanwhile(t *testing.T) {
 		return err
 	}}
 	w.deliver(im, 1)
-	if log := string(w.objects["results/"+LogKey(w.job, true)]); !strings.Contains(log, "Q1:errorCode.noteIdAlreadyInUse") || len(w.threads()) != 0 {
+	if log := string(w.objects["results/"+LogKey(w.job, true)]); !strings.Contains(log, "Q1a:errorCode.noteIdAlreadyInUse") || len(w.threads()) != 0 {
 		t.Errorf("log:\n%s", log)
 	}
 	w.settled("taken meanwhile", jobs.Completed)
