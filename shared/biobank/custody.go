@@ -110,15 +110,29 @@ func (b *Batch) specimens(ctx context.Context, refs []SpecimenRef) ([]*Record, e
 	if err := b.readRecs(ctx); err != nil {
 		return nil, err
 	}
+	docs := map[int64]ProtocolDoc{}
+	for _, rec := range recs {
+		if rec == nil {
+			continue
+		}
+		cp := rec.Key.Protocol()
+		doc, err := Decode[ProtocolDoc](b.recs[SetKey(Protocol, cp)])
+		if err != nil {
+			return nil, err
+		}
+		docs[cp] = doc
+	}
+	known := slices.DeleteFunc(slices.Clone(recs), func(rec *Record) bool { return rec == nil })
+	by, err := (&Registry{Store: b.store}).deciding(ctx, b.actor, docs, known...)
+	if err != nil {
+		return nil, err
+	}
 	for i, rec := range recs {
 		if rec == nil {
 			continue
 		}
-		cp, err := Decode[ProtocolDoc](b.recs[SetKey(Protocol, rec.Key.Protocol())])
-		if err != nil {
-			return nil, err
-		}
-		sees, err := b.actor.sees(rec, cp.Sites, nil)
+		cp := docs[rec.Key.Protocol()]
+		sees, err := b.actor.sees(rec, cp.Sites, by)
 		if err != nil {
 			return nil, err
 		}

@@ -31,39 +31,26 @@ func (r *Registry) Dependents(ctx context.Context, a *Actor, t Type, id int64) (
 	if !ours {
 		return nil, denied("see what depends on this " + notFound[t].noun)
 	}
-	list, err := r.dependents(ctx, rec)
-	if err != nil {
-		return nil, err
-	}
-	return r.tellable(ctx, a, rec, list)
+	return r.tellable(ctx, a, rec)
 }
 
-// tellable leaves out what depends on an object of a protocol and is not for the actor to read.
-func (r *Registry) tellable(ctx context.Context, a *Actor, rec *Record, list []Dependent) ([]Dependent, error) {
+// tellable counts what refers to an object, of what lies in a protocol only what the actor may read.
+func (r *Registry) tellable(ctx context.Context, a *Actor, rec *Record) ([]Dependent, error) {
+	list, err := r.dependents(ctx, rec, a)
 	cp := protocolOf(rec)
-	if cp == 0 || len(list) == 0 {
-		return list, nil
+	if err != nil || cp == 0 || len(list) == 0 {
+		return list, err
 	}
 	sites, err := r.protocolSites(ctx, cp)
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(list, func(d Dependent) bool {
-		switch d.Name {
-		case "collection_protocol_registration":
-			return !a.Can(ResParticipantDeid, OpRead, cp, sites) && !a.Can(ResParticipantPhi, OpRead, cp, sites)
-		case string(Visit):
-			return !a.Can(ResVisit, OpRead, cp, sites)
-		case string(Specimen):
-			return !a.Can(ResSpecimen, OpRead, cp, sites)
-		case "storage_container":
-			return !a.Can(ResContainer, OpRead, cp, sites)
-		}
-		return false
+		return d.Name == "storage_container" && !a.Can(ResContainer, OpRead, cp, sites)
 	}), nil
 }
 
-// MadeFrom counts the specimens collected for a requirement or one made from it, for who may see it and the specimens.
+// MadeFrom counts the specimens collected for a requirement or one made from it that the actor may see, for who may see any.
 func (r *Registry) MadeFrom(ctx context.Context, a *Actor, requirement int64) (int64, error) {
 	rec, err := r.Get(ctx, a, Requirement, requirement)
 	if err != nil {
@@ -77,7 +64,7 @@ func (r *Registry) MadeFrom(ctx context.Context, a *Actor, requirement int64) (i
 		return 0, denied("see the specimens of this requirement")
 	}
 	count := tally{}
-	err = r.madeFrom(ctx, rec, Collected, count)
+	err = r.madeFrom(ctx, rec, Collected, a, count)
 	return count[string(Specimen)], err
 }
 
@@ -97,7 +84,8 @@ func (a *Actor) mayCount(rec *Record) (bool, error) {
 	return true, nil
 }
 
-func (r *Registry) dependents(ctx context.Context, rec *Record) ([]Dependent, error) {
+// dependents counts what refers to an object; of what lies in a protocol only what the reader may see, all for nil.
+func (r *Registry) dependents(ctx context.Context, rec *Record, reader *Actor) ([]Dependent, error) {
 	count := tally{}
 	var err error
 	switch rec.Type {
@@ -173,9 +161,9 @@ func (r *Registry) dependents(ctx context.Context, rec *Record) ([]Dependent, er
 		if err = r.restricted(ctx, rec.ID, count); err != nil {
 			break
 		}
-		err = r.tallyTree(ctx, rec.ID, Registrations, count, func(*Record) (string, error) { return "collection_protocol_registration", nil })
+		err = r.tallyTree(ctx, rec.ID, Registrations, reader, count, func(*Record) (string, error) { return "collection_protocol_registration", nil })
 	case Event:
-		err = r.tallyTree(ctx, rec.Key.Protocol(), Visits, count, func(v *Record) (string, error) {
+		err = r.tallyTree(ctx, rec.Key.Protocol(), Visits, reader, count, func(v *Record) (string, error) {
 			doc, err := Decode[VisitDoc](v)
 			if v.Type != Visit || doc.EventID != rec.ID {
 				return "", err
@@ -187,9 +175,12 @@ func (r *Registry) dependents(ctx context.Context, rec *Record) ([]Dependent, er
 			count.add("distribution_order", d.DistributionID == rec.ID && d.ActivityStatus != StatusDisabled)
 		})
 	case Requirement:
-		err = r.madeFrom(ctx, rec, Collected, count)
+		err = r.madeFrom(ctx, rec, Collected, reader, count)
 	case Registration, Visit, Specimen:
 		below, lerr := r.Store.List(ctx, rec.Key.Part, rec.Key.Sort+"/", "", 0)
+		if lerr == nil && reader != nil {
+			below, lerr = r.Readable(ctx, reader, below)
+		}
 		for _, one := range below {
 			blocks, berr := hinders(rec.Type, one)
 			if berr != nil {
@@ -210,13 +201,14 @@ func (r *Registry) restricted(ctx context.Context, cp int64, count tally) error 
 	return eachContainer(ctx, r, func(d *ContainerDoc) { count.add("storage_container", slices.Contains(d.Protocols, cp)) })
 }
 
-// madeFrom counts the specimens made from a requirement or one below it that have a collection status, "" for any.
-func (r *Registry) madeFrom(ctx context.Context, rec *Record, status string, count tally) error {
+// madeFrom counts the specimens made from a requirement or one below it that have a collection status, "" for any, and that
+// the reader may see, nil for all.
+func (r *Registry) madeFrom(ctx context.Context, rec *Record, status string, reader *Actor, count tally) error {
 	family, err := r.requirementFamily(ctx, rec)
 	if err != nil {
 		return err
 	}
-	return r.tallyTree(ctx, rec.Key.Protocol(), Everything, count, func(s *Record) (string, error) {
+	return r.tallyTree(ctx, rec.Key.Protocol(), Everything, reader, count, func(s *Record) (string, error) {
 		doc, err := Decode[SpecimenDoc](s)
 		if s.Type != Specimen || status != "" && doc.Status != status || !slices.ContainsFunc(family, func(q *Record) bool { return q.ID == doc.RequirementID }) {
 			return "", err
@@ -264,7 +256,8 @@ func hinders(of Type, below *Record) (bool, error) {
 	return true, nil
 }
 
-func (r *Registry) tallyTree(ctx context.Context, cp int64, level int, count tally, name func(*Record) (string, error)) error {
+// tallyTree counts the live records of a protocol's trees by their names, "" for none, that the reader may see, nil for all.
+func (r *Registry) tallyTree(ctx context.Context, cp int64, level int, reader *Actor, count tally, name func(*Record) (string, error)) error {
 	recs, err := r.Walk(ctx, cp, level, func(rec *Record) (bool, error) {
 		if statusOf(rec) == StatusDisabled {
 			return false, nil
@@ -272,6 +265,9 @@ func (r *Registry) tallyTree(ctx context.Context, cp int64, level int, count tal
 		n, err := name(rec)
 		return n != "", err
 	})
+	if err == nil && reader != nil && len(recs) > 0 {
+		recs, err = r.Readable(ctx, reader, recs)
+	}
 	if err != nil {
 		return err
 	}
@@ -333,12 +329,14 @@ func errorsOf(errs ...error) error {
 // unreferenced is nil where nothing depends on an object, else a fault that names what does, as far as the actor may know.
 func (b *Batch) unreferenced(ctx context.Context, rec *Record, code string) error {
 	r := &Registry{Store: b.store}
-	list, err := r.dependents(ctx, rec)
+	list, err := r.dependents(ctx, rec, nil)
 	if err != nil || len(list) == 0 {
 		return err
 	}
-	if list, err = r.tellable(ctx, b.actor, rec, list); err != nil {
-		return err
+	if protocolOf(rec) != 0 && !b.actor.Super() {
+		if list, err = r.tellable(ctx, b.actor, rec); err != nil {
+			return err
+		}
 	}
 	if len(list) == 0 {
 		return fault.New(code, "The %s is still in use.", strings.ToLower(notFound[rec.Type].noun))

@@ -159,7 +159,11 @@ func (r *Registry) FormRecord(ctx context.Context, a *Actor, form, id int64) (*F
 	if rec == nil || statusOf(rec) == StatusDisabled || object == nil || statusOf(object) == StatusDisabled || protocol.ActivityStatus == StatusDisabled {
 		return nil, missing(FormRecordType, id)
 	}
-	sees, err := a.sees(object, protocol.Sites, nil)
+	by, err := r.deciding(ctx, a, map[int64]ProtocolDoc{cp: protocol}, object)
+	if err != nil {
+		return nil, err
+	}
+	sees, err := a.sees(object, protocol.Sites, by)
 	if err == nil && !sees {
 		err = denied("see this " + notFound[object.Type].noun)
 	}

@@ -226,7 +226,7 @@ func (d *FormRecordDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outc
 	if err != nil {
 		return err
 	}
-	if err := b.mayFill(fc.doc.Level, cp, owner); err != nil {
+	if err := b.mayFill(ctx, fc.doc.Level, cp, owner); err != nil {
 		return err
 	}
 	place, object, err := ownerKey(owner, fc.doc.Level)
@@ -410,7 +410,7 @@ func (b *Batch) registrationFor(ctx context.Context, id int64) (*Record, error) 
 		if err != nil {
 			return nil, err
 		}
-		if b.mayFill(LevelCommonParticipant, cp, rec) == nil {
+		if b.mayFill(ctx, LevelCommonParticipant, cp, rec) == nil {
 			return rec, nil
 		}
 	}
@@ -418,7 +418,7 @@ func (b *Batch) registrationFor(ctx context.Context, id int64) (*Record, error) 
 }
 
 // mayFill is nil where the actor may save records of an object: whoever may change it; of UserProfile the user, too.
-func (b *Batch) mayFill(level Level, cp *protocolInfo, owner *Record) error {
+func (b *Batch) mayFill(ctx context.Context, level Level, cp *protocolInfo, owner *Record) error {
 	ok := false
 	switch owner.Type {
 	case Registration:
@@ -430,7 +430,7 @@ func (b *Batch) mayFill(level Level, cp *protocolInfo, owner *Record) error {
 		if err != nil {
 			return err
 		}
-		ok = b.handles(OpUpdate, cp, doc.Lineage)
+		return b.mayHandle(ctx, OpUpdate, cp, &doc, "save records of this specimen")
 	case User:
 		user, err := Decode[UserDoc](owner)
 		if err != nil {

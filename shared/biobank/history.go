@@ -64,11 +64,11 @@ func (r *Registry) mayAudit(ctx context.Context, a *Actor, rec *Record) (hidden 
 		ours := a.Super()
 		switch rec.Type {
 		case DistributionProtocol, Order, Cart, Shipment:
-			givers, err := r.givers(ctx, rec)
+			by, err := r.deciding(ctx, a, nil, rec)
 			if err != nil {
 				return nil, err
 			}
-			if ours, err = a.sees(rec, nil, givers); err != nil {
+			if ours, err = a.sees(rec, nil, by); err != nil {
 				return nil, err
 			}
 		case FormType:
@@ -95,11 +95,16 @@ func (r *Registry) mayAudit(ctx context.Context, a *Actor, rec *Record) (hidden 
 		}
 		return nil, nil
 	}
-	sites, err := r.protocolSites(ctx, cp)
+	doc, err := r.protocolDoc(ctx, cp)
 	if err != nil {
 		return nil, err
 	}
-	sees, err := a.sees(rec, sites, nil)
+	by, err := r.deciding(ctx, a, map[int64]ProtocolDoc{cp: doc}, rec)
+	if err != nil {
+		return nil, err
+	}
+	sites := doc.Sites
+	sees, err := a.sees(rec, sites, by)
 	if err == nil && !sees {
 		err = denied("see the audit of this " + notFound[rec.Type].noun)
 	}

@@ -37,7 +37,7 @@ func (r *Registry) Readable(ctx context.Context, a *Actor, recs []*Record) ([]*R
 		}
 		docs[p.ID] = doc
 	}
-	givers, err := r.givers(ctx, recs...)
+	by, err := r.deciding(ctx, a, docs, recs...)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (r *Registry) Readable(ctx context.Context, a *Actor, recs []*Record) ([]*R
 		if cp != 0 && docs[cp].ActivityStatus == StatusDisabled {
 			continue // deleted with its protocol
 		}
-		sees, err := a.sees(rec, docs[cp].Sites, givers)
+		sees, err := a.sees(rec, docs[cp].Sites, by)
 		if err != nil {
 			return nil, err
 		}

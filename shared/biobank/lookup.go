@@ -207,11 +207,6 @@ func (b *Batch) can(res Resource, op Operation, p *protocolInfo) bool {
 	return b.actor.Can(res, op, p.id, p.doc.Sites)
 }
 
-// handles tells whether the batch's actor holds a right on a specimen of the lineage in the protocol.
-func (b *Batch) handles(op Operation, cp *protocolInfo, lineage string) bool {
-	return b.can(ResSpecimen, op, cp) || lineage == LineageNew && b.can(ResPrimarySpecimen, op, cp)
-}
-
 // siteID finds a site by name; "" gives 0.
 func (b *Batch) siteID(ctx context.Context, name string) (int64, error) {
 	if name == "" {

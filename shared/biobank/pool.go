@@ -72,8 +72,8 @@ func (d *PoolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 			return err
 		}
 		was := &docs[i]
-		if !b.handles(OpUpdate, cp, was.Lineage) {
-			return denied("change this specimen in collection protocol " + b.actor.calls(cp))
+		if err := b.mayHandle(ctx, OpUpdate, cp, was, "change this specimen"); err != nil {
+			return err
 		}
 		told := was.Label
 		if told == "" {

@@ -179,7 +179,8 @@ func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
 		return err
 	}
 	var doc ProtocolDoc
-	if cp := protocolOf(rec); cp != 0 {
+	cp := protocolOf(rec)
+	if cp != 0 {
 		key := SetKey(Protocol, cp)
 		recs, err := r.Store.Records(ctx, []Key{key}, true)
 		if err != nil {
@@ -192,11 +193,11 @@ func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
 			return missing(rec.Type, rec.ID)
 		}
 	}
-	givers, err := r.givers(ctx, rec)
+	deciding, err := r.deciding(ctx, a, map[int64]ProtocolDoc{cp: doc}, rec)
 	if err != nil {
 		return err
 	}
-	sees, err := a.sees(rec, doc.Sites, givers)
+	sees, err := a.sees(rec, doc.Sites, deciding)
 	if err == nil && !sees && rec.Type == Cart {
 		return notYourCart()
 	}
@@ -206,9 +207,25 @@ func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
 	return err
 }
 
-// sees tells whether the actor may see a record that lies in a protocol with these sites. Of an order the distribution
-// protocol is among those that decide.
-func (a *Actor) sees(rec *Record, sites []ProtocolSite, deciding givers) (bool, error) {
+// deciding is what decides, beside its protocol, on who may see a record: the distribution protocols of orders, by their
+// ids, and the sites that specimens are stored at, by the specimens' ids.
+type deciding struct {
+	givers givers
+	stored map[int64]int64
+}
+
+// deciding reads what decides on who may see records, given the protocols that they lie in.
+func (r *Registry) deciding(ctx context.Context, a *Actor, protocols map[int64]ProtocolDoc, recs ...*Record) (deciding, error) {
+	givers, err := r.givers(ctx, recs...)
+	if err != nil {
+		return deciding{}, err
+	}
+	stored, err := r.storageSites(ctx, a, protocols, recs...)
+	return deciding{givers, stored}, err
+}
+
+// sees tells whether the actor may see a record that lies in a protocol with these sites.
+func (a *Actor) sees(rec *Record, sites []ProtocolSite, by deciding) (bool, error) {
 	res := Resource("")
 	switch rec.Type {
 	case Institute, Site, User, RoleType, FormType, ContextType, ContainerType, ConsentStatement:
@@ -219,8 +236,6 @@ func (a *Actor) sees(rec *Record, sites []ProtocolSite, deciding givers) (bool, 
 		res = ResParticipantDeid
 	case Visit:
 		res = ResVisit
-	case Specimen:
-		res = ResSpecimen
 	case DistributionProtocol:
 		doc, err := Decode[DistributionDoc](rec)
 		return a.distributes(ResDistribution, OpRead, &doc), err
@@ -232,18 +247,22 @@ func (a *Actor) sees(rec *Record, sites []ProtocolSite, deciding givers) (bool, 
 		return a.uses(&doc), err
 	case Order:
 		doc, err := Decode[OrderDoc](rec)
-		dp := deciding[doc.DistributionID]
+		dp := by.givers[doc.DistributionID]
 		return a.distributes(ResOrder, OpRead, &dp), err
 	}
 	cp := protocolOf(rec)
-	if a.Can(res, OpRead, cp, sites) || res == ResParticipantDeid && a.Can(ResParticipantPhi, OpRead, cp, sites) {
-		return true, nil
-	}
-	if res == ResSpecimen && a.Can(ResPrimarySpecimen, OpRead, cp, sites) {
+	if rec.Type == Specimen {
+		stored := by.stored[rec.ID]
+		if a.canAt(ResSpecimen, OpRead, cp, sites, stored) {
+			return true, nil
+		}
+		if !a.canAt(ResPrimarySpecimen, OpRead, cp, sites, stored) {
+			return false, nil
+		}
 		doc, err := Decode[SpecimenDoc](rec)
 		return doc.Lineage == LineageNew, err
 	}
-	return false, nil
+	return a.Can(res, OpRead, cp, sites) || res == ResParticipantDeid && a.Can(ResParticipantPhi, OpRead, cp, sites), nil
 }
 
 // Sees tells whether the actor may see a collection or distribution protocol; nobody sees one that is not there.
@@ -255,17 +274,22 @@ func (a *Actor) Sees(rec *Record) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return a.sees(rec, doc.Sites, nil)
+	return a.sees(rec, doc.Sites, deciding{})
 }
 
 func (r *Registry) protocolSites(ctx context.Context, cp int64) ([]ProtocolSite, error) {
+	doc, err := r.protocolDoc(ctx, cp)
+	return doc.Sites, err
+}
+
+// protocolDoc is a protocol by id, empty for none.
+func (r *Registry) protocolDoc(ctx context.Context, cp int64) (ProtocolDoc, error) {
 	key := SetKey(Protocol, cp)
 	recs, err := r.Store.Records(ctx, []Key{key}, true)
 	if err != nil {
-		return nil, fmt.Errorf("read protocol %d: %w", cp, err)
+		return ProtocolDoc{}, fmt.Errorf("read protocol %d: %w", cp, err)
 	}
-	doc, err := Decode[ProtocolDoc](recs[key])
-	return doc.Sites, err
+	return Decode[ProtocolDoc](recs[key])
 }
 
 // SeesPHI tells whether the actor may see identifying values in the protocol.

@@ -146,11 +146,11 @@ func (r *Registry) beforeRemoval(ctx context.Context, a *Actor, t Type, id int64
 		return nil, err // the change tells
 	}
 	cp := protocolOf(rec)
-	sites, err := r.protocolSites(ctx, cp)
+	doc, err := r.protocolDoc(ctx, cp)
 	if err != nil {
 		return nil, err
 	}
-	if t == Protocol && !a.Can(ResProtocol, OpDelete, cp, sites) {
+	if t == Protocol && !a.Can(ResProtocol, OpDelete, cp, doc.Sites) {
 		return nil, denied("delete this collection protocol")
 	}
 	if t == Protocol {
@@ -174,7 +174,7 @@ func (r *Registry) beforeRemoval(ctx context.Context, a *Actor, t Type, id int64
 	if err != nil {
 		return nil, fmt.Errorf("read what lies below a record: %w", err)
 	}
-	if err := a.mayRemove(below, cp, sites); err != nil {
+	if err := r.mayRemove(ctx, a, below, cp, doc); err != nil {
 		return nil, err
 	}
 	if t != Protocol && len(below) <= wholeTree {
@@ -187,7 +187,12 @@ func (r *Registry) beforeRemoval(ctx context.Context, a *Actor, t Type, id int64
 }
 
 // mayRemove is nil where the actor may delete all of these records of a protocol.
-func (a *Actor) mayRemove(recs []*Record, cp int64, sites []ProtocolSite) error {
+func (r *Registry) mayRemove(ctx context.Context, a *Actor, recs []*Record, cp int64, doc ProtocolDoc) error {
+	stored, err := r.storageSites(ctx, a, map[int64]ProtocolDoc{cp: doc}, recs...)
+	if err != nil {
+		return err
+	}
+	sites := doc.Sites
 	for _, rec := range recs {
 		ok := false
 		switch rec.Type {
@@ -196,9 +201,9 @@ func (a *Actor) mayRemove(recs []*Record, cp int64, sites []ProtocolSite) error 
 		case Visit:
 			ok = a.Can(ResVisit, OpDelete, cp, sites)
 		case Specimen:
-			ok = a.Can(ResSpecimen, OpDelete, cp, sites)
+			ok = a.canAt(ResSpecimen, OpDelete, cp, sites, stored[rec.ID])
 			if !ok && rec.Key.ParentSpecimen() == 0 {
-				ok = a.Can(ResPrimarySpecimen, OpDelete, cp, sites)
+				ok = a.canAt(ResPrimarySpecimen, OpDelete, cp, sites, stored[rec.ID])
 			}
 		}
 		if !ok {

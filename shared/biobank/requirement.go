@@ -114,7 +114,7 @@ func (d *RequirementDraft) update(ctx context.Context, b *Batch, c *Change, o *O
 	}
 	if was.Class != is.Class || was.Type != is.Type {
 		made := tally{}
-		if err := (&Registry{Store: b.store}).madeFrom(ctx, req.rec, "", made); err != nil {
+		if err := (&Registry{Store: b.store}).madeFrom(ctx, req.rec, "", nil, made); err != nil {
 			return err
 		}
 		if len(made) > 0 {

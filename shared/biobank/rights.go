@@ -175,10 +175,16 @@ func (a *Actor) InstituteAdmin() bool { return a.User.Type == UserInstitute }
 // it or none, and when one of the protocol's sites is its site, or, where it names none, a site of the actor's institute
 // (reference openspecimen-rest.md section 8, Evaluation).
 func (a *Actor) Can(res Resource, op Operation, protocol int64, sites []ProtocolSite) bool {
+	return a.canAt(res, op, protocol, sites, 0)
+}
+
+// canAt is Can for what is stored at a site: a grant counts when it counts there, too. 0 is for what no site of storage
+// decides on.
+func (a *Actor) canAt(res Resource, op Operation, protocol int64, sites []ProtocolSite, stored int64) bool {
 	if a.Super() {
 		return true
 	}
-	ours := slices.ContainsFunc(sites, func(s ProtocolSite) bool { return a.sites[s.SiteID] })
+	ours := slices.ContainsFunc(sites, func(s ProtocolSite) bool { return a.sites[s.SiteID] }) && (stored == 0 || a.sites[stored])
 	if a.InstituteAdmin() {
 		return ours
 	}
@@ -190,6 +196,9 @@ func (a *Actor) Can(res Resource, op Operation, protocol int64, sites []Protocol
 			continue
 		}
 		if g.SiteID != 0 && !slices.ContainsFunc(sites, func(s ProtocolSite) bool { return s.SiteID == g.SiteID }) {
+			continue
+		}
+		if g.SiteID != 0 && stored != 0 && g.SiteID != stored {
 			continue
 		}
 		if slices.Contains(a.roles[g.Role].Rights[res], op) {

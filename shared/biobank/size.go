@@ -14,7 +14,7 @@ type TreeSize struct{ Participants, Specimens *int64 }
 // countable is the most records of a protocol that are counted in passing: some 10 MB of reading.
 const countable = 20_000
 
-// TreeSize counts the registrations and the collected specimens of a protocol, where the actor may read them. No counters
+// TreeSize counts the registrations and the collected specimens of a protocol that the actor may read. No counters
 // are kept: every import would write to them. So the trees are read, and a protocol that is too large for that has no counts.
 func (r *Registry) TreeSize(ctx context.Context, a *Actor, rec *Record) (TreeSize, error) {
 	doc, err := Decode[ProtocolDoc](rec)
@@ -33,6 +33,10 @@ func (r *Registry) TreeSize(ctx context.Context, a *Actor, rec *Record) (TreeSiz
 			if err != nil {
 				return err
 			}
+			stored, err := r.storageSites(ctx, a, map[int64]ProtocolDoc{rec.ID: doc}, page...)
+			if err != nil {
+				return err
+			}
 			for _, one := range page {
 				switch one.Type {
 				case Registration:
@@ -40,6 +44,9 @@ func (r *Registry) TreeSize(ctx context.Context, a *Actor, rec *Record) (TreeSiz
 						regs.Add(1)
 					}
 				case Specimen:
+					if !a.canAt(ResSpecimen, OpRead, rec.ID, doc.Sites, stored[one.ID]) {
+						continue
+					}
 					s, err := Decode[SpecimenDoc](one)
 					if err != nil {
 						return err

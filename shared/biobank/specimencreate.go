@@ -111,8 +111,10 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 			return fault.New("SPECIMEN_NOT_FOUND_IN_CP", "The visit or parent specimen belongs to another collection protocol than %s.", b.actor.calls(named))
 		}
 	}
-	if !b.handles(OpCreate, cp, doc.Lineage) {
-		return denied("create this specimen in collection protocol " + b.actor.calls(cp))
+	made := at.parentDoc // where the parent is stored
+	made.Lineage = doc.Lineage
+	if err := b.mayHandle(ctx, OpCreate, cp, &made, "create this specimen"); err != nil {
+		return err
 	}
 	if cp.doc.ActivityStatus == StatusClosed {
 		l.Add("CPR_CP_CLOSED", "Collection protocol %q is closed.", cp.doc.ShortTitle)

@@ -30,8 +30,8 @@ func (b *Batch) cascade(ctx context.Context, c *Change, cp *protocolInfo, rec *R
 		if doc.ActivityStatus == StatusDisabled || doc.Status == status {
 			continue
 		}
-		if !b.handles(OpUpdate, cp, doc.Lineage) {
-			return denied("change the specimens made from it")
+		if err := b.mayHandle(ctx, OpUpdate, cp, &doc, "change the specimens made from it"); err != nil {
+			return err
 		}
 		doc.Status = status
 		if err := b.unstore(ctx, r, &doc); err != nil {
@@ -88,8 +88,8 @@ func (b *Batch) carry(ctx context.Context, c *Change, cp *protocolInfo, rec *Rec
 			}
 			continue
 		}
-		if !b.handles(OpUpdate, cp, doc.Lineage) {
-			return denied("change the specimens made from it")
+		if err := b.mayHandle(ctx, OpUpdate, cp, &doc, "change the specimens made from it"); err != nil {
+			return err
 		}
 		if doc.Location != nil {
 			if err := b.stays(ctx, cp, &doc); err != nil {

@@ -238,8 +238,8 @@ func (b *Batch) takeOut(ctx context.Context, c *Change, rec *Record) error {
 	if err != nil {
 		return err
 	}
-	if !b.handles(OpUpdate, cp, doc.Lineage) {
-		return denied("take a specimen out of the container")
+	if err := b.mayHandle(ctx, OpUpdate, cp, &doc, "take a specimen out of the container"); err != nil {
+		return err
 	}
 	if err := b.unstore(ctx, rec, &doc); err != nil {
 		return err

@@ -40,8 +40,8 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 	if gone(is.ActivityStatus) {
 		op = OpDelete
 	}
-	if !b.handles(op, cp, was.Lineage) {
-		return denied("change this specimen in collection protocol " + b.actor.calls(cp))
+	if err := b.mayHandle(ctx, op, cp, &was, "change this specimen"); err != nil {
+		return err
 	}
 	var l fault.List
 	if d.lineage(&l, &is) && is.Lineage != was.Lineage {

@@ -288,7 +288,7 @@ func (b *Batch) remove(ctx context.Context, c *Change, o *Outcome, rec *Record, 
 	if err != nil {
 		return err
 	}
-	if err := b.actor.mayRemove(live, cp.id, cp.doc.Sites); err != nil {
+	if err := (&Registry{Store: b.store}).mayRemove(ctx, b.actor, live, cp.id, cp.doc); err != nil {
 		return err
 	}
 	suffix := b.suffix()

@@ -74,8 +74,8 @@ func (d *VisitDraft) missed(ctx context.Context, b *Batch, c *Change, cp *protoc
 	if len(wanted) == 0 {
 		return nil
 	}
-	if !b.handles(OpCreate, cp, LineageNew) {
-		return denied("note which specimens the visit did not bring")
+	if err := b.mayHandle(ctx, OpCreate, cp, &SpecimenDoc{Lineage: LineageNew}, "note which specimens the visit did not bring"); err != nil {
+		return err
 	}
 	first, err := b.ownNumbers(ctx, c, Specimen, int64(len(wanted)))
 	if err != nil {
@@ -161,8 +161,8 @@ func (d *VisitDraft) follow(ctx context.Context, b *Batch, c *Change, cp *protoc
 		if doc.RequirementID == required && (status == "" || doc.Status == status && doc.Location == nil && doc.CheckedOut == nil) {
 			continue
 		}
-		if !b.handles(OpUpdate, cp, doc.Lineage) {
-			return denied("change the specimens of the visit")
+		if err := b.mayHandle(ctx, OpUpdate, cp, &doc, "change the specimens of the visit"); err != nil {
+			return err
 		}
 		if status != "" {
 			doc.Status = status

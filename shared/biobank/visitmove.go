@@ -101,11 +101,10 @@ func (d *VisitDraft) transfer(ctx context.Context, b *Batch, c *Change, from, go
 		return err
 	}
 	specimens := slices.DeleteFunc(slices.Clone(below), func(r *Record) bool { return r.Type != Specimen })
-	if len(specimens) > 0 && goal != from && !(b.can(ResSpecimen, OpUpdate, from) && b.can(ResSpecimen, OpCreate, goal)) {
-		return denied("move specimens to collection protocol " + b.actor.calls(goal))
-	}
-	if len(specimens) > 0 && (m.status != "" || m.reqs != nil) && !b.can(ResSpecimen, OpUpdate, goal) {
-		return denied("change the specimens of the visit")
+	if len(specimens) > 0 {
+		if err := b.maySpecimensMove(ctx, specimens, from, goal, m.status != "" || m.reqs != nil); err != nil {
+			return err
+		}
 	}
 	switch {
 	case len(below) <= movedTogether:
@@ -192,4 +191,28 @@ func (r *Registry) ChangeVisit(ctx context.Context, a *Actor, at, until time.Tim
 		}
 	}
 	return nil, false, err
+}
+
+// maySpecimensMove is nil where the batch's actor may move the specimens of a visit, and change them where changed tells that
+// they do; primary ones move with those that were made from them, so that the right to primary ones alone is not enough.
+func (b *Batch) maySpecimensMove(ctx context.Context, specimens []*Record, from, goal *protocolInfo, changed bool) error {
+	if goal != from && !(b.can(ResSpecimen, OpUpdate, from) && b.can(ResSpecimen, OpCreate, goal)) {
+		return denied("move specimens to collection protocol " + b.actor.calls(goal))
+	}
+	if changed && !b.can(ResSpecimen, OpUpdate, goal) {
+		return denied("change the specimens of the visit")
+	}
+	if goal == from && !changed {
+		return nil
+	}
+	stored, err := (&Registry{Store: b.store}).storageSites(ctx, b.actor, map[int64]ProtocolDoc{from.id: from.doc}, specimens...)
+	if err != nil {
+		return err
+	}
+	for _, rec := range specimens {
+		if !b.actor.canAt(ResSpecimen, OpUpdate, from.id, from.doc.Sites, stored[rec.ID]) {
+			return denied("change specimens that are stored at another site")
+		}
+	}
+	return nil
 }
