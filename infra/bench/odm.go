@@ -108,7 +108,7 @@ func runODM(_ context.Context, doc []byte) error {
 		{"write", func(out *written) (int, error) { return items, odmWrite(odm.NewXMLWriter(out), odmStudy, parts) }},
 		{"write by encoding/xml", func(out *written) (int, error) { return items, xmlWrite(out, subjects) }},
 		{"json", func(out *written) (int, error) {
-			return items, odmWrite(odm.NewJSONWriter(out, odm.JSON{ClinicalData: 1}), odmStudy, parts)
+			return items, odmWrite(odm.NewJSONWriter(out, odm.JSON{}), odmStudy, parts)
 		}},
 	}
 	took := map[string]odmTaken{}
@@ -153,7 +153,7 @@ func runODMLarge(context.Context, []byte) error {
 		}()
 		var size written
 		r := odm.NewReader(io.TeeReader(from, &size))
-		outs := []*odm.Writer{odm.NewXMLWriter(io.Discard), odm.NewJSONWriter(io.Discard, odm.JSON{ClinicalData: 1})}
+		outs := []*odm.Writer{odm.NewXMLWriter(io.Discard), odm.NewJSONWriter(io.Discard, odm.JSON{})}
 		for {
 			p, err := r.Next()
 			if err == io.EOF {
@@ -165,6 +165,11 @@ func runODMLarge(context.Context, []byte) error {
 			for _, w := range outs {
 				if err := w.Write(p); err != nil {
 					return err
+				}
+				if _, is := p.(*odm.ODM); is {
+					if err := w.Write(odm.Coming(1)); err != nil {
+						return err
+					}
 				}
 			}
 		}
@@ -206,7 +211,7 @@ func odmRead(src io.Reader) (items int, err error) {
 
 // odmWrite writes a document of a study's subjects.
 func odmWrite(w *odm.Writer, study string, subjects iter.Seq[odm.Part]) error {
-	for _, p := range []odm.Part{&odm.ODM{}, &odm.ClinicalData{StudyOID: study}} {
+	for _, p := range []odm.Part{&odm.ODM{}, odm.Coming(1), &odm.ClinicalData{StudyOID: study}} {
 		if err := w.Write(p); err != nil {
 			return err
 		}

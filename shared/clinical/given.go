@@ -3,6 +3,7 @@ package clinical
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,7 +42,7 @@ type instance struct {
 	archived bool
 }
 
-// shown are the occurrences that are given out, in order.
+// shown are the occurrences that are given out, in order. Where a form is asked for they are those that have it.
 func (g *given) shown() (all []occurrence) {
 	for _, def := range g.meta.Events {
 		for _, h := range g.w.occurrences(def.OID) {
@@ -61,35 +62,51 @@ func (g *given) shown() (all []occurrence) {
 				}
 				o.forms = append(o.forms, instance{fd, f, archived || h.doc.Archived || def.Archived})
 			}
-			all = append(all, o)
+			if g.Form == "" || len(o.forms) > 0 {
+				all = append(all, o)
+			}
 		}
 	}
 	return all
 }
 
-// small is up to how many item groups a participant's are read at once.
-const small = 2000
+const (
+	// small is how many bytes of item groups, and of notes, of a participant are held at once: more are read form by form, and
+	// the item groups of a form in pages.
+	small = 8 << 20
+	// groupPage is how many item groups are read at once, of up to 180 KB.
+	groupPage = 200
+)
 
-func (r *Retrieval) subject(ctx context.Context, meta *Metadata, id int64, emit func(odm.Part) error) error {
+// subject emits a participant, and tells whether there was one who has what is asked for.
+func (r *Retrieval) subject(ctx context.Context, meta *Metadata, id int64, emit func(odm.Part) error) (bool, error) {
 	w, err := open(ctx, r.Store, id)
 	if err != nil || w == nil {
-		return err
+		return false, err
 	}
 	g := &given{Retrieval: r, w: w, meta: meta, emit: emit}
-	if g.whole, err = w.loadAll(ctx, "g/", small); err != nil {
-		return err
+	all := g.shown()
+	if r.narrowed() && len(all) == 0 {
+		return false, nil
+	}
+	if g.whole, err = w.loadAll(ctx, "g/"); err != nil {
+		return false, err
 	}
 	if r.Notes {
-		if g.noted, err = w.loadAll(ctx, "n/", small); err != nil {
-			return err
+		if g.noted, err = w.loadAll(ctx, "n/"); err != nil {
+			return false, err
 		}
 	}
 	if r.Audits {
 		if g.logs, err = readHistory(ctx, r.Store, w, cmp.Or(r.auditsHeld, heldAudits)); err != nil {
-			return err
+			return false, err
 		}
 	}
-	s := w.head.doc
+	return true, g.participant(ctx, all)
+}
+
+func (g *given) participant(ctx context.Context, all []occurrence) error {
+	s := g.w.head.doc
 	status := "Available"
 	switch {
 	case s.Removed:
@@ -97,14 +114,13 @@ func (r *Retrieval) subject(ctx context.Context, meta *Metadata, id int64, emit 
 	case s.Signed:
 		status = "signed"
 	}
-	err = emit(&odm.SubjectData{
+	err := errors.Join(g.emit(&odm.SubjectData{
 		SubjectKey: s.OID, StudySubjectID: s.Label, UniqueIdentifier: s.UniqueIdentifier, Status: status, SecondaryID: s.SecondaryID,
 		YearOfBirth: s.YearOfBirth, DateOfBirth: s.DateOfBirth, Sex: s.Sex, EnrollmentDate: s.EnrollmentDate,
-	})
+	}), g.emit(odm.Coming(len(all))))
 	if err != nil {
 		return err
 	}
-	all := g.shown()
 	for _, o := range all {
 		for _, i := range o.forms {
 			g.forms = append(g.forms, FormPrefix(Fold(o.event.doc.OID), o.event.doc.Key, Fold(i.form.OID)))
@@ -118,19 +134,29 @@ func (r *Retrieval) subject(ctx context.Context, meta *Metadata, id int64, emit 
 	if err := g.audits(ctx, subjectLevel); err != nil {
 		return err
 	}
-	return emit(odm.EndSubjectData)
+	return g.emit(odm.EndSubjectData)
 }
 
-// loadAll reads the records below a prefix, if there are not too many.
-func (w *work) loadAll(ctx context.Context, prefix string, most int) (all bool, err error) {
-	recs, err := w.store.List(ctx, subjectPart(w.id), prefix, "", most)
-	if err != nil {
-		return false, fmt.Errorf("read participant %d: %w", w.id, err)
+// loadAll reads the records below a prefix, if they are small together.
+func (w *work) loadAll(ctx context.Context, prefix string) (all bool, err error) {
+	var recs []*biobank.Record
+	for size, after := 0, ""; ; {
+		page, err := w.store.List(ctx, subjectPart(w.id), prefix, after, groupPage)
+		if err != nil {
+			return false, fmt.Errorf("read participant %d: %w", w.id, err)
+		}
+		recs = append(recs, page...)
+		if len(page) < groupPage {
+			return true, w.keep(recs)
+		}
+		for _, rec := range page {
+			after = rec.Key.Sort
+			size += len(rec.Doc)
+		}
+		if size > small {
+			return false, nil
+		}
 	}
-	if len(recs) == most {
-		return false, nil
-	}
-	return true, w.keep(recs)
 }
 
 func (r *Retrieval) selects(e *Event) bool {
@@ -165,7 +191,7 @@ func (g *given) event(ctx context.Context, o occurrence) error {
 	case e.Signed:
 		d.Status = "signed"
 	}
-	if err := g.emit(d); err != nil {
+	if err := errors.Join(g.emit(d), g.emit(odm.Coming(len(o.forms)))); err != nil {
 		return err
 	}
 	for _, i := range o.forms {
@@ -229,42 +255,78 @@ func (g *given) form(ctx context.Context, e *Event, i instance) error {
 // groups emits the item groups of a form, by OID, then by number.
 func (g *given) groups(ctx context.Context, e *Event, def *FormDef, f *Form) error {
 	prefix, notes := FormPrefix(Fold(e.OID), e.Key, Fold(f.OID)), NotePrefix(Fold(e.OID), e.Key, Fold(f.OID))
-	if !g.whole {
-		if err := g.w.load(ctx, prefix); err != nil {
-			return err
-		}
-		defer g.w.forget(prefix)
-	}
-	if g.Notes && !g.noted && f.Noted {
-		if err := g.w.load(ctx, notes); err != nil {
-			return err
-		}
-		defer g.w.forget(notes)
-	}
-	groups := map[string]*held[Group]{}
-	for sort, h := range g.w.groups {
-		if strings.HasPrefix(sort, prefix) {
-			groups[sort] = h
-		}
-	}
+	var asked []*held[Group]
 	if g.Notes && f.Noted {
-		g.asked(def, prefix, notes, groups)
+		if !g.noted {
+			if err := g.w.load(ctx, notes); err != nil {
+				return err
+			}
+			defer g.w.forget(notes)
+		}
+		asked = g.asked(def, prefix, notes)
 	}
-	for _, sort := range slices.Sorted(maps.Keys(groups)) {
-		if err := g.group(ctx, e, f, groups[sort]); err != nil {
+	for first, after := true, ""; ; first = false {
+		stored, more, err := g.stored(ctx, prefix, after)
+		if err != nil {
 			return err
 		}
+		if more {
+			after = stored[len(stored)-1].rec.Key.Sort
+		}
+		page := stored
+		for len(asked) > 0 && (!more || asked[0].rec.Key.Sort <= after) {
+			page, asked = append(page, asked[0]), asked[1:]
+		}
+		slices.SortStableFunc(page, func(a, b *held[Group]) int { return cmp.Compare(a.rec.Key.Sort, b.rec.Key.Sort) })
+		page = slices.CompactFunc(page, func(a, b *held[Group]) bool { return a.rec.Key == b.rec.Key })
+		if first {
+			if err := g.emit(odm.Coming(len(page))); err != nil {
+				return err
+			}
+		}
+		for _, h := range page {
+			if err := g.group(ctx, e, f, h); err != nil {
+				return err
+			}
+		}
+		if !more {
+			return nil
+		}
 	}
-	return nil
 }
 
-// asked adds what is discussed and not stored: notes also ask for what is missing. The groups are those of a form, by sort
-// key; what is added has no values.
-func (g *given) asked(def *FormDef, prefix, notes string, groups map[string]*held[Group]) {
-	for key := range g.w.notes {
+// stored are the repeats of item groups of a form, in order, after a sort key; of a participant that is not small a page of
+// them. More tells that others may follow.
+func (g *given) stored(ctx context.Context, prefix, after string) (page []*held[Group], more bool, err error) {
+	if g.whole {
+		for _, sort := range slices.Sorted(maps.Keys(g.w.groups)) {
+			if strings.HasPrefix(sort, prefix) {
+				page = append(page, g.w.groups[sort])
+			}
+		}
+		return page, false, nil
+	}
+	recs, err := g.Store.List(ctx, subjectPart(g.w.id), prefix, after, groupPage)
+	if err != nil {
+		return nil, false, fmt.Errorf("read the items of participant %d: %w", g.w.id, err)
+	}
+	for _, rec := range recs {
+		h, err := hold[Group](rec)
+		if err != nil {
+			return nil, false, err
+		}
+		page = append(page, h)
+	}
+	return page, len(recs) == groupPage, nil
+}
+
+// asked are the item groups of a form that are discussed, in order, stored or not: notes also ask for what is missing. They
+// have no values.
+func (g *given) asked(def *FormDef, prefix, notes string) (all []*held[Group]) {
+	for _, key := range slices.Sorted(maps.Keys(g.w.notes)) {
 		below, ok := strings.CutPrefix(key, notes)
 		parts := strings.SplitN(below, "/", 3)
-		if !ok || len(parts) < 3 || groups[prefix+parts[0]+"/"+parts[1]] != nil {
+		if !ok || len(parts) < 3 {
 			continue
 		}
 		i := slices.IndexFunc(def.Groups, func(oid string) bool { return escape(oid) == parts[0] })
@@ -272,9 +334,11 @@ func (g *given) asked(def *FormDef, prefix, notes string, groups map[string]*hel
 		if i < 0 || err != nil || g.meta.Groups[def.Groups[i]] == nil {
 			continue // of a group that the form has no more
 		}
+		at := biobank.Key{Part: subjectPart(g.w.id), Sort: prefix + parts[0] + "/" + parts[1]}
 		missing := &Group{OID: g.meta.Groups[def.Groups[i]].OID, Key: n}
-		groups[prefix+parts[0]+"/"+parts[1]] = &held[Group]{rec: &biobank.Record{}, doc: missing}
+		all = append(all, &held[Group]{rec: &biobank.Record{Key: at}, doc: missing})
 	}
+	return all
 }
 
 // group emits a repeat of an item group: its values, and the items without one that are discussed.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -41,6 +42,11 @@ func (b *bank) list() *bank {
 // retrieve gives the data out as XML.
 func (b *bank) retrieve(change func(*Retrieval)) string {
 	b.t.Helper()
+	return b.retrieveBy(odm.NewXMLWriter, change)
+}
+
+func (b *bank) retrieveBy(newWriter func(io.Writer) *odm.Writer, change func(*Retrieval)) string {
+	b.t.Helper()
 	meta := river()
 	r := &Retrieval{
 		Store: b, Study: 10, Scopes: []Scope{{10, "S_RIVER", meta}, {11, "S_NORTH", meta}, {12, "S_SOUTH", meta}},
@@ -52,11 +58,11 @@ func (b *bank) retrieve(change func(*Retrieval)) string {
 		change(r)
 	}
 	var out bytes.Buffer
-	w := odm.NewXMLWriter(&out)
+	w := newWriter(&out)
 	if err := w.Write(&odm.ODM{FileOID: "F", ODMVersion: "1.3"}); err != nil {
 		b.t.Fatal(err)
 	}
-	if _, err := r.Find(b.t.Context(), nil); err != nil {
+	if err := r.Find(b.t.Context(), nil); err != nil {
 		b.t.Fatal(err)
 	}
 	if err := r.Data(b.t.Context(), w.Write, nil); err != nil {

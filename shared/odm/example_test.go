@@ -71,9 +71,10 @@ func ExampleReader() {
 
 // A retrieval writes the same parts, as XML or as JSON.
 func ExampleWriter() {
-	w := odm.NewJSONWriter(os.Stdout, odm.JSON{ClinicalData: 1})
+	w := odm.NewJSONWriter(os.Stdout, odm.JSON{})
 	for _, part := range []odm.Part{
 		&odm.ODM{FileOID: "F_1"},
+		odm.Coming(1),
 		&odm.ClinicalData{StudyOID: "S_HARBOR", MetaDataVersionOID: "null"},
 		&odm.SubjectData{SubjectKey: "SS_H001", EnrollmentDate: "2027-01-02"},
 		odm.EndSubjectData,

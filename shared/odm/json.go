@@ -9,12 +9,6 @@ import (
 
 // JSON says how a document is written as JSON.
 type JSON struct {
-	// ClinicalData is how many ClinicalData elements the document will have; 0 is for unknown.
-	//
-	// One child of a name is an object and several are an array, so the first child of each name is held back until
-	// it ends or a second one starts. For the first subject that is a matter of a subject's size. For the first
-	// ClinicalData it would be that of a whole study: so tell the number, where it is more than a few subjects.
-	ClinicalData int
 	// NamespaceKeys adds a key @xmlns... to each element that uses a prefix which its parent does not use (rule 15).
 	NamespaceKeys bool
 }
@@ -54,7 +48,11 @@ type jsonFrame struct {
 	uses    [spaceOther]bool // the namespaces of its name and attributes
 	object  bool             // its brace is written
 	members bool             // and so is at least one member
-	last    struct {         // its last child, and those of the same name before it
+	told    struct {         // the children of which it was told how many there will be
+		name string
+		n    int
+	}
+	last struct { // its last child, and those of the same name before it
 		space Space
 		name  string
 		at    int  // where the first one's value starts in buf
@@ -85,7 +83,7 @@ func (e *jsonEncoder) child(f *jsonFrame, s Space, name string) int {
 		switch {
 		case last.array:
 		case last.known: // what came before may have been written
-			e.fail("there are more ClinicalData than were told")
+			e.fail("there are more " + name + " than were told")
 		default:
 			e.wrap(f)
 		}
@@ -97,9 +95,9 @@ func (e *jsonEncoder) child(f *jsonFrame, s Space, name string) int {
 	e.closeArray(f)
 	e.key(f, "", prefixes[s], name)
 	last.space, last.name, last.count, last.array, last.known = s, name, 1, false, false
-	if s == SpaceODM && name == "ClinicalData" && e.ClinicalData > 0 {
+	if s == SpaceODM && name == f.told.name && f.told.n > 0 {
 		last.known = true
-		if last.array = e.ClinicalData > 1; last.array {
+		if last.array = f.told.n > 1; last.array {
 			e.buf = append(e.buf, '[')
 			e.newLine(f.indent + 1)
 			return f.indent + 1
@@ -129,7 +127,7 @@ func (e *jsonEncoder) wrap(f *jsonFrame) {
 func (e *jsonEncoder) closeArray(f *jsonFrame) {
 	if f.last.array {
 		if f.last.known && f.last.count == 1 {
-			e.fail("there are fewer ClinicalData than were told")
+			e.fail("there are fewer " + f.last.name + " than were told")
 		}
 		e.newLine(f.indent)
 		e.buf = append(e.buf, ']')
@@ -315,6 +313,11 @@ func (e *jsonEncoder) flush() error {
 		_, e.err = e.dst.Write(e.buf)
 	}
 	return e.err
+}
+
+func (e *jsonEncoder) coming(name string, n int) {
+	f := &e.open[len(e.open)-1]
+	f.told.name, f.told.n = name, n
 }
 
 func (e *jsonEncoder) groups() bool { return true }

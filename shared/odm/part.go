@@ -20,7 +20,7 @@ package odm
 //	  EndClinicalData
 //
 // The types are *ODM, *Study, *AdminData, *ClinicalData, *SubjectData, *StudyEventData, *FormData, *ItemGroupData,
-// *Signature, *SubjectGroupData, *AuditLogs, *DiscrepancyNotes and End.
+// *Signature, *SubjectGroupData, *AuditLogs, *DiscrepancyNotes and End. Writers take Coming, too, anywhere.
 type Part interface {
 	element
 	place() place
@@ -36,6 +36,20 @@ const (
 	EndStudyEventData End = End(inStudyEventData)
 	EndFormData       End = End(inFormData)
 )
+
+// Coming tells a Writer how many of the data that the open element is for will follow in it: ClinicalData in the ODM,
+// SubjectData in those, and so on down to ItemGroupData; 0 is for unknown. More than two may be told as two.
+//
+// It is not part of the document, and XML has no use for it. In JSON one child of a name is an object and several are an
+// array, so the first of each name is held back in memory until it ends or a second one begins, unless that was told before.
+// Whoever writes what may be large tells it; what then does not hold is an error of Write or Close.
+type Coming int
+
+// coming is what Coming speaks of, by the level of the open element.
+var coming = [...]string{
+	inODM: "ClinicalData", inClinicalData: "SubjectData", inSubjectData: "StudyEventData", inStudyEventData: "FormData",
+	inFormData: "ItemGroupData",
+}
 
 // place says where a part stands.
 type place struct {
@@ -96,3 +110,6 @@ func (*DiscrepancyNotes) place() place {
 
 func (e End) place() place { return place{in: level(e)} }
 func (End) fields(*fields) {}
+
+func (Coming) place() place   { return place{in: inOpen} }
+func (Coming) fields(*fields) {}

@@ -13,6 +13,8 @@ type encoder interface {
 	attr(s Space, name, value string)
 	text(value string)
 	end()
+	// coming tells how many children of a name the innermost element will have (Coming).
+	coming(name string, n int)
 	// groups tells whether children of one name have to come one after the other.
 	groups() bool
 	// flush writes what is left; before, as much as it likes.
@@ -50,6 +52,13 @@ func (w *Writer) write(p Part) error {
 		}
 		w.close()
 		return w.f.out.failed()
+	}
+	if n, is := p.(Coming); is {
+		if coming[w.level] == "" {
+			return fmt.Errorf("odm: nothing is open in level %d of which a number could be told", w.level)
+		}
+		w.f.out.coming(coming[w.level], int(n))
+		return nil
 	}
 	at := p.place()
 	if at.in == inOpen && w.level >= inSubjectData {
@@ -111,7 +120,7 @@ func (w *Writer) Close() error {
 }
 
 // Flush writes to the destination what was written so far, and tells whether that is all of it: of a document in JSON the
-// first element of a name is held back until it is certain that it is the only one, or is not (JSON.ClinicalData). Where it
+// first element of a name is held back until it is certain that it is the only one, or is not (Coming). Where it
 // is all, another Writer that was given parts which open the same elements can go on.
 func (w *Writer) Flush() (all bool, err error) {
 	if w.err == nil {
@@ -235,6 +244,8 @@ func (e *xmlEncoder) certain() bool {
 	e.write()
 	return true
 }
+
+func (e *xmlEncoder) coming(string, int) {}
 
 func (e *xmlEncoder) groups() bool { return false }
 

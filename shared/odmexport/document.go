@@ -2,7 +2,7 @@
 // 6 and 7).
 //
 // A document is opened for a user: what the user may not see is not in it. It is then written part by part, of no more than
-// a participant in memory. Writing can pause between two participants and be gone on with later, by another process, with a
+// a page of a participant's item groups in memory. Writing can pause between two participants and be gone on with later, by another process, with a
 // document that was opened anew, under the rights that its user has then: the outputs one after the other are the document.
 package odmexport
 
@@ -165,17 +165,15 @@ var errPaused = errors.New("paused")
 // Write writes the document to out, from the beginning (from is nil) or from where it has paused. Between two participants
 // it asks pause, unless that is nil, and pauses as soon as it can: then it returns how far it has come, else nil.
 func (d *Document) Write(ctx context.Context, out io.Writer, from *clinical.Reached, pause func() bool) (*clinical.Reached, error) {
-	count := 0
 	if d.request.Data {
-		var err error
-		if count, err = d.retrieval.Find(ctx, from); err != nil {
+		if err := d.retrieval.Find(ctx, from); err != nil {
 			return nil, err
 		}
 	}
 	to := &later{out: out, on: from == nil}
 	w := odm.NewXMLWriter(to)
 	if d.request.JSON {
-		w = odm.NewJSONWriter(to, odm.JSON{ClinicalData: count})
+		w = odm.NewJSONWriter(to, odm.JSON{})
 	}
 	if err := d.begin(ctx, w, from); err != nil {
 		return nil, err
