@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 )
@@ -26,22 +25,16 @@ func moduleRoot(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// build builds a command as `make build` does, for the given processor.
-func build(ctx context.Context, root, arch, pkg, path string) error {
+// build builds a command for this machine, stripped as the functions are.
+func build(ctx context.Context, root, pkg, path string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-tags", "lambda.norpc", "-o", path, pkg)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "GOARCH="+arch, "CGO_ENABLED=0")
-	if arch == lambdaArch {
-		cmd.Env = append(cmd.Env, "GOOS=linux")
-	}
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 	}
 	return nil
 }
-
-// lambdaArch is the processor of the functions.
-const lambdaArch = "arm64"
 
 // functions lists the functions by their folders.
 func functions(root string) ([]string, error) {
@@ -71,11 +64,12 @@ func (b *bench) binaries(ctx context.Context) error {
 	}
 	f := figure{Figure: "binary.max_mb", Unit: "MB"}
 	for _, name := range names {
-		path := filepath.Join(b.work, "deployed-"+name)
-		if err := build(ctx, root, lambdaArch, "./functions/"+name, path); err != nil {
-			return err
+		cmd := exec.CommandContext(ctx, "make", "-s", "build-"+name)
+		cmd.Dir = root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("build %s: %w\n%s", name, err, out)
 		}
-		info, err := os.Stat(path)
+		info, err := os.Stat(filepath.Join(root, "build", name, "bootstrap"))
 		if err != nil {
 			return err
 		}
@@ -104,7 +98,7 @@ func (b *bench) starts(ctx context.Context) error {
 			pkg = "./infra/bench/hello"
 		}
 		paths[name] = filepath.Join(b.work, "local-"+name)
-		if err := build(ctx, root, runtime.GOARCH, pkg, paths[name]); err != nil {
+		if err := build(ctx, root, pkg, paths[name]); err != nil {
 			return err
 		}
 	}
