@@ -46,7 +46,7 @@ var architecture = []rule{
 	{"shared/jobs", ""},
 	{"shared/auth", "shared/fault shared/biobank golang.org/x/crypto"},
 	{"shared/csvfile", ""},
-	{"shared/archive", ""},
+	{"shared/archive", "golang.org/x/text"},
 	{"shared/router", ""},
 	{"shared/odm", ""},
 	{"shared/clinical", "shared/fault shared/biobank shared/odm"},

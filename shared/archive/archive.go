@@ -15,6 +15,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // The limits of an archive. They are checked before anything is unpacked.
@@ -56,7 +58,7 @@ func Open(in io.ReaderAt, size int64) (*zip.Reader, error) {
 	for _, f := range z.File {
 		packed += f.CompressedSize64
 		unpacked += f.UncompressedSize64
-		folded := strings.ToLower(f.Name)
+		folded := strings.ToLower(Composed(f.Name))
 		switch {
 		case !plainName(f.Name) || f.Mode()&^0o777 != 0 && !f.Mode().IsDir():
 			return nil, refused("entry %q is no plain file with a plain name.", short(f.Name))
@@ -79,6 +81,10 @@ func Open(in io.ReaderAt, size int64) (*zip.Reader, error) {
 	}
 	return z, nil
 }
+
+// Composed is the form in which names of files are compared: macOS writes letters and their accents apart (NFD), other
+// systems write them as one (NFC).
+func Composed(name string) string { return norm.NFC.String(name) }
 
 // plainName tells whether an entry's name is a path below the archive's root, as every system writes it.
 func plainName(name string) bool {

@@ -131,6 +131,7 @@ func TestHostileArchives(t *testing.T) {
 		"set user id":                {pack(t, file{name: "a", mode: fs.ModeSetuid | 0o755}), "no plain file"},
 		"two of a name":              {name("a", "b", "a"), "two entries"},
 		"two of a name but for case": {name("Scan.pdf", "scan.PDF"), "two entries"},
+		"two of a name but for form": {name("scan\u00e9.pdf", "scane\u0301.pdf"), "two entries"},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

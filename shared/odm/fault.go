@@ -18,7 +18,7 @@ type Kind uint8
 // The kinds of a Fault.
 const (
 	Malformed Kind = iota // it is not well-formed, or ends too early
-	Unsafe                // it holds a DOCTYPE or an entity of its own
+	Unsafe                // it holds a DOCTYPE, an entity of its own, or an inclusion of something else
 	TooLarge              // it passes a limit
 	Encoding              // its text is not in the encoding that it should be in, or in one that is not read
 	NotODM                // its root element is not ODM, or a prefix has no namespace

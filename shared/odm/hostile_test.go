@@ -56,6 +56,8 @@ func TestHostileDocuments(t *testing.T) {
 		{"entity bomb", `<!DOCTYPE ODM [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><ODM>&b;</ODM>`, Unsafe},
 		{"DOCTYPE in the document", within(`<!DOCTYPE x>`), Unsafe},
 		{"DOCTYPE in lower case", `<!doctype ODM><ODM/>`, Unsafe},
+		{"an inclusion", within(`<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="file:///etc/passwd"/>`), Unsafe},
+		{"an inclusion where nothing is read", `<ODM xmlns:xi="http://www.w3.org/2001/XInclude"><a><xi:fallback/></a></ODM>`, Unsafe},
 		{"an entity without a declaration", within(`<ItemData ItemOID="&x;"/>`), Unsafe},
 		{"an entity of HTML", within(`<ItemData ItemOID="I" Value="a&nbsp;b"/>`), Unsafe},
 

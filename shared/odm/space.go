@@ -23,6 +23,7 @@ const (
 	uriXML   = "http://www.w3.org/XML/1998/namespace"
 	uriXSI   = "http://www.w3.org/2001/XMLSchema-instance"
 	uriXMLNS = "http://www.w3.org/2000/xmlns/"
+	uriXI    = "http://www.w3.org/2001/XInclude"
 
 	schemaLocation = uriODM + " OpenClinica-ODM1-3-0-OC3-0.xsd"
 )

@@ -132,8 +132,12 @@ func (s *scanner) bind(name, value []byte) error {
 
 // resolve gives the element and its attributes their namespaces and refuses attributes given twice.
 func (s *scanner) resolve(name []byte) (err error) {
-	if s.name, s.space, _, err = s.split(name, true); err != nil {
+	var uri string
+	if s.name, s.space, uri, err = s.split(name, true); err != nil {
 		return err
+	}
+	if uri == uriXI { // to pass over it would be to lose what the sender thinks is there
+		return s.fault(Unsafe, "an inclusion of another document is not accepted")
 	}
 	for i := range s.attrs {
 		a := &s.attrs[i]

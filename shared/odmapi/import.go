@@ -1,7 +1,6 @@
 package odmapi
 
 import (
-	"archive/zip"
 	"bytes"
 	"errors"
 	"io"
@@ -114,7 +113,7 @@ func (c *call) target(oid string) (*clinical.Place, error) {
 }
 
 // attachedFiles reads the directory of the ZIP that came along, nil for none.
-func attachedFiles(zips [][]byte) (map[string]*zip.File, error) {
+func attachedFiles(zips [][]byte) (odmimport.Named, error) {
 	switch len(zips) {
 	case 0:
 		return nil, nil
@@ -126,7 +125,7 @@ func attachedFiles(zips [][]byte) (map[string]*zip.File, error) {
 
 // directory finds the files of a ZIP by their base names. One that cannot be read is told as a file of a wrong format, with
 // the reason; the reference does not say how.
-func directory(in io.ReaderAt, size int64) (map[string]*zip.File, error) {
+func directory(in io.ReaderAt, size int64) (odmimport.Named, error) {
 	z, err := archive.Open(in, size)
 	var refused *archive.Refused
 	if errors.As(err, &refused) {
@@ -147,7 +146,7 @@ const maxLooked = 20
 
 // complete tells whether every file that a document names came along with it, or is what the item has already, as when
 // something is imported again.
-func (c *call) complete(p *clinical.Place, document []byte, files map[string]*zip.File) error {
+func (c *call) complete(p *clinical.Place, document []byte, files odmimport.Named) error {
 	meta, err := c.api.Registry.Metadata(c.Context(), p.Study)
 	if err != nil {
 		return err
@@ -175,7 +174,7 @@ func (c *call) complete(p *clinical.Place, document []byte, files map[string]*zi
 		for i := range g.ItemData {
 			d := &g.ItemData[i]
 			item := meta.Study.Items[clinical.Fold(d.ItemOID)]
-			if item == nil || !item.File || d.NoValue || d.Value == "" || files[d.Value] != nil {
+			if item == nil || !item.File || d.NoValue || d.Value == "" || files.File(d.Value) != nil {
 				continue
 			}
 			who := subject.SubjectKey + "/" + subject.StudySubjectID

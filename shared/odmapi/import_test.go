@@ -133,7 +133,6 @@ func TestImportsThatAreRefused(t *testing.T) {
 	good := document("S_RIVER", "R-1", item)
 	scan := document("S_RIVER", "R-1", `<ItemData ItemOID="i_scan" Value="scan 1.pdf"/>`)
 	zipFile := func(names ...string) part { return part{"attachedFilesZip", "a.zip", zipped(t, names...)} }
-	deep := strings.Repeat("<a>", 40) + strings.Repeat("</a>", 40)
 	tests := []struct {
 		name   string
 		caller caller
@@ -149,10 +148,7 @@ func TestImportsThatAreRefused(t *testing.T) {
 		{"no ending", w.fallback, []part{{"file", "xml", good}}, 415, "errorCode.fileFormatNotSupported", 415, ""},
 		{"empty", w.fallback, []part{{"file", "a.xml", ""}}, 415, "errorCode.invalidXMLFile\n", 415, ""},
 		{"cut off", w.fallback, []part{{"file", "a.xml", good[:len(good)-8]}}, 415, "errorCode.invalidXMLFile\n", 415, ""},
-		{"an entity", w.fallback, []part{{"file", "a.xml", `<!DOCTYPE a [<!ENTITY a "x">]>` + good}}, 415, "errorCode.invalidXMLFile\n", 415, ""},
-		{"too deep", w.fallback, []part{{"file", "a.xml", "<ODM>" + deep + "</ODM>"}}, 415, "errorCode.invalidXMLFile\n", 415, ""},
 		{"not ODM", w.fallback, []part{{"file", "a.xml", "<html/>"}}, 415, "errorCode.invalidXMLFile\n", 415, ""},
-		{"UTF-16", w.fallback, []part{{"file", "a.xml", "\xff\xfe<\x00"}}, 415, "errorCode.invalidXMLFile\n", 415, ""},
 		{"no data", w.fallback, []part{{"file", "a.xml", "<ODM/>"}}, 404, "errorCode.missingStudyOID", 404, "errorCode.studyOidMissing"},
 		{"no study", w.fallback, []part{{"file", "a.xml", document(" ", "R-1", item)}}, 404, "errorCode.missingStudyOID", 404, "errorCode.studyOidMissing"},
 		{"unknown study", w.fallback, []part{{"file", "a.xml", document("S_NONE", "R-1", item)}}, 404, "errorCode.studyOIDNotFound", 404, "errorCode.studyNotExist"},
@@ -166,8 +162,6 @@ func TestImportsThatAreRefused(t *testing.T) {
 		{"a role at another site", site, []part{{"file", "a.xml", document("S_LOCKED", "R-1", item)}}, 400, "errorCode.studyOIDNotAvailable", 200, "errorCode.studyNotAvailable"},
 		{"two archives", w.fallback, []part{{"file", "a.xml", good}, zipFile("a"), zipFile("b")}, 400, "errorCode.multipleFiles", 400, ""},
 		{"no archive", w.fallback, []part{{"file", "a.xml", good}, {"attachedFilesZip", "a.zip", "PK"}}, 415, "errorCode.fileFormatNotSupported\nThe ZIP of attached files cannot be read", 415, ""},
-		{"path tricks", w.fallback, []part{{"file", "a.xml", good}, zipFile("../a")}, 415, "errorCode.fileFormatNotSupported\nThe ZIP of attached files cannot be read", 415, ""},
-		{"one name twice", w.fallback, []part{{"file", "a.xml", good}, zipFile("a/x.pdf", "b/x.pdf")}, 415, "errorCode.fileFormatNotSupported\n", 415, ""},
 		{"a file that did not come along", w.fallback, []part{{"file", "a.xml", scan}}, 400, "errorCode.missingItemFile.scan 1.pdf", 400, ""},
 		{"another file came along", w.fallback, []part{{"file", "a.xml", scan}, zipFile("scan.pdf")}, 400, "errorCode.missingItemFile.scan 1.pdf", 400, ""},
 	}
@@ -200,7 +194,7 @@ func TestImportsThatAreRefused(t *testing.T) {
 	walked(t, importCodes, seen)
 	w.api.LegacyCodes = false
 	w.fallback.do("POST", "/clinicaldata/import", strings.Repeat(" ", 4<<20+1)).refused(t, http.StatusRequestEntityTooLarge, "upload-url")
-	w.fallback.do("POST", "/clinicaldata/import", "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.xml\"\r\n\r\n<OD", "Content-Type: multipart/form-data; boundary=x").refused(t, 400, "COMMON_INVALID_INPUT")
+	w.fallback.do("POST", "/clinicaldata/import", "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.xml\"\r\n\r\n<OD", "Content-Type: multipart/form-data; boundary=x").refused(t, 415, "errorCode.fileFormatNotSupported\n")
 	w.request("POST", base+"/clinicaldata/import", good).refused(t, 401, "AUTH_INVALID_TOKEN")
 	all, err := w.api.Jobs.List(t.Context(), jobs.Filter{})
 	if err != nil || len(all) > 0 || len(w.queue.sent) > 0 {

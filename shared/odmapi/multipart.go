@@ -8,7 +8,7 @@ import (
 	"path"
 	"strings"
 
-	"aliquot/shared/fault"
+	"aliquot/shared/clinical"
 )
 
 // parts are what an import's body holds (section 2.2). A body that is not multipart is the document itself.
@@ -22,7 +22,8 @@ type parts struct {
 const maxFileName = 200
 
 // parts reads a body of up to 4 MB. A multipart body without a part named file gives parts without a name.
-// hint tells what to do with a larger one.
+// hint tells what to do with a larger one. One that is not whole is refused as a file of a wrong format, with the reason; the
+// reference does not say how.
 func (c *call) parts(hint string) (*parts, error) {
 	body, err := c.body(hint)
 	if err != nil {
@@ -33,18 +34,22 @@ func (c *call) parts(hint string) (*parts, error) {
 	if !strings.EqualFold(strings.TrimSpace(kind), "multipart/form-data") {
 		return &parts{name: "import.xml", document: body}, nil
 	}
+	between := boundary(contentType, body)
+	if !bytes.Contains(body, []byte("--"+between+"--")) {
+		return nil, notWhole() // Go's reader takes some ends within a part for the end of all
+	}
 	p := &parts{}
-	for r := multipart.NewReader(bytes.NewReader(body), boundary(contentType, body)); ; {
+	for r := multipart.NewReader(bytes.NewReader(body), between); ; {
 		part, err := r.NextPart()
 		if errors.Is(err, io.EOF) {
 			return p, nil
 		}
 		if err != nil {
-			return nil, notWhole(err)
+			return nil, notWhole()
 		}
 		content, err := io.ReadAll(part)
 		if err != nil {
-			return nil, notWhole(err)
+			return nil, notWhole()
 		}
 		switch part.FormName() {
 		case "file":
@@ -57,8 +62,8 @@ func (c *call) parts(hint string) (*parts, error) {
 	}
 }
 
-func notWhole(err error) error {
-	return fault.New("COMMON_INVALID_INPUT", "The multipart body is not whole.").Wrap(err)
+func notWhole() error {
+	return named{clinical.FileFormatNotSupported, "\nThe multipart body is not whole."}
 }
 
 // boundary is what parts a body. A line of the vendor's documentation makes curl send two boundaries, of which the last is

@@ -1,7 +1,6 @@
 package odmapi
 
 import (
-	"archive/zip"
 	"cmp"
 	"io"
 	"net/http"
@@ -175,7 +174,7 @@ func importUpload(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var files map[string]*zip.File
+	var files odmimport.Named
 	if up.attached.Key != "" {
 		open := func(from, to int64) (io.ReadCloser, error) {
 			return c.api.Blobs.Open(c.Context(), up.attached, from, to)

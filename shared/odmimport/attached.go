@@ -20,7 +20,7 @@ import (
 // it lies, and never unpacked. It implements clinical.Attachments.
 type attached struct {
 	im    *Importer
-	files map[string]*zip.File
+	files Named
 	// below is what the keys of the files begin with; kept are those that were stored, or found to be damaged.
 	below string
 	kept  map[string]bool
@@ -46,11 +46,17 @@ func (im *Importer) attached(ctx context.Context, j *jobs.Job, study int64) (*at
 	return a, err
 }
 
-// ByBaseName finds the files of an archive by their names without folders. Two of one name are a fault.
-func ByBaseName(z *zip.Reader) (map[string]*zip.File, error) {
-	files := map[string]*zip.File{}
+// Named are the files of an archive by their names without folders.
+type Named map[string]*zip.File
+
+// File is the file of a name, nil for none.
+func (n Named) File(name string) *zip.File { return n[archive.Composed(name)] }
+
+// ByBaseName finds the files of an archive. Two of one name are a fault.
+func ByBaseName(z *zip.Reader) (Named, error) {
+	files := Named{}
 	for _, f := range z.File {
-		base := path.Base(f.Name)
+		base := archive.Composed(path.Base(f.Name))
 		if strings.HasSuffix(f.Name, "/") || strings.HasPrefix(f.Name, "__MACOSX/") || strings.HasPrefix(base, ".") {
 			continue // folders, and what macOS adds
 		}
@@ -74,11 +80,11 @@ func refusedZip(err error) error {
 // Key implements clinical.Attachments. Files are told apart by name, size and checksum, as the archive's directory has them
 // and unpacking proves them; each lies once for a job, whoever's values name it. No name is part of a key.
 func (a *attached) Key(name string) string {
-	f := a.files[name]
+	f := a.files.File(name)
 	if f == nil {
 		return ""
 	}
-	sum := sha256.Sum256([]byte(name))
+	sum := sha256.Sum256([]byte(archive.Composed(name)))
 	return fmt.Sprintf("%s%x-%d-%08x", a.below, sum[:16], f.UncompressedSize64, f.CRC32)
 }
 
@@ -90,7 +96,7 @@ func (a *attached) Keep(ctx context.Context, name string) (whole bool, err error
 	if whole, known := a.kept[name]; known {
 		return whole, nil
 	}
-	f, key := a.files[name], a.Key(name)
+	f, key := a.files.File(name), a.Key(name)
 	_, err = a.im.Files.Size(ctx, a.im.Config.Results, key, "")
 	switch {
 	case err == nil:

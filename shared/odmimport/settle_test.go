@@ -203,6 +203,50 @@ func TestDamagedFile(t *testing.T) {
 	}
 }
 
+// What was not looked at before there was a job, since it was dropped or is large, ends the job at once with the code that a
+// request is answered with, and leaves nothing. The names begin with the ids of the attacks.
+func TestHostileDocuments(t *testing.T) {
+	const xml, zip = "errorCode.invalidXMLFile: line ", "The ZIP of attached files cannot be read: "
+	good := query("SS_1", "1")
+	value := func(v string) string { return query("SS_1", v) }
+	for name, tt := range map[string]struct {
+		doc      string
+		attached map[string]string
+		reason   string
+	}{
+		"S-01 a thousand to one":        {good, map[string]string{"zeros": strings.Repeat("\x00", 32<<20)}, zip},
+		"S-01 an archive in an archive": {good, map[string]string{"in.zip": "x"}, zip},
+		"S-02 up":                       {good, map[string]string{"../scan.pdf": "x"}, zip},
+		"S-02 twins but for form":       {good, map[string]string{"\u00e9.pdf": "x", "e\u0301.pdf": "x"}, zip},
+		"S-02 twins in two folders":     {good, map[string]string{"a/scan.pdf": "x", "b/scan.pdf": "x"}, "Two of the attached files have one name."},
+		"S-05 an entity bomb":           {`<!DOCTYPE ODM [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]>` + value("&b;"), nil, xml},
+		"S-05 an external file":         {`<!DOCTYPE ODM [<!ENTITY x SYSTEM "file:///etc/passwd">]>` + value("&x;"), nil, xml},
+		"S-06 a million deep":           {"<ODM>" + strings.Repeat("<a>", 1_000_000), nil, xml},
+		"S-06 a long attribute":         {value(strings.Repeat("x", 50<<20)), nil, xml},
+		"S-06 many elements":            {"<ODM>" + strings.Repeat("<a/>", 5_000_000) + "<", nil, xml},
+		"S-08 UTF-16":                   {"\xff\xfe<\x00O\x00", nil, xml},
+		"R-20 not UTF-8":                {value("M\xfcller"), nil, xml},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, tt.doc, tt.attached)
+			began := time.Now()
+			w.deliver(w.importer(1000), 1)
+			if took := time.Since(began); took > 10*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			w.settled("hostile", jobs.Failed)
+			if n, _ := w.stored(); n != 0 || !strings.HasPrefix(w.job.Reason, tt.reason) {
+				t.Errorf("%d values are stored; reason %q, want %q", n, w.job.Reason, tt.reason)
+			}
+			for key := range w.objects {
+				if strings.HasPrefix(key, "results/attached/") {
+					t.Errorf("left %s", key)
+				}
+			}
+		})
+	}
+}
+
 // However often a file is named, it is copied once.
 func TestCopies(t *testing.T) {
 	var doc strings.Builder
@@ -223,6 +267,27 @@ func TestCopies(t *testing.T) {
 	w.settled("copies", jobs.Completed)
 	if files.n != 1 {
 		t.Errorf("the file was copied %d times", files.n)
+	}
+}
+
+// A file is found by its name in whatever form the system that packed it has written accents, and copied once for both.
+func TestNamesOfOtherSystems(t *testing.T) {
+	doc := `<ODM><ClinicalData StudyOID="S_A"><SubjectData SubjectKey="SS_1"><StudyEventData StudyEventOID="SE_LOG"><FormData FormOID="F_LOG">` +
+		`<ItemGroupData ItemGroupOID="IG_LOG"><ItemData ItemOID="I_F" Value="scan&#xe9;.pdf"/></ItemGroupData>` +
+		`<ItemGroupData ItemGroupOID="IG_LOG"><ItemData ItemOID="I_F" Value="scane&#x301;.pdf"/></ItemGroupData></FormData></StudyEventData></SubjectData></ClinicalData></ODM>`
+	for _, packed := range []string{"scan\u00e9.pdf", "scane\u0301.pdf"} {
+		w := newWorld(t, doc, map[string]string{packed: "a scan"})
+		w.deliver(w.importer(1000), 1)
+		w.settled(packed, jobs.Completed)
+		copied := 0
+		for key := range w.objects {
+			if strings.HasPrefix(key, "results/attached/") {
+				copied++
+			}
+		}
+		if w.told() != 2 || copied != 1 {
+			t.Errorf("%q: %d values are stored, %d files", packed, w.told(), copied)
+		}
 	}
 }
 
