@@ -343,20 +343,20 @@ func (a *Actor) Imports() bool {
 	return a.Super() || slices.ContainsFunc(a.grants, func(g Grant) bool { return g.Role.Imports() })
 }
 
-// Holders are the ids of the users with a role at one of the places: those of study and sites.
-func (r *Registry) Holders(ctx context.Context, places map[int64]bool) ([]int64, error) {
+// Holders are the ids of the users with a role at the study or site, by its id.
+func (r *Registry) Holders(ctx context.Context) (map[int64][]int64, error) {
 	recs, err := r.Store.List(ctx, string(GrantsType), "", "", 0)
 	if err != nil {
 		return nil, fmt.Errorf("list roles: %w", err)
 	}
-	var ids []int64
+	ids := map[int64][]int64{}
 	for _, rec := range recs {
 		doc, err := biobank.Decode[Grants](rec)
 		if err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(doc.Grants, func(g Grant) bool { return places[g.Study] }) {
-			ids = append(ids, rec.ID)
+		for _, g := range doc.Grants {
+			ids[g.Study] = append(ids[g.Study], rec.ID)
 		}
 	}
 	return ids, nil

@@ -11,106 +11,101 @@ import (
 	"aliquot/shared/odm"
 )
 
-// definitions writes the metadata of the study and of its sites, and who has a role there, each as far as the user sees it:
-// somebody of a site gets the definitions of the study under the site's OID, without what the site hides.
+// definitions writes the metadata of the study and of its sites, and who has a role there, each as far as the user sees it
+// (sections 6.3 and 6.4). A site's Study includes the study's and has what is otherwise at the site: the one that was sent
+// with the metadata, or one made of what is known of the site. Where the study's own is not in the document, because only
+// the site was asked for or may be seen, the site's has all definitions that it would include: they were of no use without.
 func (d *Document) definitions(ctx context.Context, w *odm.Writer) error {
 	studies, err := d.Studies.Definitions(ctx, d.place.Study)
 	if err != nil {
 		return err
 	}
-	byOID := map[string]*odm.Study{}
+	sent := map[string]*odm.Study{}
 	for _, s := range studies {
-		byOID[clinical.Fold(s.OID)] = s
+		sent[clinical.Fold(s.OID)] = s
 	}
-	whole := byOID[clinical.Fold(d.place.Study.OID)]
-	if whole == nil {
+	study := sent[clinical.Fold(d.place.Study.OID)]
+	if study == nil {
 		return fmt.Errorf("the metadata of study %d do not define it", d.place.Study.ID)
 	}
-	withStudy := slices.ContainsFunc(d.retrieval.Scopes, func(s clinical.Scope) bool { return s.ID == d.place.Study.ID })
-	for _, s := range d.retrieval.Scopes {
-		own := byOID[clinical.Fold(s.OID)]
-		if !withStudy {
-			own = visible(whole, s)
-		}
-		if own == nil {
-			continue // the study's definitions hold as they are
+	withStudy := slices.ContainsFunc(d.sites, func(s *clinical.Held) bool { return s.ID == d.place.Study.ID })
+	for i, site := range d.sites {
+		own := sent[clinical.Fold(site.OID)]
+		switch {
+		case site.ID == d.place.Study.ID:
+			own = study
+		case !withStudy:
+			own = whole(study, own, site, d.retrieval.Scopes[i].Meta)
+		case own == nil:
+			own = including(study, site)
 		}
 		if err := w.Write(own); err != nil {
 			return err
 		}
 	}
-	for _, s := range d.retrieval.Scopes {
-		admin, err := d.admin(ctx, s)
-		if err != nil {
-			return err
+	return d.admin(ctx, w)
+}
+
+// admin writes the users with a role at the study and at its sites. It costs three reads at most, of however many.
+func (d *Document) admin(ctx context.Context, w *odm.Writer) error {
+	holders, err := d.Studies.Holders(ctx)
+	if err != nil {
+		return err
+	}
+	var keys []biobank.Key
+	for _, s := range d.sites {
+		for _, id := range holders[s.ID] {
+			keys = append(keys, biobank.SetKey(biobank.User, id))
 		}
-		if len(admin.User) == 0 {
+	}
+	users, err := fetch[biobank.UserDoc](ctx, d.Users, keys)
+	if err != nil {
+		return err
+	}
+	keys = keys[:0]
+	for _, u := range users {
+		keys = append(keys, biobank.SetKey(biobank.Institute, u.InstituteID))
+	}
+	institutes, err := fetch[biobank.InstituteDoc](ctx, d.Users, keys)
+	if err != nil {
+		return err
+	}
+	for _, s := range d.sites {
+		out := &odm.AdminData{StudyOID: s.OID}
+		for _, id := range holders[s.ID] {
+			u := users[biobank.SetKey(biobank.User, id)]
+			out.User = append(out.User, odm.User{
+				OID: clinical.UserOID(id), FullName: strings.TrimSpace(u.FirstName + " " + u.LastName),
+				FirstName: u.FirstName, LastName: u.LastName, Organization: institutes[biobank.SetKey(biobank.Institute, u.InstituteID)].Name,
+			})
+		}
+		if len(out.User) == 0 {
 			continue
 		}
-		if err := w.Write(admin); err != nil {
+		if err := w.Write(out); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// visible is a study's definition as one of its sites sees it.
-func visible(study *odm.Study, site clinical.Scope) *odm.Study {
-	s := *study
-	s.OID = site.OID
-	s.MetaDataVersion = slices.Clone(s.MetaDataVersion)
-	for i := range s.MetaDataVersion {
-		v := &s.MetaDataVersion[i]
-		v.StudyEventDef = slices.Clone(v.StudyEventDef)
-		for j := range v.StudyEventDef {
-			e := &v.StudyEventDef[j]
-			def := site.Meta.Event(e.OID)
-			e.FormRef = slices.DeleteFunc(slices.Clone(e.FormRef), func(f odm.FormRef) bool {
-				form := site.Meta.Form(f.FormOID)
-				if def == nil || form == nil {
-					return false
-				}
-				ref := def.Ref(form)
-				return ref != nil && ref.Hidden
-			})
-		}
+// fetch reads documents, each once; without keys it reads nothing.
+func fetch[T any](ctx context.Context, r *biobank.Registry, keys []biobank.Key) (map[biobank.Key]T, error) {
+	keys = slices.Clone(keys)
+	slices.SortFunc(keys, func(a, b biobank.Key) int { return strings.Compare(a.Sort, b.Sort) }) // of one set
+	keys = slices.Compact(keys)
+	out := map[biobank.Key]T{}
+	if len(keys) == 0 {
+		return out, nil
 	}
-	return &s
-}
-
-// admin are the users with a role at a study or site.
-func (c *Collector) admin(ctx context.Context, s clinical.Scope) (*odm.AdminData, error) {
-	out := &odm.AdminData{StudyOID: s.OID}
-	ids, err := c.Studies.Holders(ctx, map[int64]bool{s.ID: true})
-	if err != nil || len(ids) == 0 {
-		return out, err
-	}
-	var keys []biobank.Key
-	for _, id := range ids {
-		keys = append(keys, biobank.SetKey(biobank.User, id))
-	}
-	users, err := c.Users.Fetch(ctx, keys...)
+	recs, err := r.Fetch(ctx, keys...)
 	if err != nil {
 		return nil, err
 	}
-	for i, k := range keys {
-		doc, err := biobank.Decode[biobank.UserDoc](users[k])
-		if err != nil {
+	for key, rec := range recs {
+		if out[key], err = biobank.Decode[T](rec); err != nil {
 			return nil, err
 		}
-		institute := biobank.SetKey(biobank.Institute, doc.InstituteID)
-		recs, err := c.Users.Fetch(ctx, institute)
-		if err != nil {
-			return nil, err
-		}
-		of, err := biobank.Decode[biobank.InstituteDoc](recs[institute])
-		if err != nil {
-			return nil, err
-		}
-		out.User = append(out.User, odm.User{
-			OID: clinical.UserOID(ids[i]), FullName: strings.TrimSpace(doc.FirstName + " " + doc.LastName),
-			FirstName: doc.FirstName, LastName: doc.LastName, Organization: of.Name,
-		})
 	}
 	return out, nil
 }

@@ -66,6 +66,8 @@ type Document struct {
 	request   Request
 	at        time.Time
 	place     *clinical.Place
+	// sites are the study and the sites of the retrieval's scopes.
+	sites     []*clinical.Held
 	retrieval *clinical.Retrieval
 }
 
@@ -81,7 +83,7 @@ func (c *Collector) Open(ctx context.Context, by *clinical.Actor, r Request, at 
 		Audits: r.Audits, Notes: r.Notes, Archived: r.Archived, User: c.people(),
 	}}
 	if by.MayRead(place) == nil && place.Study.Version > 0 {
-		d.retrieval.Scopes, err = c.scopes(ctx, by, place)
+		err = d.see(ctx, by)
 	}
 	return d, err
 }
@@ -105,36 +107,37 @@ func occurrences(list string) (all []clinical.Occurrence) {
 	return all
 }
 
-// scopes are the study and the sites that were asked for and that the user sees.
-func (c *Collector) scopes(ctx context.Context, by *clinical.Actor, place *clinical.Place) ([]clinical.Scope, error) {
-	meta, err := c.Studies.Metadata(ctx, place.Study)
+// see finds the study and the sites that were asked for and that the user sees.
+func (d *Document) see(ctx context.Context, by *clinical.Actor) error {
+	meta, err := d.Studies.Metadata(ctx, d.place.Study)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	all, only := by.Sees(place.Study)
-	as := func(s *clinical.Held) *clinical.Metadata {
-		if all { // who sees the whole study sees forms that a site hides
-			return meta.Study
+	all, only := by.Sees(d.place.Study)
+	add := func(s *clinical.Held) {
+		scope := clinical.Scope{ID: s.ID, OID: s.OID, Meta: meta.Study}
+		if !all { // who sees the whole study sees forms that a site hides
+			scope.Meta = meta.For(s.OID)
 		}
-		return meta.For(s.OID)
+		d.sites, d.retrieval.Scopes = append(d.sites, s), append(d.retrieval.Scopes, scope)
 	}
-	if place.IsSite() {
-		return []clinical.Scope{{ID: place.Site.ID, OID: place.Site.OID, Meta: as(place.Site)}}, nil
+	if d.place.IsSite() {
+		add(d.place.Site)
+		return nil
 	}
-	sites, err := c.Studies.Sites(ctx, place.Study.ID)
+	sites, err := d.Studies.Sites(ctx, d.place.Study.ID)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var out []clinical.Scope
 	if all {
-		out = append(out, clinical.Scope{ID: place.Study.ID, OID: place.Study.OID, Meta: meta.Study})
+		add(d.place.Study)
 	}
 	for _, s := range sites {
 		if all || only[s.ID] {
-			out = append(out, clinical.Scope{ID: s.ID, OID: s.OID, Meta: as(s)})
+			add(s)
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // people finds users, each once for a document.
