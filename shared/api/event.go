@@ -2,7 +2,6 @@ package api
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 	"time"
 
@@ -61,11 +60,10 @@ func listEvents(c *call) (any, error) {
 	if cp == 0 {
 		return nil, invalid("Give the collection protocol as cpId.")
 	}
-	all, err := c.api.Registry.Definitions(c.Context(), c.actor, cp)
+	all, err := c.api.Registry.Events(c.Context(), c.actor, cp)
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(rec *biobank.Record) bool { return rec.Type != biobank.Event })
 	all, err = sorted(all, func(_ int64, doc *biobank.EventDoc) bool {
 		return closed || doc.ActivityStatus != biobank.StatusClosed
 	}, byPoint)

@@ -587,6 +587,9 @@ func (b *Batch) change(c *Change, was *Record, doc any, o *Outcome) error {
 }
 
 func (b *Batch) changeAs(c *Change, source string, was *Record, doc any, o *Outcome) error {
+	if cp := b.protocols[was.Key.Protocol()]; cp != nil && cp.doc.hides(was) {
+		return b.peopled(cp)
+	}
 	body, err := encoded(doc)
 	if err != nil {
 		return err

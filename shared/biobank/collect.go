@@ -273,8 +273,9 @@ func (d *CollectDraft) stored(ctx context.Context, b *Batch, c *Change, s *Speci
 		}
 		return rec, doc, err
 	}
-	if s.RequirementID == 0 {
-		return nil, SpecimenDoc{}, nil
+	cp, err := b.protocolAt(ctx, at.key)
+	if err != nil || s.RequirementID == 0 || cp.doc.SpecimenCentric {
+		return nil, SpecimenDoc{}, err
 	}
 	kids, err := b.children(ctx, at.key)
 	if err != nil {

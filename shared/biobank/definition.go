@@ -50,10 +50,13 @@ func (d *DefinitionDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outc
 		return err
 	}
 	var l fault.List
-	for _, e := range d.Events {
-		if _, err := e.lay(ctx, b, c, &l, cp, ids); err != nil {
-			return err
-		}
+	if cp.doc.SpecimenCentric {
+		err = d.layHidden(ctx, b, c, &l, cp, ids)
+	} else {
+		err = d.lay(ctx, b, c, &l, cp, ids)
+	}
+	if err != nil {
+		return err
 	}
 	if err := d.workflows(b, c, &l, cp.id); err != nil {
 		return err
@@ -62,6 +65,29 @@ func (d *DefinitionDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outc
 		return l
 	}
 	return b.ahead(ctx, o.Record.Key)
+}
+
+// lay plans the events.
+func (d *DefinitionDraft) lay(ctx context.Context, b *Batch, c *Change, l *fault.List, cp *protocolInfo, ids *idBlock) error {
+	for _, e := range d.Events {
+		if _, err := e.lay(ctx, b, c, l, cp, ids); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// layHidden plans the requirements of a specimen-centric protocol, which belong to its hidden event whatever the event is
+// called that they come with.
+func (d *DefinitionDraft) layHidden(ctx context.Context, b *Batch, c *Change, l *fault.List, cp *protocolInfo, ids *idBlock) error {
+	event := &eventInfo{id: cp.doc.Hidden.EventID, doc: EventDoc{Label: hiddenName("event", cp.id), ActivityStatus: StatusActive}}
+	cp.events = []*eventInfo{event}
+	for _, e := range d.Events {
+		if err := b.layAll(ctx, c, l, cp, event, nil, false, e.Requirements, ids); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *DefinitionDraft) workflows(b *Batch, c *Change, l *fault.List, cp int64) error {

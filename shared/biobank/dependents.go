@@ -161,7 +161,20 @@ func (r *Registry) dependents(ctx context.Context, rec *Record, reader *Actor) (
 		if err = r.restricted(ctx, rec.ID, count); err != nil {
 			break
 		}
-		err = r.tallyTree(ctx, rec.ID, Registrations, reader, count, func(*Record) (string, error) { return "collection_protocol_registration", nil })
+		doc, derr := Decode[ProtocolDoc](rec)
+		if derr != nil {
+			return nil, derr
+		}
+		if !doc.SpecimenCentric {
+			err = r.tallyTree(ctx, rec.ID, Registrations, reader, count, func(*Record) (string, error) { return "collection_protocol_registration", nil })
+			break
+		}
+		err = r.tallyTree(ctx, rec.ID, PrimarySpecimens, reader, count, func(one *Record) (string, error) {
+			if one.Type != Specimen {
+				return "", nil
+			}
+			return string(Specimen), nil
+		})
 	case Event:
 		err = r.tallyTree(ctx, rec.Key.Protocol(), Visits, reader, count, func(v *Record) (string, error) {
 			doc, err := Decode[VisitDoc](v)

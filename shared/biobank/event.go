@@ -52,7 +52,7 @@ func (d *EventDraft) protocol(ctx context.Context, b *Batch) (*protocolInfo, err
 	if !b.can(ResProtocol, OpUpdate, cp) {
 		return nil, denied("change the events of collection protocol " + b.actor.calls(cp))
 	}
-	return cp, nil
+	return cp, b.peopled(cp)
 }
 
 func (d *EventDraft) update(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
@@ -66,6 +66,9 @@ func (d *EventDraft) update(ctx context.Context, b *Batch, c *Change, o *Outcome
 	}
 	if !b.can(ResProtocol, OpUpdate, cp) {
 		return denied("change the events of collection protocol " + b.actor.calls(cp))
+	}
+	if err := b.peopled(cp); err != nil {
+		return err
 	}
 	was := event.doc
 	delete(b.protocols, cp.id) // read anew by whoever needs it next

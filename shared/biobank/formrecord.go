@@ -441,6 +441,9 @@ func (b *Batch) mayFill(ctx context.Context, level Level, cp *protocolInfo, owne
 	if !ok {
 		return denied("save records of this " + notFound[owner.Type].noun)
 	}
+	if cp != nil && cp.doc.hides(owner) {
+		return b.peopled(cp)
+	}
 	return nil
 }
 

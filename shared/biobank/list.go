@@ -50,6 +50,9 @@ func (r *Registry) Readable(ctx context.Context, a *Actor, recs []*Record) ([]*R
 		if cp != 0 && docs[cp].ActivityStatus == StatusDisabled {
 			continue // deleted with its protocol
 		}
+		if doc := docs[cp]; doc.hides(rec) {
+			continue
+		}
 		sees, err := a.sees(rec, docs[cp].Sites, by)
 		if err != nil {
 			return nil, err
@@ -88,25 +91,42 @@ func (r *Registry) Set(ctx context.Context, t Type) ([]*Record, error) {
 }
 
 // Definitions lists the events of a protocol and their requirements, each event before what lies below it, if the actor
-// may see the protocol; an unknown one is CP_NOT_FOUND.
+// may see the protocol; an unknown one is CP_NOT_FOUND. Of a specimen-centric protocol the hidden event is among them.
 func (r *Registry) Definitions(ctx context.Context, a *Actor, cp int64) ([]*Record, error) {
-	if _, err := r.Get(ctx, a, Protocol, cp); err != nil {
-		return nil, err
+	all, _, err := r.definitions(ctx, a, cp)
+	return all, err
+}
+
+// Events lists the events of a protocol as Definitions does; a specimen-centric one has none.
+func (r *Registry) Events(ctx context.Context, a *Actor, cp int64) ([]*Record, error) {
+	all, doc, err := r.definitions(ctx, a, cp)
+	return slices.DeleteFunc(all, func(rec *Record) bool { return rec.Type != Event || doc.hides(rec) }), err
+}
+
+// definitions needs no look at the rights to what it lists: they are those to the protocol.
+func (r *Registry) definitions(ctx context.Context, a *Actor, cp int64) ([]*Record, *ProtocolDoc, error) {
+	protocol, err := r.Get(ctx, a, Protocol, cp)
+	if err != nil {
+		return nil, nil, err
+	}
+	doc, err := Decode[ProtocolDoc](protocol)
+	if err != nil {
+		return nil, nil, err
 	}
 	all, err := r.Store.List(ctx, ProtocolPart(cp), "event/", "", 0)
 	if err != nil {
-		return nil, fmt.Errorf("list the events of protocol %d: %w", cp, err)
-	}
-	if all, err = r.Readable(ctx, a, all); err != nil {
-		return nil, err
+		return nil, nil, fmt.Errorf("list the events of protocol %d: %w", cp, err)
 	}
 	var event Key
 	return slices.DeleteFunc(all, func(rec *Record) bool {
+		if statusOf(rec) == StatusDisabled {
+			return true
+		}
 		if rec.Type == Event {
 			event = rec.Key
 		}
 		return rec.Type == Requirement && rec.Key.Above(1) != event // left of a copy that was cut short
-	}), nil
+	}), &doc, nil
 }
 
 // Below lists what the actor may see of the tree below a key, parents before their children.

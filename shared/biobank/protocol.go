@@ -41,6 +41,7 @@ type ProtocolDoc struct {
 	LabelPrePrintMode       string         `json:"spmnLabelPrePrintMode"`
 	LabelPrintSettings      []PrintSetting `json:"spmnLabelPrintSettings,omitempty"`
 	SpecimenCentric         bool           `json:"specimenCentric,omitempty"`
+	Hidden                  *Hidden        `json:"hidden,omitempty"`
 	ConsentsWaived          bool           `json:"consentsWaived,omitempty"`
 	VisitLevelConsents      bool           `json:"visitLevelConsents,omitempty"`
 	// Consents are the protocol's own consent tiers, ConsentsSource the protocol whose tiers count instead.
@@ -118,7 +119,11 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 		return err
 	}
 	if rec != nil {
-		is.SpecimenCentric, is.ConsentsWaived, is.VisitLevelConsents = was.SpecimenCentric, was.ConsentsWaived, was.VisitLevelConsents
+		if is.SpecimenCentric && !was.SpecimenCentric { // while a whole object that leaves it out says nothing
+			l.Add("CP_OP_NOT_ALLOWED_SC", "Collection protocol %s was created with participants; it cannot become specimen-centric.", b.actor.callsProtocol(rec.ID, &was))
+		}
+		is.SpecimenCentric, is.Hidden = was.SpecimenCentric, was.Hidden
+		is.ConsentsWaived, is.VisitLevelConsents = was.ConsentsWaived, was.VisitLevelConsents
 		is.Consents, is.ConsentsSource = was.Consents, was.ConsentsSource
 	}
 	if len(l) > 0 {
@@ -234,6 +239,9 @@ func (d *ProtocolDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 	b.claim(c, uniqueTitle, is.Title, titleMark(is.Title), key, id, "")
 	if is.Code != "" {
 		b.claim(c, uniqueCpCode, is.Code, cpCodeMark(is.Code), key, id, "")
+	}
+	if err := b.hide(ctx, c, id, is); err != nil {
+		return err
 	}
 	return b.insert(c, Protocol, key, id, is, o)
 }
@@ -374,8 +382,12 @@ func (d *ProtocolDraft) formats(l *fault.List, is *ProtocolDoc) {
 			continue
 		}
 		for _, scope := range format.Counters() {
-			if scope != Global && scope != PerProtocol && scope != f.scope {
+			switch {
+			case scope == Global || scope == PerProtocol:
+			case scope != f.scope:
 				l.Add(f.code, "%s %q counts under something other than the object's parent; use %%SYS_UID%%, %%CP_UID%% or %s.", f.noun, *f.text, f.refusesOther)
+			case is.SpecimenCentric && scope == PerVisit:
+				l.Add(f.code, "%s %q counts the specimens of a visit, and a specimen-centric protocol has no visits; use %%SYS_UID%% or %%CP_UID%%.", f.noun, *f.text)
 			}
 		}
 	}

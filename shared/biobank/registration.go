@@ -190,9 +190,7 @@ func (d *RegistrationDraft) create(ctx context.Context, b *Batch, c *Change, o *
 	if cp.doc.ActivityStatus == StatusClosed {
 		l.Add("CPR_CP_CLOSED", "Collection protocol %q is closed.", cp.doc.ShortTitle)
 	}
-	if cp.doc.SpecimenCentric {
-		l.Add("CP_OP_NOT_ALLOWED_SC", "Collection protocol %q is specimen-centric; it has no participants.", cp.doc.ShortTitle)
-	}
+	l.Append(b.peopled(cp))
 	if d.Many && !cp.doc.BulkRegistration {
 		l.Add("COMMON_INVALID_INPUT", "Collection protocol %q does not allow bulk registration.", cp.doc.ShortTitle)
 	}
@@ -412,6 +410,9 @@ func (d *RegistrationDraft) patch(ctx context.Context, b *Batch, c *Change, o *O
 	phi := b.can(ResParticipantPhi, op, cp)
 	if !phi && !b.can(ResParticipantDeid, op, cp) {
 		return nil, denied("change participants of collection protocol " + b.actor.calls(cp))
+	}
+	if err := b.peopled(cp); err != nil {
+		return nil, err
 	}
 	var l fault.List
 	if err := d.references(ctx, b, &l, cp, &is); err != nil {

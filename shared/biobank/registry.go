@@ -201,8 +201,12 @@ func (r *Registry) mayRead(ctx context.Context, a *Actor, rec *Record) error {
 	if err == nil && !sees && rec.Type == Cart {
 		return notYourCart()
 	}
-	if err == nil && !sees {
+	switch {
+	case err != nil:
+	case !sees:
 		err = denied("see this " + notFound[rec.Type].noun)
+	case doc.hides(rec):
+		err = notAllowed(a.callsProtocol(rec.Key.Protocol(), &doc))
 	}
 	return err
 }

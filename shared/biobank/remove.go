@@ -153,6 +153,9 @@ func (r *Registry) beforeRemoval(ctx context.Context, a *Actor, t Type, id int64
 	if t == Protocol && !a.Can(ResProtocol, OpDelete, cp, doc.Sites) {
 		return nil, denied("delete this collection protocol")
 	}
+	if doc.hides(rec) {
+		return nil, nil // the change tells
+	}
 	if t == Protocol {
 		// Nothing of it is deleted where it cannot be in the end.
 		kept := tally{}
@@ -163,7 +166,7 @@ func (r *Registry) beforeRemoval(ctx context.Context, a *Actor, t Type, id int64
 			return nil, fault.New("CP_REF_ENTITY_FOUND", "The collection protocol is still in use (storage container: %d).", n)
 		}
 	}
-	live := func(rec *Record) (bool, error) { return statusOf(rec) != StatusDisabled, nil }
+	live := func(rec *Record) (bool, error) { return statusOf(rec) != StatusDisabled && !doc.hides(rec), nil }
 	var below []*Record
 	if t == Protocol {
 		below, err = r.Walk(ctx, cp, Everything, live)

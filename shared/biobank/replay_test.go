@@ -288,6 +288,24 @@ func created(d *biobank.SpecimenDraft) *biobank.SpecimenDraft {
 
 func replayJobs() []job {
 	return []job{
+		{"creating specimen-centric protocols", false, func() [][]biobank.Change {
+			var row int64 = 1
+			bank := func(title string) biobank.Draft {
+				return &biobank.ProtocolDraft{
+					PI: biobank.UserRef{Login: "admin"}, Sites: []biobank.SiteRef{{Name: "North Clinic"}},
+					Doc: biobank.ProtocolDoc{ShortTitle: title, Title: title, SpecimenCentric: true},
+				}
+			}
+			specimen := func(title, label string) biobank.Draft {
+				return collected(created(&biobank.SpecimenDraft{
+					Protocol: biobank.ProtocolRef{ShortTitle: title}, Doc: biobank.SpecimenDoc{Label: label, Type: "Plasma"},
+				}))
+			}
+			return [][]biobank.Change{
+				wave(biobank.Create, &row, bank("Bank A"), bank("Bank B"), bank("made")),
+				wave(biobank.Create, &row, specimen("Bank A", "BA-1"), specimen("Bank B", "BB-1"), specimen("Bank A", "BA-2"), specimen("Made", "x")),
+			}
+		}},
 		{"creating registrations", false, func() [][]biobank.Change {
 			var row int64 = 1
 			var drafts []biobank.Draft

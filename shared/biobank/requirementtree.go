@@ -126,18 +126,26 @@ func (d *RequirementsDraft) event(ctx context.Context, b *Batch) (*protocolInfo,
 	if d.EventID != 0 {
 		return b.event(ctx, d.EventID)
 	}
-	if d.EventLabel == "" || !d.Protocol.Sent() {
-		return nil, nil, fault.New("SR_CPE_REQUIRED", "Give the event of the requirement.")
+	if !d.Protocol.Sent() {
+		return nil, nil, needsEvent()
 	}
 	cp, err := b.protocol(ctx, d.Protocol)
 	if err != nil {
 		return nil, nil, err
+	}
+	if d.EventLabel == "" {
+		if e := cp.hiddenEvent(); e != nil {
+			return cp, e, nil
+		}
+		return nil, nil, needsEvent()
 	}
 	if e := cp.eventByLabel(d.EventLabel); e != nil {
 		return cp, e, nil
 	}
 	return nil, nil, fault.New("CPE_NOT_FOUND", "Event %q was not found in collection protocol %s.", d.EventLabel, b.actor.calls(cp))
 }
+
+func needsEvent() error { return fault.New("SR_CPE_REQUIRED", "Give the event of the requirement.") }
 
 // layAll plans requirements below an event or another requirement, and adds them to the event's, by which later ones are
 // checked. What is wrong with any of them is noted in l.

@@ -40,7 +40,7 @@ func (r *Registry) TreeSize(ctx context.Context, a *Actor, rec *Record) (TreeSiz
 			for _, one := range page {
 				switch one.Type {
 				case Registration:
-					if statusOf(one) != StatusDisabled {
+					if statusOf(one) != StatusDisabled && !doc.hides(one) {
 						regs.Add(1)
 					}
 				case Specimen:

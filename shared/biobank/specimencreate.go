@@ -51,6 +51,14 @@ func (d *SpecimenDraft) place(ctx context.Context, b *Batch, lineage string) (at
 			return at, missing(Visit, strconv.Quote(d.VisitName))
 		}
 		return below{key: key, visitStatus: status, visitName: d.VisitName}, nil
+	case d.Protocol.Sent():
+		cp, err := b.protocol(ctx, d.Protocol)
+		if err != nil {
+			return at, err
+		}
+		if place := cp.hiddenPlace(); place != nil {
+			return *place, nil
+		}
 	}
 	return at, fault.New("SPECIMEN_VISIT_REQUIRED", "Give the Visit Name of a primary specimen.")
 }

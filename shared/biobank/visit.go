@@ -167,6 +167,9 @@ func (d *VisitDraft) registration(ctx context.Context, b *Batch) (*Record, Regis
 		if err != nil {
 			return nil, none, err
 		}
+		if err := b.peopled(cp); err != nil {
+			return nil, none, err
+		}
 		name = ppidMark(cp.id, d.PPID)
 		told = fault.New("CPR_INVALID_CP_AND_PPID", "PPID %q was not found in collection protocol %s.", d.PPID, b.actor.calls(cp))
 	}
@@ -189,6 +192,9 @@ func (d *VisitDraft) create(ctx context.Context, b *Batch, c *Change, o *Outcome
 	}
 	if !b.can(ResVisit, OpCreate, cp) {
 		return Key{}, nil, denied("create visits in collection protocol " + b.actor.calls(cp))
+	}
+	if err := b.peopled(cp); err != nil {
+		return Key{}, nil, err
 	}
 	doc := d.Doc
 	var l fault.List
@@ -373,6 +379,9 @@ func (d *VisitDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome,
 	}
 	if !b.can(ResVisit, op, cp) {
 		return nil, denied("change visits of collection protocol " + b.actor.calls(cp))
+	}
+	if err := b.peopled(cp); err != nil {
+		return nil, err
 	}
 	var l fault.List
 	to, from := rec.Key, cp

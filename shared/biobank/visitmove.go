@@ -64,6 +64,7 @@ func (d *VisitDraft) goal(ctx context.Context, b *Batch, l *fault.List, rec *Rec
 	if !b.can(ResVisit, OpCreate, goal) {
 		return Key{}, nil, denied("create visits in collection protocol " + b.actor.calls(goal))
 	}
+	l.Append(b.peopled(goal))
 	if goal.doc.ActivityStatus == StatusClosed {
 		l.Add("CPR_CP_CLOSED", "Collection protocol %q is closed.", goal.doc.ShortTitle)
 	}

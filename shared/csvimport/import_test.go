@@ -15,6 +15,33 @@ const (
 	specimenFile = "specimen_create_20260301080200000.csv"
 )
 
+// Specimens of a protocol without participants name the protocol, in the column or for the whole file.
+func TestSpecimensOfASpecimenCentricProtocol(t *testing.T) {
+	onBoth(t, func(t *testing.T, r *rig) {
+		r.mustImport("cp_create_20260301080000000.csv", lines(
+			"Short Title,Title,PI#PI Email,Sites#1#Name,Specimen Centric,Label Format",
+			"BANK,A bank,ada@example.org,Lakeside Biobank,true,BANK-%CP_UID(3)%",
+		))
+		r.mustImport("specimen_create_20260301080000001.csv", lines(
+			"CP Short Title,Type,Lineage,Parent Specimen Label,Initial Quantity",
+			"BANK,Plasma,,,4", "BANK,Plasma,,,5",
+		))
+		r.mustImport("specimen_create_20260301080000002.csv", lines("Parent Specimen Label,Lineage,Specimen Label,Initial Quantity", "BANK-001,Aliquot,A-1,1"))
+		j, report := r.importFile("specimen_create_20260301080000003.csv", lines("CP Short Title,Type,Specimen Label", "LAKE,Plasma,S-1", "BANK,Plasma,S-1", "BANK,Plasma,"))
+		if j.FailedRows != 2 || !strings.Contains(report, "SPECIMEN_VISIT_REQUIRED") || !strings.Contains(report, "SPECIMEN_MANUAL_LABEL_NOT_ALLOWED") || !strings.Contains(report, "BANK-005") {
+			t.Error(report)
+		}
+		for _, label := range []string{"BANK-001", "BANK-002", "A-1"} {
+			if !strings.Contains(r.state(), label) {
+				t.Errorf("there is no %s", label)
+			}
+		}
+		if _, report := r.importFile("cpr_create_20260301080000004.csv", lines("CP Short Title,PPID,Registration Date", "BANK,P-1,01-02-2026")); !strings.Contains(report, "CP_OP_NOT_ALLOWED_SC") {
+			t.Error(report)
+		}
+	})
+}
+
 func TestParticipantsVisitsAndSpecimens(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *rig) {
 		j, report := r.importFile(cprFile, lines(

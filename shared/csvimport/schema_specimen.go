@@ -77,8 +77,9 @@ func specimenSchema() *Schema {
 		label:      "Specimens",
 		generated:  []string{"OS_IDENTIFIER", "OS_SPECIMEN_LABEL"},
 		columns:    columnsOf(fields),
-		create:     [][]string{{"Visit Name", "Parent Specimen Label"}},
-		update:     [][]string{{captionIdentifier, "Specimen Label", "Barcode"}},
+		// Those of a specimen-centric protocol name neither.
+		create: [][]string{{"Visit Name", "Parent Specimen Label", captionProtocol}},
+		update: [][]string{{captionIdentifier, "Specimen Label", "Barcode"}},
 		keys: slices.Concat([]identityKey{
 			{tag: "specimen", own: true, captions: []string{captionIdentifier}},
 			{tag: "specimen.additionalLabel", own: true, captions: []string{"Additional Label"}},
