@@ -110,6 +110,10 @@ var bars = []bar{
 	{on(`DELETE `), 2*shards + 4},
 	// Registrations are looked for in one set of shards, containers in the other.
 	{on(`GET /collection-protocols/\{id\}/dependent-entities$`), 2*shards + 4},
+	// Where a protocol holds specimens to their storage site, the containers that they stand in are read, and those around.
+	{on(`GET /specimens/\{id\}(/audit)?$`), 7},
+	{on(`GET /specimen-requirements/\{id\}/specimens-count$`), shards + 6},
+	{on(`POST /specimens/search$`), shards + 7},
 	// What a protocol's definition holds up is looked for in all shards.
 	{on(`GET .*/(dependent-entities|specimens-count)$`), shards + 4},
 	// The object, its entries, who made them and of what institute.
