@@ -74,8 +74,9 @@ type Job struct {
 	Chunks int // 0 until planned
 
 	// UUID names an import of ODM, in place of the number; Attached is the key of the ZIP that came along, empty for none.
-	UUID     string `json:",omitempty"`
-	Attached string `json:",omitempty"`
+	UUID            string `json:",omitempty"`
+	Attached        string `json:",omitempty"`
+	AttachedVersion string `json:",omitempty"`
 	// Lists name the lists that show the job; they are set when it is made.
 	Lists []string `json:",omitempty"`
 	// Kept are the plans that an import of ODM has kept, by ranges of one fence.

@@ -74,5 +74,5 @@ func (c *call) bulk(jobType string) (any, error) {
 		return nil, err
 	}
 	file.Version = info.Version
-	return c.newJob(jobType, p, uuid, in.name, file, "")
+	return c.newJob(jobType, p, uuid, in.name, file, blob.Object{})
 }

@@ -61,12 +61,14 @@ func importDocument(c *call) (any, error) {
 		return nil, err
 	}
 	file.Version = info.Version
-	attached := ""
+	var attached blob.Object
 	if len(in.zips) > 0 {
-		attached = attachedKey(uuid)
-		if _, err := c.api.Blobs.Put(c.Context(), file.Bucket, attached, "application/zip", in.zips[0]); err != nil {
+		attached = blob.Object{Bucket: file.Bucket, Key: attachedKey(uuid)}
+		info, err := c.api.Blobs.Put(c.Context(), attached.Bucket, attached.Key, "application/zip", in.zips[0])
+		if err != nil {
 			return nil, err
 		}
+		attached.Version = info.Version
 	}
 	return c.newJob(odmimport.TypeImport, p, uuid, in.name, file, attached)
 }

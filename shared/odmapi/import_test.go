@@ -216,7 +216,7 @@ func TestImportWithFiles(t *testing.T) {
 	body, header := form(part{"attachedFilesZip", "x.zip", content},
 		part{"file", "a.xml", document("S_RIVER", "R-1", `<ItemData ItemOID="i_scan" Value="scan 1.pdf"/><ItemData ItemOID="I_SCAN" Value=""/><ItemData ItemOID="I_SCAN"/>`)})
 	j := w.job(w.fallback.do("POST", "/clinicaldata/import/xml", body, header))
-	stored, err := w.api.Blobs.Get(t.Context(), blob.Object{Bucket: j.Bucket, Key: j.Attached}, 1<<20)
+	stored, err := w.api.Blobs.Get(t.Context(), blob.Object{Bucket: j.Bucket, Key: j.Attached, Version: j.AttachedVersion}, 1<<20)
 	if err != nil || string(stored) != content {
 		t.Errorf("the ZIP at %q has %d bytes, %v", j.Attached, len(stored), err)
 	}
@@ -274,6 +274,21 @@ func TestUploadServesAnImport(t *testing.T) {
 	}
 	if again := w.job(w.fallback.do("POST", "/clinicaldata/import/"+uuid, "")); again.ID != first.ID {
 		t.Errorf("started again it is job %d, not %d", again.ID, first.ID)
+	}
+	// What is sent to the URLs afterwards is not what the job imports.
+	was := blob.Object{Bucket: first.Bucket, Key: first.Key, Version: first.Version}
+	zipWas := blob.Object{Bucket: first.Bucket, Key: first.Attached, Version: first.AttachedVersion}
+	for _, o := range []blob.Object{was, zipWas} {
+		if _, err := w.api.Blobs.Put(t.Context(), o.Bucket, o.Key, "", []byte("something else")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	doc, err := w.api.Blobs.Get(t.Context(), was, 1<<20)
+	if err != nil || string(doc) != scan {
+		t.Errorf("the job imports %s, %v", doc, err)
+	}
+	if content, err := w.api.Blobs.Get(t.Context(), zipWas, 1<<20); err != nil || string(content) != zipped(t, "scan.pdf") {
+		t.Errorf("with a ZIP of %d bytes, %v", len(content), err)
 	}
 	other := w.newUser("other")
 	w.grant("S_RIVER", "other", "Data Manager")

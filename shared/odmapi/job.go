@@ -256,9 +256,10 @@ func (d deleted) write(w http.ResponseWriter) {
 
 // newJob makes the job of a document, or a CSV file, that lies in the intake bucket, and wakes the importer. A UUID makes one
 // job only.
-func (c *call) newJob(jobType string, p *clinical.Place, uuid, name string, file blob.Object, attached string) (any, error) {
+func (c *call) newJob(jobType string, p *clinical.Place, uuid, name string, file, attached blob.Object) (any, error) {
 	j := odmimport.NewJob(jobType, p, c.actor.ID, c.actor.User.LoginName, uuid, name, c.at)
-	j.Bucket, j.Key, j.Version, j.Attached = file.Bucket, file.Key, file.Version, attached
+	j.Bucket, j.Key, j.Version = file.Bucket, file.Key, file.Version
+	j.Attached, j.AttachedVersion = attached.Key, attached.Version
 	if err := c.start(j); err != nil {
 		return nil, err
 	}

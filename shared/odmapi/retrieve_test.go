@@ -87,6 +87,11 @@ func (f files) Size(ctx context.Context, bucket, key, version string) (int64, er
 	return info.Size, err
 }
 
+func (f files) Version(ctx context.Context, bucket, key string) (string, error) {
+	info, err := f.Head(ctx, blob.Object{Bucket: bucket, Key: key})
+	return info.Version, err
+}
+
 func (f files) Put(ctx context.Context, bucket, key string, body []byte) error {
 	_, err := f.Store.Put(ctx, bucket, key, "application/octet-stream", body)
 	return err

@@ -90,7 +90,7 @@ func importURL(c *call) (any, error) {
 	return c.upload(in.Filename, in.AttachedFilesZip)
 }
 
-// uploaded is an upload as it lies.
+// uploaded is an upload as it lies, in the versions that were there when it was looked at.
 type uploaded struct {
 	document blob.Object
 	name     string
@@ -112,19 +112,28 @@ func (c *call) uploaded(uuid string) (*uploaded, error) {
 	}
 	up := &uploaded{}
 	for _, o := range list {
-		switch file := (blob.Object{Bucket: c.api.Intake, Key: o.Key}); {
-		case o.Key == attachedKey(uuid):
-			up.attached, up.zipSize = file, o.Size
-		case up.document.Key == "":
-			up.document, up.name, up.size = file, path.Base(o.Key), o.Size
+		if o.Key == attachedKey(uuid) {
+			up.attached.Key = o.Key
+		} else if up.document.Key == "" {
+			up.document.Key, up.name = o.Key, path.Base(o.Key)
 		}
 	}
 	if up.document.Key == "" {
 		return nil, clinical.InvalidUUID
 	}
-	info, err := c.api.Blobs.Head(c.Context(), up.document)
-	up.document.Version = info.Version
+	if up.size, err = c.pin(&up.document); err == nil && up.attached.Key != "" {
+		up.zipSize, err = c.pin(&up.attached)
+	}
 	return up, err
+}
+
+// pin makes an object of the intake bucket the version that is there now, and tells its size. The URL of an upload is good
+// for another one: what is checked must be what is imported.
+func (c *call) pin(o *blob.Object) (size int64, err error) {
+	o.Bucket = c.api.Intake
+	info, err := c.api.Blobs.Head(c.Context(), *o)
+	o.Version = info.Version
+	return info.Size, err
 }
 
 func isUUID(s string) bool {
@@ -160,7 +169,7 @@ func importUpload(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	in, err := c.api.Blobs.Open(c.Context(), blob.Object{Bucket: up.document.Bucket, Key: up.document.Key}, 0, -1)
+	in, err := c.api.Blobs.Open(c.Context(), up.document, 0, -1)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +193,7 @@ func importUpload(c *call) (any, error) {
 		}
 	}
 	if small {
-		document, err := c.api.Blobs.Get(c.Context(), blob.Object{Bucket: up.document.Bucket, Key: up.document.Key}, maxBody)
+		document, err := c.api.Blobs.Get(c.Context(), up.document, maxBody)
 		if err != nil {
 			return nil, err
 		}
@@ -192,7 +201,7 @@ func importUpload(c *call) (any, error) {
 			return nil, err
 		}
 	}
-	return c.newJob(odmimport.TypeImport, p, strings.ToLower(c.PathValue("uuid")), up.name, up.document, up.attached.Key)
+	return c.newJob(odmimport.TypeImport, p, strings.ToLower(c.PathValue("uuid")), up.name, up.document, up.attached)
 }
 
 // maxMetadata is the largest document of metadata that is read from an upload.
@@ -207,5 +216,5 @@ func (c *call) uploadedMetadata(uuid string) ([]byte, error) {
 	if up.size > maxMetadata {
 		return nil, fault.New("COMMON_INVALID_INPUT", "A document of metadata has at most %d MB.", maxMetadata>>20)
 	}
-	return c.api.Blobs.Get(c.Context(), blob.Object{Bucket: up.document.Bucket, Key: up.document.Key}, maxMetadata)
+	return c.api.Blobs.Get(c.Context(), up.document, maxMetadata)
 }

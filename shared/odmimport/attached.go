@@ -26,18 +26,18 @@ type attached struct {
 	kept  map[string]bool
 }
 
-// attached opens the archive of a job; a job without one has no files.
+// attached opens the archive of a job, in the version that was there when the job began; a job without one has no files.
 func (im *Importer) attached(ctx context.Context, j *jobs.Job, study int64) (*attached, error) {
 	a := &attached{im: im, below: fmt.Sprintf("attached/%d/%s/", study, j.UUID), kept: map[string]bool{}}
 	if j.Attached == "" {
 		return a, nil
 	}
-	size, err := im.Files.Size(ctx, j.Bucket, j.Attached, "")
+	size, err := im.Files.Size(ctx, j.Bucket, j.Attached, j.AttachedVersion)
 	if err != nil {
 		return nil, err
 	}
 	z, err := archive.Open(&archive.Ranged{Size: size, Open: func(from, to int64) (io.ReadCloser, error) {
-		return im.Files.Open(ctx, j.Bucket, j.Attached, "", from, to)
+		return im.Files.Open(ctx, j.Bucket, j.Attached, j.AttachedVersion, from, to)
 	}}, size)
 	if err != nil {
 		return nil, refusedZip(err)

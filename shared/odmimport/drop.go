@@ -108,18 +108,18 @@ func (im *Importer) Missed(ctx context.Context, bucket, key, version string) err
 	return im.Drop(ctx, bucket, key, version)
 }
 
-// beside finds the ZIP beside a dropped document, when the job is begun.
+// beside finds the ZIP beside a dropped document, when the job is begun. The job keeps to that version of it.
 func (im *Importer) beside(ctx context.Context, j *jobs.Job) error {
 	if !j.Drop || j.Attached != "" || j.Parts() > 0 {
 		return nil
 	}
 	key := attachedTo(j.Key)
-	_, err := im.Files.Size(ctx, j.Bucket, key, "")
+	version, err := im.Files.Version(ctx, j.Bucket, key)
 	if errors.Is(err, jobs.ErrNoFile) {
 		return nil
 	}
 	if err == nil {
-		j.Attached = key
+		j.Attached, j.AttachedVersion = key, version
 	}
 	return err
 }

@@ -180,6 +180,11 @@ func (f files) Size(_ context.Context, bucket, key, _ string) (int64, error) {
 	return int64(len(body)), nil
 }
 
+func (f files) Version(ctx context.Context, bucket, key string) (string, error) {
+	_, err := f.Size(ctx, bucket, key, "")
+	return "", err
+}
+
 func (f files) Put(_ context.Context, bucket, key string, body []byte) error {
 	return f.call(func() error { f.objects[bucket+"/"+key] = bytes.Clone(body); return nil })
 }

@@ -49,6 +49,8 @@ type Files interface {
 	// Open reads the bytes [from, to) of an object, to < 0 for all.
 	Open(ctx context.Context, bucket, key, version string, from, to int64) (io.ReadCloser, error)
 	Size(ctx context.Context, bucket, key, version string) (int64, error)
+	// Version is that of an object as it is now.
+	Version(ctx context.Context, bucket, key string) (string, error)
 	Put(ctx context.Context, bucket, key string, body []byte) error
 	// Create makes an object that appears whole when it is closed. Abort drops it, and does nothing after Close.
 	Create(ctx context.Context, bucket, key, contentType string) jobs.Writer
