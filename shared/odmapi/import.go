@@ -73,9 +73,35 @@ func importDocument(c *call) (any, error) {
 	return c.newJob(odmimport.TypeImport, p, uuid, in.name, file, attached)
 }
 
+// maxHead is how much of a large document is looked at for its first ClinicalData. Metadata stand before it, of which a study
+// can have 64 MB.
+const maxHead = maxMetadata
+
+// errHead refuses a document whose first ClinicalData does not begin in time: reading on could take longer than an answer may.
+var errHead error = &odm.Fault{Kind: odm.TooLarge, Line: 1, Byte: maxHead, Reason: "the first ClinicalData does not begin within 64 MB"}
+
+// head is the beginning of a document, behind which it refuses to be read.
+type head struct {
+	in   io.Reader
+	left int
+}
+
+// Read implements io.Reader.
+func (h *head) Read(p []byte) (int, error) {
+	if h.left == 0 {
+		return 0, errHead
+	}
+	n, err := h.in.Read(p[:min(len(p), h.left)])
+	h.left -= n
+	return n, err
+}
+
 // studyOf is the OID of a document's first ClinicalData. With whole the rest of the document is read, too, to see that it is
-// one.
+// one; otherwise no more than 64 MB are.
 func studyOf(document io.Reader, whole bool) (string, error) {
+	if !whole {
+		document = &head{document, maxHead}
+	}
 	in := odm.NewReader(document)
 	study := ""
 	for first := true; ; {
@@ -91,7 +117,10 @@ func studyOf(document io.Reader, whole bool) (string, error) {
 		}
 		if data, is := part.(*odm.ClinicalData); is && first {
 			study, first = data.StudyOID, false
-			if !whole && clinical.Fold(study) != "" {
+			if !whole {
+				if clinical.Fold(study) == "" {
+					return "", clinical.MissingStudyOID
+				}
 				return study, nil
 			}
 		}

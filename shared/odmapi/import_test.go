@@ -309,6 +309,7 @@ func TestUploadServesAnImport(t *testing.T) {
 		"only the ZIP":   {"", zipped(t, "a"), "errorCode.invalidUuid", 404},
 		"no XML":         {"x", "", "errorCode.invalidXMLFile", 415},
 		"no study":       {document("S_NONE", "R-1", ""), "", "errorCode.studyOIDNotFound", 404},
+		"a long head":    {"<ODM>" + strings.Repeat("<!--"+strings.Repeat(" ", 1<<19)+"-->", 140) + scan, "", "errorCode.invalidXMLFile\nline 1, byte 67108864: the first ClinicalData does not begin within 64 MB", 415},
 		"no ZIP":         {scan, "PK", "errorCode.fileFormatNotSupported", 415},
 		"a missing file": {scan, zipped(t, "a"), "errorCode.missingItemFile.scan.pdf", 400},
 	} {
