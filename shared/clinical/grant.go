@@ -175,8 +175,8 @@ func (a *Actor) MayManage(p *Place) error {
 	if a.Role(study) == DataManager {
 		return nil
 	}
-	if a.MayRead(p) != nil && a.MayRead(study) != nil {
-		return NoRoleSetUp
+	if err := a.MayRead(p); err != nil {
+		return err
 	}
 	return NoSufficientPrivileges
 }

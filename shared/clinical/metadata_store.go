@@ -174,7 +174,7 @@ func (r *Registry) newSites(ctx context.Context, by By, p *Place, studies []*odm
 		case !known:
 			missing = append(missing, s)
 		case m.ID != p.Study.ID && m.Info != fmt.Sprint(p.Study.ID):
-			return nil, fault.New("STUDY_METADATA_INVALID", "Study %s of the document exists and is no site of %s.", s.OID, p.Study.OID)
+			return nil, fault.New("STUDY_METADATA_INVALID", "The document brings the site %s: that OID cannot be used for a site of %s. Take another one.", s.OID, p.Study.OID)
 		}
 	}
 	if len(missing) > maxNewSites {

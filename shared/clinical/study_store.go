@@ -202,7 +202,9 @@ func (r *Registry) PutStudy(ctx context.Context, by By, d StudyDraft) (*Place, e
 		p, err := r.Place(ctx, d.OID)
 		switch {
 		case err == StudyOIDNotFound:
-			done, err = r.addStudy(ctx, by, d)
+			done, err = r.addStudy(ctx, by, d, false)
+		case err == nil && by.MayRead(p) != nil: // as far as the caller knows it is not there
+			done, err = r.addStudy(ctx, by, d, true)
 		case err == nil:
 			done, err = r.editStudy(ctx, by, p, d)
 		}
@@ -211,7 +213,7 @@ func (r *Registry) PutStudy(ctx context.Context, by By, d StudyDraft) (*Place, e
 	return done, err
 }
 
-func (r *Registry) addStudy(ctx context.Context, by By, d StudyDraft) (*Place, error) {
+func (r *Registry) addStudy(ctx context.Context, by By, d StudyDraft, taken bool) (*Place, error) {
 	s := Study{OID: strings.TrimSpace(d.OID), Name: d.Name, Unique: d.Unique, Status: Available}
 	var parent *Place
 	if d.Parent == "" {
@@ -227,6 +229,9 @@ func (r *Registry) addStudy(ctx context.Context, by By, d StudyDraft) (*Place, e
 			return nil, err
 		}
 		s.Parent = parent.Study.ID
+	}
+	if taken {
+		return nil, fault.New("STUDY_OID_INVALID", "The OID %s cannot be used. Take another one.", s.OID)
 	}
 	h, writes, err := r.newStudy(ctx, by, s)
 	if err != nil {

@@ -27,7 +27,24 @@ const (
 	asMessage
 	// asHeaders is in X-runtimeApp-error, without a body: jobs (section 2.5).
 	asHeaders
+	// asOwnMessage is asMessage for endpoints that are ours.
+	asOwnMessage
 )
+
+// hidden is what is told of a refusal. On our own endpoints studies and sites that are unknown and those in which the caller
+// has no role look alike, so that nobody learns which there are; the reference has names for both.
+func (c *call) hidden(err error) error {
+	if c.tell != asFaults && c.tell != asOwnMessage {
+		return err
+	}
+	switch {
+	case !errors.Is(err, clinical.NoRoleSetUp) && !errors.Is(err, clinical.StudyOIDNotFound) && !errors.Is(err, clinical.SiteNotFound):
+		return err
+	case c.PathValue("site") != "":
+		return clinical.SiteNotFound
+	}
+	return clinical.StudyOIDNotFound
+}
 
 var (
 	errTooLarge = errors.New("body too large")
@@ -90,8 +107,8 @@ var legacies = map[clinical.Code]legacy{
 
 // sentences are for our own endpoints, where a code comes with a message.
 var sentences = map[clinical.Code]string{
-	clinical.StudyOIDNotFound:       "There is no study with this OID.",
-	clinical.SiteNotFound:           "The study has no site with this OID.",
+	clinical.StudyOIDNotFound:       "There is no study or site with this OID in which you have a role.",
+	clinical.SiteNotFound:           "There is no site with this OID in this study in which you have a role.",
 	clinical.NoRoleSetUp:            "You have no role in this study.",
 	clinical.NoSufficientPrivileges: "Your role does not allow this.",
 	clinical.InvalidXMLFile:         "The document cannot be read.",
@@ -159,6 +176,7 @@ func (c *call) wire(err error) string {
 
 // fail answers with a refusal and returns the status. Of an internal fault nothing is told but the id to look for in the log.
 func (c *call) fail(err error) int {
+	err = c.hidden(err)
 	status := c.statusOf(err)
 	h := c.w.Header()
 	switch status {
@@ -181,7 +199,7 @@ func (c *call) fail(err error) int {
 		h.Set("Content-Type", "text/plain;charset=UTF-8")
 		c.w.WriteHeader(status)
 		_, _ = io.WriteString(c.w, c.wire(err)) // the caller may have hung up; there is nobody left to tell
-	case isCode && c.tell == asMessage:
+	case isCode && (c.tell == asMessage || c.tell == asOwnMessage):
 		c.json(status, map[string]any{
 			"message": c.wire(err), "params": map[string]string{"studyOid": c.PathValue("study"), "siteOid": c.PathValue("site")},
 		})

@@ -167,7 +167,23 @@ func (c *call) imported() (*jobs.Job, error) {
 	return c.job(odmimport.TypeImport, odmimport.TypeParticipants, odmimport.TypeEvents)
 }
 
-// downloadLog answers with the log of a job to whoever started it; open=true shows it in the browser. format=v2 has the
+// readable is nil while the caller may read where the job's data are: a role may have been taken away since. A job of a study
+// that does not exist was refused, and tells nothing of any.
+func (c *call) readable(j *jobs.Job) error {
+	p, err := c.api.Registry.Place(c.Context(), cmp.Or(j.Params[odmimport.ParamSite], j.Params[odmimport.ParamStudy]))
+	if errors.Is(err, clinical.StudyOIDNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if c.actor.Role(p) == "" { // a role at one site does not do for a log about all of them
+		return clinical.NoSufficientPrivileges
+	}
+	return nil
+}
+
+// downloadLog answers with the log of a job to whoever started it, and may still read there; open=true shows it in the browser. format=v2 has the
 // column Type as well (section 2.6); other jobs have one form. One over 4 MB is fetched from where the answer says.
 func downloadLog(c *call) (any, error) {
 	j, err := c.imported()
@@ -178,6 +194,11 @@ func downloadLog(c *call) (any, error) {
 		return nil, clinical.InvalidUUID
 	case j.OwnerID != c.actor.ID:
 		return nil, clinical.NoSufficientPrivileges
+	}
+	if err := c.readable(j); err != nil {
+		return nil, err
+	}
+	switch {
 	case !j.Status.Final():
 		return nil, clinical.JobInProgress
 	case j.Report == "":

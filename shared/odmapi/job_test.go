@@ -90,6 +90,36 @@ func TestLogs(t *testing.T) {
 	}
 }
 
+// A log names participants, so it is for who may still read where they are.
+func TestLogAfterTheRoleIsTakenAway(t *testing.T) {
+	w := newWorld(t)
+	w.river()
+	c := w.newUser("ann")
+	get := func(j *jobs.Job) answer { return c.do("GET", "/jobs/"+j.UUID+"/downloadFile", "") }
+	refused := func(name string, j *jobs.Job) {
+		t.Helper()
+		if a := get(j); a.status != 403 || a.body != "errorCode.noSufficientPrivileges" {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+	w.grant("S_RIVER", "ann", "Data Manager")
+	river := w.job(c.do("POST", "/clinicaldata/import", document("S_RIVER", "R-1", "")))
+	w.grant("S_SPRING", "ann", "Clinical Research Coordinator")
+	spring := w.job(c.do("POST", "/clinicaldata/import", document("S_SPRING", "R-1", "")))
+	for _, j := range []*jobs.Job{river, spring} {
+		w.finish(j, "log")
+		get(j).is(t, 200, "false log")
+	}
+	w.grant("S_RIVER", "ann", "")
+	refused("the study's, with a role at a site", river)
+	get(spring).is(t, 200, "false log")
+	w.grant("S_SPRING", "ann", "")
+	refused("the site's", spring)
+	w.grant("S_RIVER", "ann", "Viewer")
+	get(river).is(t, 200, "false log")
+	get(spring).is(t, 200, "false log")
+}
+
 func TestPagesOfJobs(t *testing.T) {
 	w := newWorld(t)
 	w.river()

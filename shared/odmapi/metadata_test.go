@@ -137,7 +137,7 @@ func TestMetadataThatAreRefused(t *testing.T) {
 		"no data type":         {with(`Name="Pulse" DataType="integer"`, `Name="Pulse"`), 400, "I_PULSE has no DataType"},
 		"a long OID":           {with(`ItemDef OID="I_LOG"`, `ItemDef OID="`+strings.Repeat("I", 129)+`"`), 400, "more than 128 bytes"},
 		"a study beside it":    {with(`</ODM>`, site("S_ISLE", "")), 400, "S_ISLE is no site of S_RIVER"},
-		"a known study":        {with(`</ODM>`, site("S_LAKE", include)), 400, "S_LAKE of the document exists and is no site"},
+		"a known study":        {with(`</ODM>`, site("S_LAKE", include)), 400, "cannot be used for a site of S_RIVER"},
 		"a site twice":         {with(`</ODM>`, strings.TrimSuffix(site("S_ISLE", include), "</ODM>")+site("s_isle", include)), 400, "there twice"},
 		"a site's own event":   {with(`</ODM>`, site("S_ISLE", include+`<StudyEventDef OID="SE_OWN" Name="Own" Repeating="No" Type="Common"/>`)), 400, "names the event SE_OWN"},
 		"a site without sense": {with(`</ODM>`, site("S/ISLE", include)), 400, "STUDY_OID_INVALID"},

@@ -14,10 +14,10 @@ import (
 func noteRoutes() []route {
 	const study, site = "/clinicaldata/studies/{study}/notes", "/clinicaldata/studies/{study}/sites/{site}/notes"
 	return []route{
-		{pattern: "POST " + study, tell: asMessage, serve: addNote},
-		{pattern: "POST " + site, tell: asMessage, serve: addNote},
-		{pattern: "PUT " + study + "/{note}", tell: asMessage, serve: answerNote},
-		{pattern: "PUT " + site + "/{note}", tell: asMessage, serve: answerNote},
+		{pattern: "POST " + study, tell: asOwnMessage, serve: addNote},
+		{pattern: "POST " + site, tell: asOwnMessage, serve: addNote},
+		{pattern: "PUT " + study + "/{note}", tell: asOwnMessage, serve: answerNote},
+		{pattern: "PUT " + site + "/{note}", tell: asOwnMessage, serve: answerNote},
 	}
 }
 

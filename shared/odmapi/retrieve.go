@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,13 +71,17 @@ func retrieve(c *call) (any, error) {
 }
 
 func (c *call) document(ctx context.Context, ask odmexport.Request, out io.Writer) error {
-	collector := &odmexport.Collector{Studies: c.api.Registry, Users: c.api.Users}
-	doc, err := collector.Open(ctx, c.actor, ask, c.at)
+	doc, err := c.open(ctx, ask)
 	if err != nil {
 		return err
 	}
 	_, err = doc.Write(ctx, out, nil, nil)
 	return err
+}
+
+func (c *call) open(ctx context.Context, ask odmexport.Request) (*odmexport.Document, error) {
+	collector := &odmexport.Collector{Studies: c.api.Registry, Users: c.api.Users}
+	return collector.Open(ctx, c.actor, ask, c.at)
 }
 
 // hand makes a job of a request, and sends the caller to where its document will be.
@@ -131,11 +136,22 @@ func collected(c *call) (any, error) {
 	}
 }
 
-// found sends the caller to the document that a job has collected.
+// found sends the caller to the document that a job has collected, while the caller still sees all that it is about.
 func (c *call) found(j *jobs.Job) (any, error) {
 	ask, err := odmimport.RequestOf(j)
 	if err != nil {
 		return nil, err
+	}
+	now, err := c.open(c.Context(), *ask)
+	if err != nil {
+		return nil, err
+	}
+	then, err := odmimport.Sees(j)
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(then, func(id int64) bool { return !slices.Contains(now.Sees(), id) }) {
+		return nil, clinical.InvalidUUID
 	}
 	file := blob.Object{Bucket: c.api.Results, Key: j.Report}
 	if _, err := c.api.Blobs.Head(c.Context(), file); errors.Is(err, blob.ErrNotFound) {

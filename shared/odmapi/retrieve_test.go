@@ -206,7 +206,7 @@ func TestLongRetrieval(t *testing.T) {
 	w.grant("S_SPRING", "entry", "Viewer")
 	w.api.Patience = 0
 	const river = "/clinicaldata/S_RIVER/*/*/*"
-	_, _, body := entry.follow(river, "text/xml", func(to string) {
+	_, _, text := entry.follow(river, "text/xml", func(to string) {
 		c.do("GET", strings.TrimPrefix(to, base), "").refused(t, 404, "errorCode.invalidUuid")
 		uuid := to[strings.LastIndex(to, "/")+1:]
 		entry.do("GET", "/jobs/"+uuid+"/downloadFile", "").refused(t, 404, "errorCode.invalidUuid")
@@ -215,13 +215,22 @@ func TestLongRetrieval(t *testing.T) {
 		w.grant("S_SPRING", "entry", "")
 		w.work(time.Hour)
 	})
-	if strings.Contains(body, "ClinicalData") || !strings.Contains(body, "<ODM ") {
-		t.Errorf("somebody who has no role any more sees %s", body)
+	if strings.Contains(text, "ClinicalData") || !strings.Contains(text, "<ODM ") {
+		t.Errorf("somebody who has no role any more sees %s", text)
+	}
+	// Nor does anybody get what was collected under rights that are gone.
+	w.grant("S_SPRING", "entry", "Viewer")
+	status, _, body := entry.follow(river, "text/xml", func(string) {
+		w.work(time.Hour)
+		w.grant("S_SPRING", "entry", "")
+	})
+	if status != 404 || body != "errorCode.invalidUuid" {
+		t.Errorf("collected under other rights: %d %s", status, body)
 	}
 	// Nobody gets what was begun under other rights: the rest would not be that of the beginning.
 	w.grant("S_RIVER", "entry", "Viewer")
 	first := true
-	status, _, body := entry.follow(river, "text/xml", func(string) {
+	status, _, body = entry.follow(river, "text/xml", func(string) {
 		if !first {
 			return
 		}

@@ -1,6 +1,7 @@
 package odmapi_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -42,6 +43,19 @@ var (
 	everywhere = columns{".", ".", ".", ".", ".", ".", "."}
 )
 
+// ours is about an endpoint of our own: of where the caller has no role nothing is told.
+func (c columns) ours() columns {
+	for i := range c {
+		for j, p := range places {
+			none := callers[i].login == "stranger" || p.study == "S_LAKE" || p.oid == "S_MOUTH" && callers[i].oid == "S_SPRING"
+			if none && i > 0 && j < len(c[i]) && c[i][j] == 'x' {
+				c[i] = c[i][:j] + "-" + c[i][j+1:]
+			}
+		}
+	}
+	return c
+}
+
 // only asks about studies, or about sites.
 func (c columns) only(about string) columns {
 	for i := range c {
@@ -79,14 +93,14 @@ func rightsRows() []row {
 		{pattern: "POST /user-service/api/oauth/token", proved: "TestToken"},
 
 		{pattern: "GET /studies", proved: "TestWhoSeesWhichStudies"},
-		{pattern: "GET /studies/{study}", path: "/studies/{oid}", want: see},
+		{pattern: "GET /studies/{study}", path: "/studies/{oid}", want: see.ours()},
 		{pattern: "PUT /studies/{study}", path: "/studies/{oid}", body: `{"name":"Other"}`, want: manage},
-		{pattern: "PUT /studies/{study}/status", path: "/studies/{oid}/status", body: `{"status":"Available"}`, want: manage},
-		{pattern: "PUT /studies/{study}/publish", path: "/studies/{oid}/publish", want: columns{".vv.", ".vvx", "xxxx", "xxxx", "xxxx", "xxxx", "xxxx"}},
-		{pattern: "PUT /studies/{study}/metadata", path: "/studies/{oid}/metadata", want: columns{"v--v", "v--x", "x--x", "x--x", "x--x", "x--x", "x--x"}},
-		{pattern: "POST /studies/{study}/metadata/upload-url", path: "/studies/{oid}/metadata/upload-url", want: columns{".--.", ".--x", "x--x", "x--x", "x--x", "x--x", "x--x"}},
-		{pattern: "GET /studies/{study}/users/{login}", path: "/studies/{oid}/users/admin", want: manage},
-		{pattern: "PUT /studies/{study}/users/{login}", path: "/studies/{oid}/users/admin", body: `{"role":"King"}`, want: manage.with("v")},
+		{pattern: "PUT /studies/{study}/status", path: "/studies/{oid}/status", body: `{"status":"Available"}`, want: manage.ours()},
+		{pattern: "PUT /studies/{study}/publish", path: "/studies/{oid}/publish", want: columns{".vv.", ".vvx", "xxxx", "xxxx", "xxxx", "xxxx", "xxxx"}.ours()},
+		{pattern: "PUT /studies/{study}/metadata", path: "/studies/{oid}/metadata", want: columns{"v--v", "v--x", "x--x", "x--x", "x--x", "x--x", "x--x"}.ours()},
+		{pattern: "POST /studies/{study}/metadata/upload-url", path: "/studies/{oid}/metadata/upload-url", want: columns{".--.", ".--x", "x--x", "x--x", "x--x", "x--x", "x--x"}.ours()},
+		{pattern: "GET /studies/{study}/users/{login}", path: "/studies/{oid}/users/admin", want: manage.ours()},
+		{pattern: "PUT /studies/{study}/users/{login}", path: "/studies/{oid}/users/admin", body: `{"role":"King"}`, want: manage.with("v").ours()},
 		{pattern: "GET /roles", path: "/roles", want: everywhere},
 		{pattern: "PUT /roles/{name}", path: "/roles/Warden", body: `{}`, want: columns{"v", "x", "x", "x", "x", "x", "x"}},
 
@@ -100,10 +114,10 @@ func rightsRows() []row {
 		{pattern: "PUT /clinicaldata/studies/{study}/sites/{site}/events", path: atSite + "/events", want: change.only("sites").with("v")},
 		{pattern: "POST /clinicaldata/studies/{study}/sites/{site}/participants/bulk", path: atSite + "/participants/bulk", want: change.only("sites").with("v")},
 		{pattern: "POST /clinicaldata/studies/{study}/sites/{site}/events/bulk", path: atSite + "/events/bulk", want: change.only("sites").with("v")},
-		{pattern: "POST /clinicaldata/studies/{study}/notes", path: atStudy + "/notes", want: change.only("studies").with("v")},
-		{pattern: "POST /clinicaldata/studies/{study}/sites/{site}/notes", path: atSite + "/notes", want: change.only("sites").with("v")},
-		{pattern: "PUT /clinicaldata/studies/{study}/notes/{note}", path: atStudy + "/notes/DN_1", want: change.only("studies").with("v")},
-		{pattern: "PUT /clinicaldata/studies/{study}/sites/{site}/notes/{note}", path: atSite + "/notes/DN_1", want: change.only("sites").with("v")},
+		{pattern: "POST /clinicaldata/studies/{study}/notes", path: atStudy + "/notes", want: change.only("studies").with("v").ours()},
+		{pattern: "POST /clinicaldata/studies/{study}/sites/{site}/notes", path: atSite + "/notes", want: change.only("sites").with("v").ours()},
+		{pattern: "PUT /clinicaldata/studies/{study}/notes/{note}", path: atStudy + "/notes/DN_1", want: change.only("studies").with("v").ours()},
+		{pattern: "PUT /clinicaldata/studies/{study}/sites/{site}/notes/{note}", path: atSite + "/notes/DN_1", want: change.only("sites").with("v").ours()},
 
 		{pattern: "POST /clinicaldata", path: "/clinicaldata", body: doc, want: change},
 		{pattern: "POST /clinicaldata/import", path: "/clinicaldata/import", body: doc, want: change},
@@ -270,8 +284,53 @@ func TestWhoSeesWhichStudies(t *testing.T) {
 	site.do("PUT", "/studies/S_NEW", `{}`).refused(t, 403, "errorCode.noSufficientPrivileges")
 	people[1].do("PUT", "/studies/S_NEW", `{}`).refused(t, 403, "errorCode.noSufficientPrivileges")
 	people[1].must("PUT", "/studies/S_NEW", `{"parent":"S_RIVER"}`)
-	people[1].do("PUT", "/studies/S_NEWER", `{"parent":"S_LAKE"}`).refused(t, 403, "errorCode.noRoleSetUp")
+	people[1].do("PUT", "/studies/S_NEWER", `{"parent":"S_LAKE"}`).refused(t, 404, "errorCode.studyOIDNotFound")
 	site.do("POST", "/clinicaldata/studies/S_RIVER/sites/S_SPRING/events", `{"subjectKey":"at S_MOUTH","studyEventOID":"SE_FIRST","startDate":"2026-02-01"}`).
 		refused(t, 400, "errorCode.participantNotFound")
 	site.do("GET", atRiver+"?after=SS_ATSMOUTH", "").refused(t, 400, "errorCode.participantNotFound")
+}
+
+// On our own endpoints nobody learns of a study or a site in which there is no role (S-13 of the attacks).
+func TestUnknownAndForbiddenLookAlike(t *testing.T) {
+	w := newWorld(t)
+	w.river()
+	w.lake()
+	people := w.people()
+	rows := 0
+	for _, r := range rightsRows() {
+		ours := strings.Contains(r.pattern, " /studies/{study}") && !strings.HasSuffix(r.pattern, "/jobs") || strings.Contains(r.pattern, "/notes")
+		if !ours || r.proved != "" {
+			continue
+		}
+		rows++
+		method, _, _ := strings.Cut(r.pattern, " ")
+		told := func(who int, study, site string) string {
+			oid := study
+			if site != "" && !strings.Contains(r.path, "{site}") {
+				oid = site
+			}
+			fill := strings.NewReplacer("{oid}", oid, "{study}", study, "{site}", site)
+			a := people[who].do(method, fill.Replace(r.path), fill.Replace(r.body))
+			return fmt.Sprint(a.status, " ", strings.NewReplacer(study, "the study", cmp.Or(site, "no site"), "the site").Replace(a.body))
+		}
+		for i, who := range callers[1:] {
+			if got, want := told(i+1, "S_LAKE", "S_SHORE"), told(i+1, "S_NONE", "S_NOWHERE"); got != want {
+				t.Errorf("%s, %s: %s of a site there is, %s of one there is not", r.pattern, who.login, got, want)
+			}
+			if got, want := told(i+1, "S_LAKE", ""), told(i+1, "S_NONE", ""); got != want && !strings.Contains(r.path, "{site}") {
+				t.Errorf("%s, %s: %s of a study there is, %s of one there is not", r.pattern, who.login, got, want)
+			}
+			if who.oid != "S_SPRING" {
+				continue
+			}
+			if got, want := told(i+1, "S_RIVER", "S_MOUTH"), told(i+1, "S_RIVER", "S_NOWHERE"); got != want {
+				t.Errorf("%s, %s: %s of another site, %s of one there is not", r.pattern, who.login, got, want)
+			}
+		}
+	}
+	if rows < 10 {
+		t.Errorf("only %d endpoints are ours", rows)
+	}
+	// An OID that is taken cannot be used, and no more is told.
+	people[1].do("PUT", "/studies/S_LAKE", `{"parent":"S_RIVER"}`).refused(t, 400, "STUDY_OID_INVALID")
 }

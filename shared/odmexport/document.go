@@ -63,9 +63,9 @@ type Collector struct {
 // Document is one that is to be written once.
 type Document struct {
 	*Collector
-	request   Request
-	at        time.Time
-	place     *clinical.Place
+	request Request
+	at      time.Time
+	place   *clinical.Place
 	// sites are the study and the sites of the retrieval's scopes.
 	sites     []*clinical.Held
 	retrieval *clinical.Retrieval
@@ -138,6 +138,14 @@ func (d *Document) see(ctx context.Context, by *clinical.Actor) error {
 		}
 	}
 	return nil
+}
+
+// Sees are the ids of the study and the sites that the document is about.
+func (d *Document) Sees() (ids []int64) {
+	for _, s := range d.sites {
+		ids = append(ids, s.ID)
+	}
+	return ids
 }
 
 // people finds users, each once for a document.

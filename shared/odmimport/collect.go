@@ -21,7 +21,19 @@ const (
 	TypeRetrieval = "XML_RETRIEVAL"
 	ParamRequest  = "request"
 	paramReached  = "reached"
+	paramSees     = "sees"
 )
+
+// Sees are the ids of the study and the sites that a collected document is about.
+func Sees(j *jobs.Job) (ids []int64, err error) {
+	if text := j.Params[paramSees]; text != "" {
+		err = json.Unmarshal([]byte(text), &ids)
+	}
+	if err != nil {
+		err = fmt.Errorf("what job %d is about: %w", j.ID, err)
+	}
+	return ids, err
+}
 
 // RequestOf is what a retrieval is asked for.
 func RequestOf(j *jobs.Job) (*odmexport.Request, error) {
@@ -98,6 +110,11 @@ func (im *Importer) collectPart(ctx context.Context, j *jobs.Job, contentType st
 	if err := out.Close(); err != nil {
 		return err
 	}
+	sees, err := json.Marshal(doc.Sees())
+	if err != nil {
+		return fmt.Errorf("encode what job %d is about: %w", j.ID, err)
+	}
+	j.Params[paramSees] = string(sees)
 	j.AddPart()
 	j.Status, j.Attempts = jobs.InProgress, 0
 	delete(j.Params, paramReached)
