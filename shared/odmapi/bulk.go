@@ -33,7 +33,8 @@ func bulkParticipants(c *call) (any, error) {
 // must be there.
 func bulkEvents(c *call) (any, error) { return c.bulk(odmimport.TypeEvents) }
 
-// bulk makes the job of a file that came with the request, and answers with its UUID.
+// bulk makes the job of a file that came with the request, and answers with its UUID. A request with an Idempotency-Key makes
+// one job, however often it is sent.
 func (c *call) bulk(jobType string) (any, error) {
 	p, err := c.sitePlace()
 	if err != nil {
@@ -64,15 +65,15 @@ func (c *call) bulk(jobType string) (any, error) {
 	if _, err := odmimport.OpenTable(bytes.NewReader(in.document), jobType); err != nil {
 		return nil, err
 	}
-	uuid, err := odmimport.NewUUID(c.api.Random)
-	if err != nil {
-		return nil, err
+	id, answer, err := c.once(jobType, p.Site.OID, in)
+	if answer != nil || err != nil {
+		return answer, err
 	}
-	file := blob.Object{Bucket: c.api.Intake, Key: tableKey(uuid, in.name)}
+	file := blob.Object{Bucket: c.api.Intake, Key: tableKey(id.uuid, in.name)}
 	info, err := c.api.Blobs.Put(c.Context(), file.Bucket, file.Key, "text/csv", in.document)
 	if err != nil {
 		return nil, err
 	}
 	file.Version = info.Version
-	return c.newJob(jobType, p, uuid, in.name, file, blob.Object{})
+	return c.newJob(jobType, p, id, in.name, file, blob.Object{})
 }

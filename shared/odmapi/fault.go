@@ -91,6 +91,7 @@ var statuses = map[clinical.Code]int{
 	clinical.InvalidUUID:            http.StatusNotFound,
 	clinical.JobInProgress:          http.StatusOK,
 	noLogFileFound:                  http.StatusNotFound,
+	keyUsed:                         http.StatusUnprocessableEntity,
 }
 
 var legacies = map[clinical.Code]legacy{

@@ -27,7 +27,8 @@ func importRoutes() []route {
 	}
 }
 
-// importDocument takes a document with the request, and answers with the job's UUID.
+// importDocument takes a document with the request, and answers with the job's UUID. A request with an Idempotency-Key makes
+// one job, however often it is sent.
 func importDocument(c *call) (any, error) {
 	in, err := c.parts("Ask POST /clinicaldata/import/upload-url for a URL and send larger files there.")
 	if err != nil {
@@ -40,6 +41,10 @@ func importDocument(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	id, answer, err := c.once(odmimport.TypeImport, study, in)
+	if answer != nil || err != nil {
+		return answer, err
+	}
 	p, err := c.target(study)
 	if err != nil {
 		return nil, err
@@ -51,11 +56,7 @@ func importDocument(c *call) (any, error) {
 	if err := c.complete(p, in.document, files); err != nil {
 		return nil, err
 	}
-	uuid, err := odmimport.NewUUID(c.api.Random)
-	if err != nil {
-		return nil, err
-	}
-	file := blob.Object{Bucket: c.api.Intake, Key: documentKey(uuid, in.name)}
+	file := blob.Object{Bucket: c.api.Intake, Key: documentKey(id.uuid, in.name)}
 	info, err := c.api.Blobs.Put(c.Context(), file.Bucket, file.Key, "application/xml", in.document)
 	if err != nil {
 		return nil, err
@@ -63,14 +64,14 @@ func importDocument(c *call) (any, error) {
 	file.Version = info.Version
 	var attached blob.Object
 	if len(in.zips) > 0 {
-		attached = blob.Object{Bucket: file.Bucket, Key: attachedKey(uuid)}
+		attached = blob.Object{Bucket: file.Bucket, Key: attachedKey(id.uuid)}
 		info, err := c.api.Blobs.Put(c.Context(), attached.Bucket, attached.Key, "application/zip", in.zips[0])
 		if err != nil {
 			return nil, err
 		}
 		attached.Version = info.Version
 	}
-	return c.newJob(odmimport.TypeImport, p, uuid, in.name, file, attached)
+	return c.newJob(odmimport.TypeImport, p, id, in.name, file, attached)
 }
 
 // maxHead is how much of a large document is looked at for its first ClinicalData. Metadata stand before it, of which a study

@@ -277,14 +277,17 @@ func (d deleted) write(w http.ResponseWriter) {
 
 // newJob makes the job of a document, or a CSV file, that lies in the intake bucket, and wakes the importer. A UUID makes one
 // job only.
-func (c *call) newJob(jobType string, p *clinical.Place, uuid, name string, file, attached blob.Object) (any, error) {
-	j := odmimport.NewJob(jobType, p, c.actor.ID, c.actor.User.LoginName, uuid, name, c.at)
+func (c *call) newJob(jobType string, p *clinical.Place, id identity, name string, file, attached blob.Object) (any, error) {
+	j := odmimport.NewJob(jobType, p, c.actor.ID, c.actor.User.LoginName, id.uuid, name, c.at)
 	j.Bucket, j.Key, j.Version = file.Bucket, file.Key, file.Version
 	j.Attached, j.AttachedVersion = attached.Key, attached.Version
+	if id.body != "" {
+		j.Params[paramBody] = id.body
+	}
 	if err := c.start(j); err != nil {
 		return nil, err
 	}
-	return text("job uuid: " + j.UUID), nil
+	return id.answer(j)
 }
 
 // start stores a job, or finds the one that its UUID has already, and wakes the importer.

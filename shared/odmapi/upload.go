@@ -201,7 +201,7 @@ func importUpload(c *call) (any, error) {
 			return nil, err
 		}
 	}
-	return c.newJob(odmimport.TypeImport, p, strings.ToLower(c.PathValue("uuid")), up.name, up.document, up.attached)
+	return c.newJob(odmimport.TypeImport, p, identity{uuid: strings.ToLower(c.PathValue("uuid"))}, up.name, up.document, up.attached)
 }
 
 // maxMetadata is the largest document of metadata that is read from an upload.
