@@ -92,7 +92,7 @@ func (r *Retrieval) subject(ctx context.Context, meta *Metadata, id int64, emit 
 	if g.whole, err = w.loadAll(ctx, "g/"); err != nil {
 		return false, err
 	}
-	if r.Notes {
+	if r.Notes || r.Audits { // the reasons of changes are notes
 		if g.noted, err = w.loadAll(ctx, "n/"); err != nil {
 			return false, err
 		}
@@ -131,7 +131,8 @@ func (g *given) participant(ctx context.Context, all []occurrence) error {
 			return err
 		}
 	}
-	if err := g.audits(ctx, subjectLevel); err != nil {
+	rec := g.w.head.rec
+	if err := g.audits(ctx, subjectLevel, &auditedSubject, beginning{by: rec.CreatedBy, at: rec.CreatedAt}); err != nil {
 		return err
 	}
 	return g.emit(odm.EndSubjectData)
@@ -199,7 +200,9 @@ func (g *given) event(ctx context.Context, o occurrence) error {
 			return err
 		}
 	}
-	if err := g.audits(ctx, o.event.rec.Key.Sort); err != nil {
+	rec := o.event.rec
+	now := map[string]string{"status": e.Status, "signed": yesNo(e.Signed)}
+	if err := g.audits(ctx, rec.Key.Sort, &auditedEvent, beginning{rec.CreatedBy, rec.CreatedAt, now}); err != nil {
 		return err
 	}
 	return g.emit(odm.EndStudyEventData)
@@ -246,7 +249,8 @@ func (g *given) form(ctx context.Context, e *Event, i instance) error {
 	if err := g.groups(ctx, e, def, f); err != nil {
 		return err
 	}
-	if err := g.audits(ctx, EventKey(g.w.id, Fold(e.OID), e.Key).Sort+formLevel+Fold(f.OID)); err != nil {
+	place, now := EventKey(g.w.id, Fold(e.OID), e.Key).Sort+formLevel+Fold(f.OID), map[string]string{"status": f.Status, "sdv": f.SDV}
+	if err := g.audits(ctx, place, &auditedForm, beginning{f.CreatedBy, f.CreatedAt, now}); err != nil {
 		return err
 	}
 	return g.emit(odm.EndFormData)
@@ -256,13 +260,13 @@ func (g *given) form(ctx context.Context, e *Event, i instance) error {
 func (g *given) groups(ctx context.Context, e *Event, def *FormDef, f *Form) error {
 	prefix, notes := FormPrefix(Fold(e.OID), e.Key, Fold(f.OID)), NotePrefix(Fold(e.OID), e.Key, Fold(f.OID))
 	var asked []*held[Group]
-	if g.Notes && f.Noted {
-		if !g.noted {
-			if err := g.w.load(ctx, notes); err != nil {
-				return err
-			}
-			defer g.w.forget(notes)
+	if (g.Notes || g.Audits) && f.Noted && !g.noted {
+		if err := g.w.load(ctx, notes); err != nil {
+			return err
 		}
+		defer g.w.forget(notes)
+	}
+	if g.Notes && f.Noted {
 		asked = g.asked(def, prefix, notes)
 	}
 	for first, after := true, ""; ; first = false {
@@ -354,12 +358,13 @@ func (g *given) group(ctx context.Context, e *Event, f *Form, h *held[Group]) er
 	at := Path{Event: Fold(e.OID), EventKey: e.Key, Form: Fold(f.OID), Group: Fold(h.doc.OID), GroupKey: h.doc.Key}
 	threads := map[string][]*Thread{}
 	items := map[string]bool{}
-	if g.Notes && f.Noted {
+	if f.Noted {
 		for _, t := range g.w.threads(at) {
 			threads[t.doc.Item] = append(threads[t.doc.Item], t.doc)
-			items[t.doc.Item] = true
+			items[t.doc.Item] = items[t.doc.Item] || g.Notes
 		}
 	}
+	maps.DeleteFunc(items, func(_ string, shown bool) bool { return !shown })
 	for oid := range h.doc.Values {
 		items[oid] = true
 	}
@@ -388,9 +393,12 @@ func (g *given) item(ctx context.Context, h *held[Group], f *Form, group *GroupD
 	}
 	if g.logs != nil && has {
 		var err error
-		if d.AuditLog, err = g.itemLogs(ctx, h, f, group, oid, d.ItemName); err != nil {
+		if d.AuditLog, err = g.itemLogs(ctx, h, f, group, oid, d.ItemName, threads); err != nil {
 			return d, err
 		}
+	}
+	if !g.Notes {
+		return d, nil
 	}
 	slices.SortFunc(threads, func(a, b *Thread) int {
 		return cmp.Or(cmp.Compare(a.Children[0].At, b.Children[0].At), cmp.Compare(a.ID, b.ID))

@@ -137,18 +137,18 @@ func (h *history) walk(ctx context.Context, take func(sort string, c change)) er
 
 // changes gives to take what an entry tells of one record.
 func changes(e *biobank.Entry, sort string, was, is map[string]any, take func(string, change)) {
-	compare := func(place string, a, b map[string]any, told map[string]string) {
+	compare := func(place string, a, b map[string]any, told *audited) {
 		names := maps.Clone(a)
 		if names == nil {
 			names = map[string]any{}
 		}
 		maps.Copy(names, b)
 		for n := range names {
-			if told != nil && told[n] == "" {
+			if told != nil && told.property(n) == nil {
 				continue
 			}
 			_, had := a[n]
-			take(place, change{e.By, e.At, e.Version, n, plain(a[n]), plain(b[n]), !had})
+			take(place, change{e.By, e.At, e.Version, n, plain(a[n], b[n]), plain(b[n], a[n]), !had})
 		}
 	}
 	inner := func(m map[string]any, name string) map[string]any {
@@ -159,22 +159,25 @@ func changes(e *biobank.Entry, sort string, was, is map[string]any, take func(st
 	case sort[0] == 'g':
 		compare(sort, inner(was, "values"), inner(is, "values"), nil)
 	case sort == subjectLevel:
-		compare(sort, was, is, auditTypes["subject"])
+		compare(sort, was, is, &auditedSubject)
 	case sort[0] == 'a':
 		before, after := inner(was, "forms"), inner(is, "forms")
 		for oid := range after {
 			if f := inner(before, oid); f != nil { // a form that began tells so itself
-				compare(sort+formLevel+oid, f, inner(after, oid), auditTypes["form"])
+				compare(sort+formLevel+oid, f, inner(after, oid), &auditedForm)
 			}
 		}
-		compare(sort, was, is, auditTypes["event"])
+		compare(sort, was, is, &auditedEvent)
 	}
 }
 
-// plain is a value as a text.
-func plain(v any) string {
+// plain is a value as a text. A flag that is not there beside one that is, is off.
+func plain(v, other any) string {
 	switch v := v.(type) {
 	case nil:
+		if _, flag := other.(bool); flag {
+			return yesNo(false)
+		}
 		return ""
 	case string:
 		return v
@@ -188,56 +191,9 @@ func plain(v any) string {
 	return string(text)
 }
 
-// auditTypes are the changes of states that are told of, with the words for them; other properties follow from values.
-var auditTypes = map[string]map[string]string{
-	"event": {
-		"status": "Study Event workflow status changed", "startDate": "Study Event start date changed",
-		"endDate": "Study Event end date changed", "signed": "Study Event signed status changed",
-		"locked": "Study Event locked status changed", "removed": "Study Event removed status changed",
-		"archived": "Study Event archived status changed",
-	},
-	"form": {
-		"status": "Event CRF workflow status changed", "sdv": "Event CRF SDV Status updated",
-		"removed": "Event CRF removed status changed", "archived": "Event CRF archived status changed",
-	},
-	"subject": {"removed": "Participant status changed", "signed": "Participant status changed", "site": "Participant Site Assignment"},
-}
-
-// audits emits the changes of states at a place: a sort key, with formLevel and an OID for a form in an event.
-func (g *given) audits(ctx context.Context, place string) error {
-	if g.logs == nil {
-		return nil
-	}
-	kind := "event"
-	switch {
-	case place == subjectLevel:
-		kind = "subject"
-	case g.isForm(place):
-		kind = "form"
-	}
-	var out odm.AuditLogs
-	for _, c := range g.logs.states[place] {
-		log, err := g.log(ctx, c.by, c.at, place, c.property, c.version)
-		if err != nil {
-			return err
-		}
-		log.AuditType, log.OldValue, log.NewValue, log.ValueType = auditTypes[kind][c.property], c.old, c.new, c.property
-		out.AuditLog = append(out.AuditLog, log)
-	}
-	if len(out.AuditLog) == 0 {
-		return nil
-	}
-	return g.emit(&out)
-}
-
-func (g *given) isForm(place string) bool {
-	_, isEvent := g.w.events[place]
-	return !isEvent
-}
-
 // itemLogs are the changes of an item. That it was stored with the form it is in is told by the form; it is told of here
-// where it came later, or was changed since.
-func (g *given) itemLogs(ctx context.Context, h *held[Group], f *Form, group *GroupDef, oid, name string) ([]odm.AuditLog, error) {
+// where it came later, or was changed since. The reason of a change is what its note says.
+func (g *given) itemLogs(ctx context.Context, h *held[Group], f *Form, group *GroupDef, oid, name string, notes []*Thread) ([]odm.AuditLog, error) {
 	const updated = "Item data value updated"
 	var changes []change
 	for _, c := range g.logs.values[h.rec.Key.Sort] {
@@ -275,6 +231,7 @@ func (g *given) itemLogs(ctx context.Context, h *held[Group], f *Form, group *Gr
 		if c.inserted {
 			log.AuditType = first
 		}
+		log.ReasonForChange = reasonFor(notes, c)
 		out = append(out, log)
 	}
 	return slices.DeleteFunc(out, func(l odm.AuditLog) bool { return l.OldValue == "" && l.NewValue == "" }), nil

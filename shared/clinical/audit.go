@@ -1,0 +1,143 @@
+package clinical
+
+import (
+	"context"
+
+	"aliquot/shared/odm"
+)
+
+// audited is something of which it is told what happened to it (section 6.6).
+type audited struct {
+	// begun is the type of its beginning, new what it then is.
+	begun, old, new string
+	properties      []auditedProperty
+}
+
+// auditedProperty is a state, by its name in the record, of which changes are told. Other properties follow from values.
+type auditedProperty struct {
+	name, words string
+	shown       string // the name that it has in documents
+	usual       string // its value in the beginning; one that had another from the beginning changed right then
+	// as are words for values, nil for the values themselves.
+	as map[string]string
+}
+
+const subjectChanged = "Study subject value changed" // of 3.x; 4.x has no words for it
+
+// masked takes the place of contact data.
+var masked = map[string]string{"": "Masked"}
+
+var (
+	auditedSubject = audited{begun: "Participant Created", properties: []auditedProperty{
+		{name: "removed", words: "Participant status changed", shown: "Status", usual: "No", as: map[string]string{"No": "Available", "Yes": "Removed"}},
+		{name: "signed", words: "Participant status changed", shown: "Status", usual: "No", as: map[string]string{"No": "Available", "Yes": "signed"}},
+		{name: "uniqueIdentifier", words: subjectChanged, shown: "UniqueIdentifier"},
+		{name: "secondaryId", words: subjectChanged, shown: "SecondaryID"},
+		{name: "yearOfBirth", words: subjectChanged, shown: "YearOfBirth"},
+		{name: "dateOfBirth", words: subjectChanged, shown: "DateOfBirth"},
+		{name: "sex", words: subjectChanged, shown: "Sex"},
+		{name: "enrollmentDate", words: subjectChanged, shown: "EnrollmentDate"},
+		{name: "firstName", words: subjectChanged, shown: "FirstName", as: masked},
+		{name: "lastName", words: subjectChanged, shown: "LastName", as: masked},
+		{name: "email", words: subjectChanged, shown: "Email", as: masked},
+		{name: "phone", words: subjectChanged, shown: "Phone", as: masked},
+	}}
+	auditedEvent = audited{begun: "Study Event scheduled", old: "not scheduled", new: EventScheduled, properties: []auditedProperty{
+		{name: "status", words: "Study Event workflow status changed", shown: "WorkflowStatus", usual: EventScheduled},
+		{name: "startDate", words: "Study Event start date changed", shown: "StartDate"},
+		{name: "endDate", words: "Study Event end date changed", shown: "EndDate"},
+		{name: "signed", words: "Study Event signed status changed", shown: "Signed", usual: "No"},
+		{name: "locked", words: "Study Event locked status changed", shown: "Locked", usual: "No"},
+		{name: "removed", words: "Study Event removed status changed", shown: "Removed", usual: "No"},
+		{name: "archived", words: "Study Event archived status changed", shown: "Archived", usual: "No"},
+	}}
+	auditedForm = audited{begun: "Event CRF Started", old: "not started", new: FormInitial, properties: []auditedProperty{
+		{name: "status", words: "Event CRF workflow status changed", shown: "WorkflowStatus", usual: FormInitial},
+		{name: "sdv", words: "Event CRF SDV Status updated", shown: "SdvStatus"},
+		{name: "removed", words: "Event CRF removed status changed", shown: "Removed", usual: "No"},
+		{name: "archived", words: "Event CRF archived status changed", shown: "Archived", usual: "No"},
+	}}
+)
+
+func (a *audited) property(name string) *auditedProperty {
+	for i := range a.properties {
+		if a.properties[i].name == name {
+			return &a.properties[i]
+		}
+	}
+	return nil
+}
+
+// say is a value in the words for it.
+func (p *auditedProperty) say(value string) string {
+	switch {
+	case p.as == nil || value == "":
+		return value
+	case p.as[value] != "":
+		return p.as[value]
+	}
+	return p.as[""]
+}
+
+// beginning is how something began, with those of its states now that it may have had from then on.
+type beginning struct {
+	by, at int64
+	now    map[string]string
+}
+
+// audits emits how something began and the changes of its states. Its place is a sort key, with formLevel and an OID for a
+// form in an event.
+func (g *given) audits(ctx context.Context, place string, of *audited, b beginning) error {
+	if g.logs == nil {
+		return nil
+	}
+	var out odm.AuditLogs
+	add := func(c change, words, valueType, old, new string) error {
+		log, err := g.log(ctx, c.by, c.at, place, c.property, c.version)
+		log.AuditType, log.ValueType, log.OldValue, log.NewValue = words, valueType, old, new
+		out.AuditLog = append(out.AuditLog, log)
+		return err
+	}
+	changes := g.logs.states[place]
+	first := map[string]string{}
+	for name, now := range b.now {
+		first[name] = now
+	}
+	for i := len(changes) - 1; i >= 0; i-- {
+		first[changes[i].property] = changes[i].old
+	}
+	if err := add(change{by: b.by, at: b.at}, of.begun, "", of.old, of.new); err != nil {
+		return err
+	}
+	for i := range of.properties {
+		p := &of.properties[i]
+		if _, may := b.now[p.name]; !may || first[p.name] == p.usual {
+			continue
+		}
+		if err := add(change{by: b.by, at: b.at, property: p.name}, p.words, p.shown, p.say(p.usual), p.say(first[p.name])); err != nil {
+			return err
+		}
+	}
+	for _, c := range changes {
+		p := of.property(c.property)
+		if err := add(c, p.words, p.shown, p.say(c.old), p.say(c.new)); err != nil {
+			return err
+		}
+	}
+	return g.emit(&out)
+}
+
+// reasonFor is what the note of a change says, if the change has one.
+func reasonFor(notes []*Thread, c change) string {
+	for _, t := range notes {
+		if t.Kind != KindReason {
+			continue
+		}
+		for _, said := range t.Children {
+			if said.At == c.at && said.By == c.by {
+				return said.Text
+			}
+		}
+	}
+	return ""
+}
