@@ -72,8 +72,9 @@ func (c *call) containerQuery(q *query) (*containerFilter, error) {
 	return f, nil
 }
 
-// findContainers are the containers that the caller may see and asked for, by name.
-func (c *call) findContainers(q *query) ([]*biobank.Branch, *containerFilter, error) {
+// findContainers are the containers that the caller may see and asked for, by name. Of those with free cells it looks for no
+// more than enough, 0 for all.
+func (c *call) findContainers(q *query, enough int) ([]*biobank.Branch, *containerFilter, error) {
 	f, err := c.containerQuery(q)
 	if err != nil {
 		return nil, nil, err
@@ -97,15 +98,13 @@ func (c *call) findContainers(q *query) ([]*biobank.Branch, *containerFilter, er
 	all = slices.DeleteFunc(all, func(br *biobank.Branch) bool {
 		return !f.fits(br, sites[br.Site()], protocols) || f.canHold != "" && !has(holds, br.Doc().TypeID)
 	})
-	if f.free {
-		if all, err = c.withSpace(all); err != nil {
-			return nil, nil, err
-		}
-	}
 	slices.SortStableFunc(all, func(a, b *biobank.Branch) int {
 		return cmp.Or(strings.Compare(biobank.Fold(a.Doc().Name), biobank.Fold(b.Doc().Name)), cmp.Compare(a.ID(), b.ID()))
 	})
-	return all, f, nil
+	if f.free {
+		all, err = c.api.Registry.WithSpace(c.Context(), c.at, all, enough)
+	}
+	return all, f, err
 }
 
 // typesHolding are the container types that hold one of a name.
@@ -170,23 +169,6 @@ func (c *call) protocolDocs(ids []int64) (map[int64]biobank.ProtocolDoc, error) 
 	return docs, nil
 }
 
-// withSpace are the containers that have a free cell, or none at all.
-func (c *call) withSpace(all []*biobank.Branch) ([]*biobank.Branch, error) {
-	var ids []int64
-	for _, br := range all {
-		if !br.Doc().Dimensionless() {
-			ids = append(ids, br.ID())
-		}
-	}
-	held, err := c.api.Registry.Occupants(c.Context(), c.at, ids...)
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(all, func(br *biobank.Branch) bool {
-		return br.Archived() || !br.Doc().Dimensionless() && int64(len(held[br.ID()])) >= br.Doc().Cells()
-	}), nil
-}
-
 func (f *containerFilter) fits(br *biobank.Branch, site string, protocols map[int64]biobank.ProtocolDoc) bool {
 	doc := br.Doc()
 	switch {
@@ -240,7 +222,11 @@ func listContainers(c *call) (any, error) {
 	if q.wrong != nil {
 		return nil, q.wrong
 	}
-	all, f, err := c.findContainers(q)
+	enough := page.from + page.most
+	if q.flag("hierarchical", false) {
+		enough = 0 // those of a page may lie in any of the others
+	}
+	all, f, err := c.findContainers(q, enough)
 	if err != nil {
 		return nil, err
 	}
@@ -266,38 +252,44 @@ func (c *call) containerTree(all []*biobank.Branch, p page, stats bool) (any, er
 	for _, br := range all {
 		here[br.ID()] = true
 	}
-	views, err := c.showBranches(all, stats)
+	below := map[int64][]*biobank.Branch{}
+	var tops []*biobank.Branch
+	for _, br := range all {
+		if ids := br.IDs(); len(ids) > 1 && here[ids[1]] {
+			below[ids[1]] = append(below[ids[1]], br)
+		} else {
+			tops = append(tops, br)
+		}
+	}
+	tops = cut(tops, p)
+	// Each is shown behind what it lies in, and built before it.
+	shown := slices.Clone(tops)
+	for i := 0; i < len(shown); i++ {
+		shown = append(shown, below[shown[i].ID()]...)
+	}
+	views, err := c.showBranches(shown, stats)
 	if err != nil {
 		return nil, err
 	}
-	below := map[int64][]int{}
-	var tops []int
-	for i, br := range all {
-		if ids := br.IDs(); len(ids) > 1 && here[ids[1]] {
-			below[ids[1]] = append(below[ids[1]], i)
-		} else {
-			tops = append(tops, i)
-		}
-	}
-	var build func(i int) any
-	build = func(i int) any {
+	built := map[int64]any{}
+	for i, br := range slices.Backward(shown) {
 		v := views[i].(containerView)
 		kids := []any{}
-		for _, k := range below[v.ID] {
-			kids = append(kids, build(k))
+		for _, kid := range below[br.ID()] {
+			kids = append(kids, built[kid.ID()])
 		}
 		v.ChildContainers = &kids
-		return v
+		built[br.ID()] = v
 	}
 	out := []any{}
-	for _, i := range cut(tops, p) {
-		out = append(out, build(i))
+	for _, br := range tops {
+		out = append(out, built[br.ID()])
 	}
 	return out, nil
 }
 
 func countContainers(c *call) (any, error) {
-	all, _, err := c.findContainers(c.query())
+	all, _, err := c.findContainers(c.query(), 0)
 	return countView{len(all)}, err
 }
 

@@ -93,14 +93,15 @@ const shards = 8 // of a protocol's trees: a list is a call for each
 var bars = []bar{
 	// Deleting a protocol reads its trees, in pages, and writes them in transactions of 100 items.
 	{on(`DELETE /collection-protocols(/\{id\})?$`), 300},
-	// Each one's orders are looked for, once to check all and once to delete it.
-	{on(`DELETE /distribution-protocols$`), 6 * shards},
+	// Each one's orders are looked for, once to check all and once to delete it, when it was sealed.
+	{on(`DELETE /distribution-protocols$`), 6*shards + 2},
 	// Their specimens come a hundred a call with what lies around them, and change by thirties; the tests have some hundreds.
 	{on(`(GET|POST|PUT|DELETE) /(distribution-orders|distribution-protocols/orders|shipments|specimen-lists)`), 160},
 	// Who has answered a statement is looked for in the protocol and in those that take their consents from it.
 	{on(`DELETE .*/consent-tiers/\{tier\}$`), 3*shards + 5},
-	// What stands in containers, and which of them are of a type, is looked for in the shards of the containers.
-	{on(`DELETE /(storage-containers|container-types)`), 4 * shards},
+	// What stands in containers, and which of them are of a type, is looked for in the shards of the containers; of those that
+	// are deleted once more when they were sealed.
+	{on(`DELETE /(storage-containers|container-types)`), 4*shards + 4},
 	// Containers, orders and shipments that name them are looked for in their shards, and in each protocol that has named
 	// them, one in the tests, what does.
 	{on(`DELETE /(sites|users)`), 5*shards + 4},

@@ -163,8 +163,8 @@ func TestListsOfATree(t *testing.T) {
 		{"GET", "/specimens?id=2,1", "", "label", "INV-1-S-1,INV-1-S"},
 		{"GET", "/specimens?label=L-05&label=L-01&label=no", "", "label", "L-05,L-01"},
 		{"GET", "/specimens?barcode=BC-03", "", "label", "L-03"},
-		{"GET", "/specimens?cpId=1", "", "label", "INV-1-S,L-01,L-03,L-05"},
-		{"GET", "/specimens?cpId=1&startAt=1&maxResults=2", "", "label", "L-01,L-03"},
+		{"GET", "/specimens?cpId=1", "", "label", "L-01,L-03,INV-1-S,L-05"},
+		{"GET", "/specimens?cpId=1&startAt=1&maxResults=2", "", "label", "L-03,INV-1-S"},
 		{"GET", "/specimens?cprId=1&visitId=1", "", "label", "INV-1-S"},
 		{"GET", "/specimens?cprId=1&eventId=1", "", "label", "INV-1-S"},
 		{"GET", "/specimens?cprId=3&visitId=3", "", "reqId", "1"}, // anticipated

@@ -61,9 +61,7 @@ func listSpecimens(c *call) (any, error) {
 	case len(barcodes) > 0:
 		recs, err = reg.ByBarcode(c.Context(), c.actor, barcodes)
 	case cp != 0:
-		if recs, err = c.primaries(cp); err == nil {
-			recs = cut(recs, page)
-		}
+		recs, err = c.primaries(cp, page)
 	}
 	if err != nil {
 		return nil, err
@@ -71,23 +69,21 @@ func listSpecimens(c *call) (any, error) {
 	return c.showSpecimens(recs, minimal)
 }
 
-// primaries are the collected primary specimens of a protocol, by id.
-func (c *call) primaries(cp int64) ([]*biobank.Record, error) {
-	reg := c.api.Registry
-	if _, err := reg.Get(c.Context(), c.actor, biobank.Protocol, cp); err != nil {
-		return nil, err
-	}
-	recs, err := reg.Walk(c.Context(), cp, biobank.PrimarySpecimens, func(rec *biobank.Record) (bool, error) {
-		if rec.Type != biobank.Specimen {
-			return false, nil
-		}
+// primaries are a page of the collected primary specimens of a protocol, participant by participant: nothing behind it is
+// read.
+func (c *call) primaries(cp int64, p page) (recs []*biobank.Record, err error) {
+	skip := p.from
+	err = c.api.Registry.EachSpecimen(c.Context(), c.actor, cp, func(rec *biobank.Record) (bool, error) {
 		doc, err := biobank.Decode[biobank.SpecimenDoc](rec)
-		return doc.Status == biobank.Collected && doc.ActivityStatus != biobank.StatusDisabled, err
+		switch {
+		case err != nil || rec.Key.ParentSpecimen() != 0 || doc.Status != biobank.Collected:
+		case skip > 0:
+			skip--
+		default:
+			recs = append(recs, rec)
+		}
+		return len(recs) < p.most, err
 	})
-	if err == nil {
-		recs, err = reg.Readable(c.Context(), c.actor, recs)
-	}
-	slices.SortFunc(recs, func(a, b *biobank.Record) int { return cmp.Compare(a.ID, b.ID) })
 	return recs, err
 }
 

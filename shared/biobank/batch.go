@@ -70,6 +70,8 @@ type Batch struct {
 	missed int                // how often somebody else took the cell that was next
 	handed map[string]bool    // the marks of cells that change hands in the change that is planned
 	made   map[string]*Branch // by folded name, the containers that the change that is planned makes for its specimens
+	seals  map[Key]string     // of the records that the change is about to delete
+	dry    bool               // nothing is written: changes are only checked
 
 	wantMarks []string
 	wantRecs  []Key
@@ -112,7 +114,7 @@ func (r *Registry) newBatch(a *Actor, at time.Time) *Batch {
 		marks: map[string]Mark{}, holder: map[string]*Record{}, recs: map[Key]*Record{}, protocols: map[int64]*protocolInfo{},
 		cpNames: map[string]int64{}, cpFaults: map[string]error{}, serials: map[Key]int64{}, late: map[Key]int64{}, debts: map[Key]*debt{}, whole: map[string]bool{},
 		forms: map[int64]*Form{}, customs: map[string]*Form{}, stocks: map[int64]*stock{},
-		named: map[reference]bool{},
+		named: map[reference]bool{}, seals: map[Key]string{},
 	}
 }
 
@@ -336,8 +338,17 @@ func (b *Batch) pause(ctx context.Context, try int) error {
 // maxMissed is how often more, when others take the cells that it is to have: each of them is one less to wait for.
 const maxMissed = 100
 
-// group plans and writes up to MaxBatch changes.
+// group plans and writes up to MaxBatch changes. Seals that it put on what was not deleted after all are taken off.
 func (b *Batch) group(ctx context.Context, changes []Change, out []Outcome) error {
+	err := b.attempts(ctx, changes, out)
+	if len(b.seals) > 0 {
+		err = errors.Join(err, b.unseal(ctx))
+	}
+	return err
+}
+
+// attempts plans and writes the changes until none of them is in others' way.
+func (b *Batch) attempts(ctx context.Context, changes []Change, out []Outcome) error {
 	b.again = resized(b.again, len(changes))
 	for i := range b.again {
 		b.again[i] = true
@@ -356,15 +367,14 @@ func (b *Batch) group(ctx context.Context, changes []Change, out []Outcome) erro
 		}
 		b.failed, b.soft = resized(b.failed, len(changes)), resized(b.soft, len(changes))
 		for i := range changes {
-			if !b.again[i] || out[i].Err != nil && !b.retry {
+			todo := b.again[i]
+			b.again[i] = false
+			if !todo || out[i].Err != nil && !b.retry {
 				continue
 			}
 			if err := b.planOne(ctx, i, &changes[i], &out[i]); err != nil {
 				return err
 			}
-		}
-		for i := range b.again {
-			b.again[i] = false
 		}
 		if err := b.markNamed(ctx); err != nil {
 			return err
@@ -424,6 +434,10 @@ func (b *Batch) planOne(ctx context.Context, i int, c *Change, o *Outcome) error
 		b.writes[r] = b.writes[r][:from[r]]
 	}
 	b.unseat(i)
+	if errors.Is(err, errChanged) {
+		b.again[i] = true
+		return nil
+	}
 	if fault.All(err) == nil {
 		return err
 	}
@@ -532,6 +546,9 @@ func (b *Batch) visitNames(ctx context.Context, visit Key, o *Outcome) error {
 
 // add plans a write of the current change.
 func (b *Batch) add(round int, w Write) {
+	if w.Kind == UpdateRecord {
+		w.Seal = b.seals[w.Record.Key]
+	}
 	b.writes[round] = append(b.writes[round], rowWrite{row: b.row, Write: w})
 }
 

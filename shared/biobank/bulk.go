@@ -38,6 +38,7 @@ func (r *Registry) Check(ctx context.Context, a *Actor, at time.Time, changes []
 // check is Check that also returns the records as the changes would make them.
 func (r *Registry) check(ctx context.Context, a *Actor, at time.Time, changes []Change) ([]*Record, error) {
 	b := r.newBatch(a, at)
+	b.dry = true
 	var recs []*Record
 	var l fault.List
 	names := map[string]bool{}

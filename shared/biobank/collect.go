@@ -113,7 +113,7 @@ func (b *Batch) eachOnce() error {
 	seen := map[Key]bool{}
 	for _, round := range b.writes {
 		for _, w := range round {
-			if w.Record == nil {
+			if w.Record == nil || w.Kind == StandOn {
 				continue
 			}
 			if seen[w.Record.Key] {

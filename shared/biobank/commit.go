@@ -304,6 +304,7 @@ func (b *Batch) transact(ctx context.Context) error {
 			all = append(all, &b.writes[round][i])
 		}
 	}
+	all = standing(all)
 	if len(all) <= maxTransaction {
 		return b.commit(ctx, all)
 	}
@@ -335,6 +336,7 @@ func (b *Batch) commit(ctx context.Context, all []*rowWrite) error {
 		}
 		results, err := b.store.Transact(ctx, b.bufs)
 		if err == nil {
+			b.settled(all)
 			return nil
 		}
 		if !errors.Is(err, ErrTransaction) {
@@ -355,8 +357,8 @@ func (b *Batch) commit(ctx context.Context, all []*rowWrite) error {
 				if b.failed[w.row] != nil || b.again[w.row] {
 					return nil
 				}
-			case w.Kind == InsertRecord || w.Kind == UpdateRecord || w.Kind == DropRecord:
-				if _, err := b.fresh(ctx, w.Record.Key); err != nil {
+			case w.Record != nil:
+				if err := b.outdated(ctx, w.Record.Key); err != nil {
 					return err
 				}
 				b.again[w.row] = true

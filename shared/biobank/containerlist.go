@@ -148,6 +148,51 @@ func (b *Batch) containersSeen(ctx context.Context, refs []LocationRef) ([]*Bran
 	return branches, nil
 }
 
+// WithSpace are those of the containers that have a free cell, or no cells at all, in their order: the first enough of them,
+// 0 for all. It looks into some at once, and behind the last that is wanted into no more than that.
+func (r *Registry) WithSpace(ctx context.Context, at time.Time, all []*Branch, enough int) ([]*Branch, error) {
+	const atOnce = 32
+	var out []*Branch
+	for some := range slices.Chunk(all, atOnce) {
+		free, errs := make([]bool, len(some)), make([]error, len(some))
+		var group sync.WaitGroup
+		for i, br := range some {
+			group.Go(func() { free[i], errs[i] = r.hasSpace(ctx, at, br) })
+		}
+		group.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return nil, err
+		}
+		for i, br := range some {
+			if free[i] {
+				out = append(out, br)
+			}
+		}
+		if enough > 0 && len(out) >= enough {
+			return out[:enough], nil
+		}
+	}
+	return out, nil
+}
+
+// hasSpace tells whether something more goes into a container. Who holds its cells is looked at only where each of them has
+// a mark, which may be a leftover.
+func (r *Registry) hasSpace(ctx context.Context, at time.Time, br *Branch) (bool, error) {
+	if br.Archived() || br.Doc().Dimensionless() {
+		return !br.Archived(), nil
+	}
+	cells := br.Doc().Cells()
+	marks, err := r.Store.MarksIn(ctx, cellSet(br.ID()), "", "", int(cells))
+	if err != nil {
+		return false, fmt.Errorf("list the cells of container %d: %w", br.ID(), err)
+	}
+	if int64(len(marks)) < cells {
+		return true, nil
+	}
+	held, err := r.Occupants(ctx, at, br.ID())
+	return int64(len(held[br.ID()])) < cells, err
+}
+
 // Children lists the containers that lie in another.
 func (r *Registry) Children(ctx context.Context, at time.Time, id int64) ([]*Record, error) {
 	all, err := r.Occupants(ctx, at, id)

@@ -68,10 +68,10 @@ func (d *ContainersDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outc
 	return nil
 }
 
-// CreateContainers makes containers, up to 25 of them all or none. More are made 25 at a time, after all of them were
+// CreateContainers makes containers, up to 16 of them all or none. More are made 16 at a time, after all of them were
 // checked: a fault of one means that none was begun. What others do meanwhile can still stop it half-way.
 func (r *Registry) CreateContainers(ctx context.Context, a *Actor, at time.Time, c Change, nodes []*ContainerNode) ([]*Record, error) {
-	const together = 25
+	const together = 16 // each is four items of a transaction, and up to two that it stands on
 	c.Op = Create
 	if len(nodes) > together {
 		var groups []Change

@@ -23,6 +23,18 @@ func (d *ContainerDraft) remove(ctx context.Context, b *Batch, c *Change, o *Out
 		return denied("delete containers of this site")
 	}
 	branches, specimens, kept, err := b.inside(ctx, now)
+	for err == nil && (len(specimens) == 0 || d.Force) {
+		// What was put in before the seals is found now; that may have something put into it in turn.
+		recs := make([]*Record, len(branches))
+		for i, br := range branches {
+			recs[i] = br.Recs[0]
+		}
+		var more bool
+		if more, err = b.seal(ctx, c, recs...); err != nil || !more {
+			break
+		}
+		branches, specimens, kept, err = b.inside(ctx, now)
+	}
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,10 @@ package biobank
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"aliquot/shared/fault"
@@ -265,15 +267,25 @@ func (r *Registry) Occupants(ctx context.Context, at time.Time, ids ...int64) (m
 }
 
 func occupantsOf(ctx context.Context, store Store, now int64, ids ...int64) (map[int64][]Occupant, error) {
+	found, errs := make([][]Mark, len(ids)), make([]error, len(ids))
+	var group sync.WaitGroup
+	slots := make(chan struct{}, readers)
+	for i, id := range ids {
+		slots <- struct{}{}
+		group.Go(func() {
+			found[i], errs[i] = store.MarksIn(ctx, cellSet(id), "", "", 0)
+			<-slots
+		})
+	}
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("list the cells of containers: %w", err)
+	}
 	marks := map[int64][]Mark{}
 	var keys []Key
-	for _, id := range ids {
-		all, err := store.MarksIn(ctx, cellSet(id), "", "", 0)
-		if err != nil {
-			return nil, fmt.Errorf("list the cells of container %d: %w", id, err)
-		}
-		marks[id] = all
-		for _, m := range all {
+	for i, id := range ids {
+		marks[id] = found[i]
+		for _, m := range found[i] {
 			if reservedUntil(m.Source) == 0 {
 				keys = append(keys, m.To)
 			}

@@ -63,7 +63,7 @@ func (d *ContainerTypeDraft) plan(ctx context.Context, b *Batch, c *Change, o *O
 		return err
 	}
 	if rec != nil && gone(is.ActivityStatus) {
-		if err := b.unreferenced(ctx, rec, "CONTAINER_TYPE_REF_ENTITY_FOUND"); err != nil {
+		if err := b.unreferenced(ctx, c, rec, "CONTAINER_TYPE_REF_ENTITY_FOUND"); err != nil {
 			return err
 		}
 		return b.retire(ctx, c, o, rec, &was, &was.ActivityStatus, freed{&was.Name, 64, containerTypeMark})

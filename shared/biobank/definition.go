@@ -138,6 +138,9 @@ func (n *EventNode) lay(ctx context.Context, b *Batch, c *Change, l *fault.List,
 		b.claim(c, uniqueEventCode, is.Code, cp.eventCodeMark(is.Code), key, event.id, "")
 	}
 	o := &Outcome{}
+	if err := b.standOn(ctx, SetKey(Protocol, cp.id)); err != nil {
+		return nil, err
+	}
 	if err := b.insert(c, Event, key, event.id, &is, o); err != nil {
 		return nil, err
 	}

@@ -269,29 +269,50 @@ func hinders(of Type, below *Record) (bool, error) {
 	return true, nil
 }
 
-// tallyTree counts the live records of a protocol's trees by their names, "" for none, that the reader may see, nil for all.
+// maxTally is up to how many dependents are counted in a protocol's trees; it stands for any number above it, too.
+const maxTally = 10_000
+
+// tallyTree counts the live records of a protocol's trees by their names, "" for none, that the reader may see, nil for all,
+// up to maxTally of a name.
 func (r *Registry) tallyTree(ctx context.Context, cp int64, level int, reader *Actor, count tally, name func(*Record) (string, error)) error {
-	recs, err := r.Walk(ctx, cp, level, func(rec *Record) (bool, error) {
+	var some []*Record
+	tell := func() (more bool, err error) {
+		if reader != nil && len(some) > 0 {
+			if some, err = r.Readable(ctx, reader, some); err != nil {
+				return false, err
+			}
+		}
+		more = true
+		for _, rec := range some {
+			n, err := name(rec)
+			if err != nil {
+				return false, err
+			}
+			count.add(n, true)
+			more = more && count[n] < maxTally
+		}
+		some = some[:0]
+		return more, nil
+	}
+	more := true
+	err := r.Each(ctx, cp, level, func(rec *Record) (bool, error) {
 		if statusOf(rec) == StatusDisabled {
-			return false, nil
+			return true, nil
 		}
 		n, err := name(rec)
-		return n != "", err
+		if err != nil || n == "" {
+			return true, err
+		}
+		if some = append(some, rec); len(some) == walkPage {
+			more, err = tell()
+		}
+		return more, err
 	})
-	if err == nil && reader != nil && len(recs) > 0 {
-		recs, err = r.Readable(ctx, reader, recs)
-	}
-	if err != nil {
+	if err != nil || !more {
 		return err
 	}
-	for _, rec := range recs {
-		n, err := name(rec)
-		if err != nil {
-			return err
-		}
-		count.add(n, true)
-	}
-	return nil
+	_, err = tell()
+	return err
 }
 
 // tally counts by name.
@@ -340,7 +361,11 @@ func errorsOf(errs ...error) error {
 }
 
 // unreferenced is nil where nothing depends on an object, else a fault that names what does, as far as the actor may know.
-func (b *Batch) unreferenced(ctx context.Context, rec *Record, code string) error {
+// Nothing can come to depend on it until the change is made.
+func (b *Batch) unreferenced(ctx context.Context, c *Change, rec *Record, code string) error {
+	if _, err := b.seal(ctx, c, rec); err != nil {
+		return err
+	}
 	r := &Registry{Store: b.store}
 	list, err := r.dependents(ctx, rec, nil)
 	if err != nil || len(list) == 0 {

@@ -154,7 +154,7 @@ func (d *DistributionDraft) plan(ctx context.Context, b *Batch, c *Change, o *Ou
 		if !b.actor.distributesAll(ResDistribution, OpDelete, &was) {
 			return denied("delete distribution protocol " + b.actor.callsDistribution(rec.ID, &was))
 		}
-		if err := b.unreferenced(ctx, rec, "DP_REF_ENTITY_FOUND"); err != nil {
+		if err := b.unreferenced(ctx, c, rec, "DP_REF_ENTITY_FOUND"); err != nil {
 			return err
 		}
 		return b.retire(ctx, c, o, rec, &was, &was.ActivityStatus, freed{&was.Title, 255, dpTitleMark}, freed{&was.ShortTitle, 50, dpShortTitleMark})
@@ -190,6 +190,9 @@ func (d *DistributionDraft) plan(ctx context.Context, b *Batch, c *Change, o *Ou
 	if rec == nil {
 		id, err := b.memberID(ctx, c, DistributionProtocol, d.ID)
 		if err != nil {
+			return err
+		}
+		if err := b.standOn(ctx, SetKey(Institute, is.InstituteID)); err != nil {
 			return err
 		}
 		key := SetKey(DistributionProtocol, id)

@@ -237,7 +237,7 @@ func (m Mark) place() string {
 	return place
 }
 
-// readers is how many shards are read at once.
+// readers is how many partitions are read at once.
 const readers = 16
 
 func (r *Registry) eachCursor(all []*cursor, read func(*cursor) error) error {

@@ -116,7 +116,7 @@ func (b *Batch) closePrimaries(c *Change, event *eventInfo) error {
 
 // remove plans the deletion of an event that nobody has visited, with its requirements.
 func (d *EventDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome, cp *protocolInfo, event *eventInfo) error {
-	if err := b.unreferenced(ctx, event.rec, "CPE_HAS_VISITS"); err != nil {
+	if err := b.unreferenced(ctx, c, event.rec, "CPE_HAS_VISITS"); err != nil {
 		return err
 	}
 	for _, q := range event.reqs {

@@ -37,7 +37,7 @@ func (d *InstituteDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outco
 		return err
 	}
 	if rec != nil && gone(is.ActivityStatus) {
-		if err := b.unreferenced(ctx, rec, "INSTITUTE_REF_ENTITY_FOUND"); err != nil {
+		if err := b.unreferenced(ctx, c, rec, "INSTITUTE_REF_ENTITY_FOUND"); err != nil {
 			return err
 		}
 		return b.retire(ctx, c, o, rec, &was, &was.ActivityStatus, freed{&was.Name, 255, instituteMark})

@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -272,30 +272,83 @@ func (r *Registry) Walk(ctx context.Context, cp int64, level int, keep func(*Rec
 
 func (r *Registry) walk(ctx context.Context, part string, level int, keep func(*Record) (bool, error)) ([]*Record, error) {
 	var out []*Record
-	for after := ""; ; {
-		page, err := r.Store.List(ctx, part, "", after, walkPage)
+	for rec, err := range r.tree(ctx, part, level) {
 		if err != nil {
 			return nil, err
 		}
-		for _, rec := range page {
-			if strings.Count(rec.Key.Sort, "/") >= level {
-				continue
-			}
-			if ok, err := keep(rec); err != nil {
-				return nil, err
-			} else if ok {
-				out = append(out, rec)
-			}
-		}
-		if len(page) < walkPage {
-			return out, nil
-		}
-		last := page[len(page)-1].Key
-		after = last.Sort
-		if deeper := strings.Count(last.Sort, "/") + 1 - level; deeper >= 0 {
-			after = last.Above(deeper).Sort + "/~"
+		if ok, err := keep(rec); err != nil {
+			return nil, err
+		} else if ok {
+			out = append(out, rec)
 		}
 	}
+	return out, nil
+}
+
+// tree reads a partition of a protocol's trees down to a level, a page at a time.
+func (r *Registry) tree(ctx context.Context, part string, level int) iter.Seq2[*Record, error] {
+	return func(yield func(*Record, error) bool) {
+		for after := ""; ; {
+			page, err := r.Store.List(ctx, part, "", after, walkPage)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, rec := range page {
+				if rec.Key.depth() < level && !yield(rec, nil) {
+					return
+				}
+			}
+			if len(page) < walkPage {
+				return
+			}
+			last := page[len(page)-1].Key
+			after = last.Sort
+			if deeper := last.depth() + 1 - level; deeper >= 0 {
+				after = last.Above(deeper).Sort + "/~"
+			}
+		}
+	}
+}
+
+// Each calls do with the records of a protocol's trees down to a level, one at a time and in no order, until it returns
+// false. All shards are read at once, and a page of each is held. It checks no rights.
+func (r *Registry) Each(ctx context.Context, cp int64, level int, do func(*Record) (more bool, err error)) error {
+	var one sync.Mutex
+	ended := false
+	errs := make([]error, Shards)
+	var all sync.WaitGroup
+	for i, part := range TreeParts(cp) {
+		all.Go(func() {
+			for rec, err := range r.tree(ctx, part, level) {
+				one.Lock()
+				more := err == nil && !ended
+				if more {
+					more, err = do(rec)
+				}
+				ended = ended || !more
+				one.Unlock()
+				if errs[i] = err; !more || err != nil {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("read the tree of protocol %d: %w", cp, err)
+	}
+	return nil
+}
+
+// Any tells whether a wanted record lies in a protocol's trees, down to a level; it looks no further than the first.
+func (r *Registry) Any(ctx context.Context, cp int64, level int, wanted func(*Record) (bool, error)) (found bool, err error) {
+	err = r.Each(ctx, cp, level, func(rec *Record) (bool, error) {
+		var err error
+		found, err = wanted(rec)
+		return !found, err
+	})
+	return found, err
 }
 
 // protocolOf is the protocol that a record belongs to, or is; 0 for none.

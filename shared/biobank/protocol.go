@@ -147,6 +147,9 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 	if err := b.sitesInUse(ctx, rec, was.Sites, is.Sites); err != nil {
 		return err
 	}
+	if err := b.standOnSites(ctx, was.Sites, is.Sites); err != nil {
+		return err
+	}
 	for _, u := range []struct {
 		u       *unique
 		was, is string
@@ -170,12 +173,25 @@ func (d *ProtocolDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outc
 	if !b.actor.Can(ResProtocol, OpDelete, rec.ID, is.Sites) {
 		return denied("delete collection protocol " + b.actor.callsProtocol(rec.ID, is))
 	}
-	if err := b.unreferenced(ctx, rec, "CP_REF_ENTITY_FOUND"); err != nil {
+	if err := b.unreferenced(ctx, c, rec, "CP_REF_ENTITY_FOUND"); err != nil {
 		return err
 	}
 	delete(b.protocols, rec.ID)
 	return b.retire(ctx, c, o, rec, is, &is.ActivityStatus, freed{&is.ShortTitle, 50, shortTitleMark},
 		freed{&is.Title, 255, titleMark}, freed{&is.Code, 32, cpCodeMark})
+}
+
+// standOnSites stands on the sites that a protocol gets.
+func (b *Batch) standOnSites(ctx context.Context, was, is []ProtocolSite) error {
+	for _, s := range is {
+		if slices.ContainsFunc(was, func(o ProtocolSite) bool { return o.SiteID == s.SiteID }) {
+			continue
+		}
+		if err := b.standOn(ctx, SetKey(Site, s.SiteID)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sitesInUse refuses to take a site from a protocol whose registrations or visits name it.
@@ -202,7 +218,7 @@ func (b *Batch) sitesInUse(ctx context.Context, rec *Record, was, is []ProtocolS
 	if kept > 0 {
 		return fault.New("CP_USED_CONT_RESTRICTION", "%d containers of a site that is to be taken from the collection protocol are kept for it.", kept)
 	}
-	used, err := reg.Walk(ctx, rec.ID, Visits, func(r *Record) (bool, error) {
+	used, err := reg.Any(ctx, rec.ID, Visits, func(r *Record) (bool, error) {
 		doc, err := Decode[struct {
 			SiteID         int64  `json:"siteId"`
 			ActivityStatus string `json:"activityStatus"`
@@ -212,8 +228,8 @@ func (b *Batch) sitesInUse(ctx context.Context, rec *Record, was, is []ProtocolS
 	if err != nil {
 		return err
 	}
-	if len(used) > 0 {
-		return fault.New("CP_USED_SITES", "%d registrations or visits name a site that is to be taken from the collection protocol.", len(used))
+	if used {
+		return fault.New("CP_USED_SITES", "Registrations or visits name a site that is to be taken from the collection protocol.")
 	}
 	for site := range dropped { // events and record numbers may go on naming it
 		b.named[reference{Site, site, rec.ID}] = true
@@ -228,6 +244,9 @@ func (d *ProtocolDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 		}
 	}
 	if err := d.consents(ctx, b, c, is); err != nil {
+		return err
+	}
+	if err := b.standOnSites(ctx, nil, is.Sites); err != nil {
 		return err
 	}
 	id, err := b.memberID(ctx, c, Protocol, d.ID)

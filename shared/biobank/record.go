@@ -149,7 +149,7 @@ const (
 	InsertRecord
 	// InsertEntry puts the audit Entry if its key is free.
 	InsertEntry
-	// UpdateRecord replaces Record if the stored version is Version-1.
+	// UpdateRecord replaces Record if the stored version is Version-1, and Seal, where there is one, is on it.
 	UpdateRecord
 	// TakeMark replaces Mark if the stored one has the source WasSource and owner WasTo.
 	TakeMark
@@ -157,6 +157,13 @@ const (
 	DropMark
 	// DropRecord deletes the item at Record's key if it has Record's version: the record lies elsewhere now.
 	DropRecord
+	// SealRecord puts Seal on the record that has Record's version, if no seal is on it, or one that is over at Now (see
+	// stand.go). It is no new version.
+	SealRecord
+	// UnsealRecord takes Seal off the record at Record's key, if it is on it.
+	UnsealRecord
+	// StandOn holds where the record has Record's version, and no seal or one that is over at Now, which it takes off.
+	StandOn
 )
 
 // Write is one conditional write.
@@ -167,6 +174,9 @@ type Write struct {
 	Entry     *Entry
 	WasSource string
 	WasTo     Key
+	// Seal begins with the time, in epoch milliseconds, until which it holds; Now is such a time. An UpdateRecord with a Seal
+	// needs it on the record, and takes it off.
+	Seal, Now string
 }
 
 // Result is what became of a Write.

@@ -150,7 +150,7 @@ func (b *Batch) markNamed(ctx context.Context) error {
 	return nil
 }
 
-// tallyNames counts the live objects that name a site or user, in the protocols that ever did.
+// tallyNames counts the live objects that name a site or user, in the protocols that ever did, up to maxTally in each.
 func (r *Registry) tallyNames(ctx context.Context, to Type, id int64, count tally) error {
 	marks, err := r.Store.MarksIn(ctx, namedSet(to, id), "", "", 0)
 	if err != nil {
@@ -179,11 +179,13 @@ func (r *Registry) tallyNames(ctx context.Context, to Type, id int64, count tall
 		if to == Site && (&protocolInfo{doc: doc}).hasSite(id) {
 			continue // the protocol itself keeps its sites, and is counted
 		}
-		recs, err := r.Walk(ctx, m.ID, level, func(rec *Record) (bool, error) {
-			doc, err := decoded(rec)
-			names := false
-			eachName(doc, func(t Type, n int64, _ string) { names = names || t == to && n == id })
-			return names && statusOf(rec) != StatusDisabled, err
+		found := 0
+		err = r.Each(ctx, m.ID, level, func(rec *Record) (bool, error) {
+			named, err := countNames(rec, to, id, count, people)
+			if named {
+				found++
+			}
+			return found < maxTally, err
 		})
 		if err != nil {
 			return err
@@ -192,8 +194,8 @@ func (r *Registry) tallyNames(ctx context.Context, to Type, id int64, count tall
 		if err != nil {
 			return fmt.Errorf("list the events of protocol %d: %w", m.ID, err)
 		}
-		for _, rec := range append(recs, defined...) {
-			if err := countNames(rec, to, id, count, people); err != nil {
+		for _, rec := range defined {
+			if _, err := countNames(rec, to, id, count, people); err != nil {
 				return err
 			}
 		}
@@ -201,12 +203,12 @@ func (r *Registry) tallyNames(ctx context.Context, to Type, id int64, count tall
 	return nil
 }
 
-// countNames counts a record once for each way in which it names a site or user; the medical record numbers of a person,
-// which all of its registrations hold, once.
-func countNames(rec *Record, to Type, id int64, count tally, people map[int64]bool) error {
+// countNames counts a record once for each way in which it names a site or user, and tells whether it does; the medical
+// record numbers of a person, which all of its registrations hold, once.
+func countNames(rec *Record, to Type, id int64, count tally, people map[int64]bool) (bool, error) {
 	doc, err := decoded(rec)
 	if err != nil || statusOf(rec) == StatusDisabled {
-		return err
+		return false, err
 	}
 	ways := map[string]bool{}
 	eachName(doc, func(t Type, n int64, as string) {
@@ -221,5 +223,5 @@ func countNames(rec *Record, to Type, id int64, count tally, people map[int64]bo
 	for as, one := range ways {
 		count.add(as, one)
 	}
-	return nil
+	return len(ways) > 0, nil
 }

@@ -260,6 +260,9 @@ func (d *RegistrationDraft) create(ctx context.Context, b *Batch, c *Change, o *
 	} else if err := d.linked(ctx, b, c, cp, p, &doc, key, id); err != nil {
 		return nil, err
 	}
+	if err := b.standOn(ctx, SetKey(Protocol, cp.id)); err != nil {
+		return nil, err
+	}
 	if err := b.insert(c, Registration, key, id, &doc, o); err != nil {
 		return nil, err
 	}

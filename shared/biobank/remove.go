@@ -2,9 +2,11 @@ package biobank
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"aliquot/shared/fault"
@@ -60,11 +62,16 @@ func Removal(t Type, id int64, status string, force bool) Draft {
 const wholeTree = 16
 
 // Remove deletes an object, with what lies below it when forced: first the leaves, one by one, where that is too much for
-// one transaction, so that a removal that was cut short goes on when it is asked for again. It is complete unless until
-// came first.
+// one transaction, so that a removal that was cut short goes on when it is asked for again. Of a protocol each registration
+// goes like that, and no more than a page of them is held, with what lies below one. It is complete unless until came first.
 func (r *Registry) Remove(ctx context.Context, a *Actor, at, until time.Time, now func() time.Time, c Change, t Type, id int64, force bool) (rec *Record, complete bool, err error) {
+	if force && t == Protocol {
+		if done, err := r.empty(ctx, a, at, until, now, c, id); err != nil || !done {
+			return nil, false, err
+		}
+	}
 	c.Op, c.ByID, c.Draft = Update, true, Removal(t, id, StatusDisabled, force)
-	if force {
+	if force && t != Protocol {
 		below, err := r.beforeRemoval(ctx, a, t, id)
 		if err != nil {
 			return nil, false, err
@@ -108,7 +115,7 @@ func (r *Registry) Removable(ctx context.Context, a *Actor, at time.Time, t Type
 }
 
 // protocolsRemovable checks forced deletions of protocols. What is in a protocol goes before it, so that the rules of the
-// protocol's own deletion cannot be asked yet: beforeRemoval knows what they will say.
+// protocol's own deletion cannot be asked yet: mayEmpty knows what they will say.
 func (r *Registry) protocolsRemovable(ctx context.Context, a *Actor, ids []int64) error {
 	var l fault.List
 	for _, id := range ids {
@@ -117,7 +124,10 @@ func (r *Registry) protocolsRemovable(ctx context.Context, a *Actor, ids []int64
 			err = missing(Protocol, id)
 		}
 		if err == nil {
-			_, err = r.beforeRemoval(ctx, a, Protocol, id)
+			var doc ProtocolDoc
+			if doc, err = Decode[ProtocolDoc](rec); err == nil {
+				err = r.mayEmpty(ctx, a, id, doc)
+			}
 		}
 		if err != nil && fault.All(err) == nil {
 			return err
@@ -135,10 +145,87 @@ func (r *Registry) one(ctx context.Context, a *Actor, at time.Time, c Change) (*
 	return out[0].Record, out[0].Err
 }
 
-// beforeRemoval lists what must be deleted before an object whose removal is forced, leaves first; nothing where one
-// transaction holds it all.
+// empty deletes what was collected in a protocol, participant by participant, or specimen by specimen where it has no
+// participants, after it was checked that nothing will stand in the way; it is complete unless until came first. What was
+// deleted before is passed over.
+func (r *Registry) empty(ctx context.Context, a *Actor, at, until time.Time, now func() time.Time, c Change, cp int64) (complete bool, err error) {
+	rec, err := r.byID(ctx, Protocol, cp)
+	if err != nil || rec == nil || statusOf(rec) == StatusDisabled {
+		return err == nil, err // the change tells
+	}
+	doc, err := Decode[ProtocolDoc](rec)
+	if err != nil {
+		return false, err
+	}
+	if err := r.mayEmpty(ctx, a, rec.ID, doc); err != nil {
+		return false, err
+	}
+	level := Registrations
+	if doc.SpecimenCentric {
+		level = PrimarySpecimens
+	}
+	errs, late := make([]error, Shards), make([]bool, Shards)
+	var all sync.WaitGroup
+	for i, part := range TreeParts(cp) {
+		all.Go(func() {
+			for one, err := range r.tree(ctx, part, level) {
+				if errs[i] = err; err != nil {
+					return
+				}
+				if statusOf(one) == StatusDisabled || doc.hides(one) {
+					continue
+				}
+				var done bool
+				if _, done, errs[i] = r.Remove(ctx, a, at, until, now, c, one.Type, one.ID, true); !done || errs[i] != nil || now().After(until) {
+					late[i] = true
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	return !slices.Contains(late, true), errors.Join(errs...)
+}
+
+// mayEmpty is nil where the actor may delete a protocol with all that is in it. Nothing of it is deleted where it cannot
+// be in the end.
+func (r *Registry) mayEmpty(ctx context.Context, a *Actor, cp int64, doc ProtocolDoc) error {
+	can := func(res Resource) bool { return a.Can(res, OpDelete, cp, doc.Sites) }
+	if !can(ResProtocol) {
+		return denied("delete this collection protocol")
+	}
+	kept := tally{}
+	if err := r.restricted(ctx, cp, kept); err != nil {
+		return err
+	}
+	if n := kept["storage_container"]; n > 0 {
+		return fault.New("CP_REF_ENTITY_FOUND", "The collection protocol is still in use (storage container: %d).", n)
+	}
+	if a.Super() || can(ResParticipantDeid) && can(ResVisit) && can(ResSpecimen) && !doc.StorageSiteBasedAccess {
+		return nil
+	}
+	var some []*Record
+	err := r.Each(ctx, cp, Everything, func(one *Record) (bool, error) {
+		if statusOf(one) == StatusDisabled || doc.hides(one) {
+			return true, nil
+		}
+		if some = append(some, one); len(some) < walkPage {
+			return true, nil
+		}
+		err := r.mayRemove(ctx, a, some, cp, doc)
+		some = some[:0]
+		return true, err
+	})
+	if err != nil {
+		return err
+	}
+	return r.mayRemove(ctx, a, some, cp, doc)
+}
+
+// beforeRemoval lists what is to be deleted before an object is deleted with all that lies below it: nothing where one
+// transaction takes them all, else all of it, the leaves first. The right to delete them is checked for all.
 func (r *Registry) beforeRemoval(ctx context.Context, a *Actor, t Type, id int64) ([]*Record, error) {
-	if t != Protocol && t != Registration && t != Visit && t != Specimen {
+	if t != Registration && t != Visit && t != Specimen {
 		return nil, nil
 	}
 	rec, err := r.byID(ctx, t, id)
@@ -150,37 +237,18 @@ func (r *Registry) beforeRemoval(ctx context.Context, a *Actor, t Type, id int64
 	if err != nil {
 		return nil, err
 	}
-	if t == Protocol && !a.Can(ResProtocol, OpDelete, cp, doc.Sites) {
-		return nil, denied("delete this collection protocol")
-	}
 	if doc.hides(rec) {
 		return nil, nil // the change tells
 	}
-	if t == Protocol {
-		// Nothing of it is deleted where it cannot be in the end.
-		kept := tally{}
-		if err := r.restricted(ctx, cp, kept); err != nil {
-			return nil, err
-		}
-		if n := kept["storage_container"]; n > 0 {
-			return nil, fault.New("CP_REF_ENTITY_FOUND", "The collection protocol is still in use (storage container: %d).", n)
-		}
-	}
-	live := func(rec *Record) (bool, error) { return statusOf(rec) != StatusDisabled && !doc.hides(rec), nil }
-	var below []*Record
-	if t == Protocol {
-		below, err = r.Walk(ctx, cp, Everything, live)
-	} else {
-		below, err = r.Store.List(ctx, rec.Key.Part, rec.Key.Sort+"/", "", 0)
-		below = slices.DeleteFunc(below, func(rec *Record) bool { return statusOf(rec) == StatusDisabled })
-	}
+	below, err := r.Store.List(ctx, rec.Key.Part, rec.Key.Sort+"/", "", 0)
 	if err != nil {
 		return nil, fmt.Errorf("read what lies below a record: %w", err)
 	}
+	below = slices.DeleteFunc(below, func(rec *Record) bool { return statusOf(rec) == StatusDisabled })
 	if err := r.mayRemove(ctx, a, below, cp, doc); err != nil {
 		return nil, err
 	}
-	if t != Protocol && len(below) <= wholeTree {
+	if len(below) <= wholeTree {
 		return nil, nil
 	}
 	slices.SortStableFunc(below, func(x, y *Record) int {

@@ -158,11 +158,15 @@ func (b *Batch) carryRequirement(c *Change, event *eventInfo, id int64, is *Requ
 
 // remove plans the deletion of a requirement and those below it, of which no specimen was collected.
 func (d *RequirementDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome, event *eventInfo, req *requirementInfo) error {
-	if err := b.unreferenced(ctx, req.rec, "SR_HAS_SPECIMENS"); err != nil {
-		return err
-	}
 	family, err := (&Registry{Store: b.store}).requirementFamily(ctx, req.rec)
 	if err != nil {
+		return err
+	}
+	if _, err := b.seal(ctx, c, append([]*Record{event.rec}, family...)...); err != nil {
+		return err
+	}
+	b.stillSealed(event.rec)
+	if err := b.unreferenced(ctx, c, req.rec, "SR_HAS_SPECIMENS"); err != nil {
 		return err
 	}
 	for _, rec := range family[1:] {

@@ -175,6 +175,14 @@ func (b *Batch) layAll(ctx context.Context, c *Change, l *fault.List, cp *protoc
 		if is.Code != "" {
 			b.claim(c, uniqueRequirementCode, is.Code, event.codeMark(is.Code), key, req.id, "")
 		}
+		if err := b.standOn(ctx, EventKey(cp.id, event.id)); err != nil {
+			return err
+		}
+		if up != nil {
+			if err := b.standOn(ctx, RequirementKey(cp.id, event.id, up.id)); err != nil {
+				return err
+			}
+		}
 		if err := b.insert(c, Requirement, key, req.id, &is, o); err != nil {
 			return err
 		}

@@ -71,7 +71,7 @@ func (d *RoleDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 		return err
 	}
 	if rec != nil && gone(is.ActivityStatus) {
-		if err := b.unreferenced(ctx, rec, "RBAC_REF_ENTITY_FOUND"); err != nil {
+		if err := b.unreferenced(ctx, c, rec, "RBAC_REF_ENTITY_FOUND"); err != nil {
 			return err
 		}
 		return b.retire(ctx, c, o, rec, is, &is.ActivityStatus, freed{&is.Name, 255, roleMark})

@@ -92,13 +92,16 @@ func (d *SiteDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 		return l
 	}
 	if rec != nil && was.InstituteID != is.InstituteID {
-		if err := b.unreferenced(ctx, rec, "SITE_INVALID_SITE_INSTITUTE"); err != nil {
+		if err := b.unreferenced(ctx, c, rec, "SITE_INVALID_SITE_INSTITUTE"); err != nil {
 			return err
 		}
 	}
 	if rec == nil {
 		id, err := b.memberID(ctx, c, Site, d.ID)
 		if err != nil {
+			return err
+		}
+		if err := b.standOn(ctx, SetKey(Institute, is.InstituteID)); err != nil {
 			return err
 		}
 		key := SetKey(Site, id)
@@ -122,7 +125,7 @@ func (d *SiteDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome,
 	if !b.actor.Super() && (!b.actor.InstituteAdmin() || is.InstituteID != b.actor.User.InstituteID) {
 		return adminOnly("delete sites of this institute")
 	}
-	if err := b.unreferenced(ctx, rec, "SITE_REF_ENTITY_FOUND"); err != nil {
+	if err := b.unreferenced(ctx, c, rec, "SITE_REF_ENTITY_FOUND"); err != nil {
 		return err
 	}
 	return b.retire(ctx, c, o, rec, is, &is.ActivityStatus, freed{&is.Name, 255, siteMark}, freed{&is.Code, 50, siteCodeMark})

@@ -162,6 +162,18 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 		return err
 	}
 	d.claims(b, c, &SpecimenDoc{}, &doc, key, id)
+	above := at.key
+	if cp.doc.SpecimenCentric && at.parent == nil {
+		above = SetKey(Protocol, cp.id) // whose hidden visit is not deleted by itself
+	}
+	if err := b.standOn(ctx, above); err != nil {
+		return err
+	}
+	if req != nil {
+		if err := b.standOn(ctx, req.rec.Key.Above(1)); err != nil { // the event, which a deletion of the requirement seals
+			return err
+		}
+	}
 	if err := b.insert(c, Specimen, key, id, &doc, o); err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func (d *StatementDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outco
 		return err
 	}
 	if rec != nil && gone(is.ActivityStatus) {
-		if err := b.unreferenced(ctx, rec, "CONSENT_STATEMENT_REF_ENTITY_FOUND"); err != nil {
+		if err := b.unreferenced(ctx, c, rec, "CONSENT_STATEMENT_REF_ENTITY_FOUND"); err != nil {
 			return err
 		}
 		return b.retire(ctx, c, o, rec, &was, &was.ActivityStatus,

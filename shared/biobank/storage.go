@@ -92,6 +92,9 @@ func (b *Batch) container(ctx context.Context, ref LocationRef) (*Record, error)
 // of the container's assignment. A cell that is taken, or a container that is full, is STORAGE_CONTAINER_NO_FREE_SPACE,
 // one that the container does not have STORAGE_CONTAINER_INV_POS (the reference leaves open which).
 func (b *Batch) takeCell(ctx context.Context, c *Change, into *Branch, ref LocationRef, who occupantRef) (Location, error) {
+	if err := b.standOn(ctx, into.Recs[0].Key); err != nil {
+		return Location{}, err
+	}
 	grid, id := &into.Doc().Grid, into.ID()
 	at, err := grid.cell(id, ref.X, ref.Y, ref.Position)
 	if err != nil {

@@ -262,34 +262,22 @@ func (b *Batch) serial(ctx context.Context, c *Change, parent Key) (int64, error
 // remove deletes a record softly: it is Disabled, its names get a suffix and are free again, and the same happens to
 // what lies below it when forced (reference openspecimen-rest.md 4.2).
 func (b *Batch) remove(ctx context.Context, c *Change, o *Outcome, rec *Record, force bool) error {
-	below, err := b.store.List(ctx, rec.Key.Part, rec.Key.Sort+"/", "", 0)
+	live, err := b.removable(ctx, rec, force)
 	if err != nil {
-		return fmt.Errorf("read what lies below a record: %w", err)
+		return err
 	}
-	live, hindering := below[:0], 0
-	for _, r := range below {
-		if statusOf(r) == StatusDisabled {
-			continue
-		}
-		live = append(live, r)
-		hinders, err := hinders(rec.Type, r)
+	// What was added before the seals is found now; that may have something added to it in turn.
+	for {
+		more, err := b.seal(ctx, c, append(live, rec)...)
 		if err != nil {
 			return err
 		}
-		if hinders {
-			hindering++
+		if !more {
+			break
 		}
-	}
-	if hindering > 0 && !force {
-		codes := map[Type]string{Registration: "PARTICIPANT_REF_ENTITY_FOUND", Visit: "SPECIMEN_REF_ENTITY_FOUND", Specimen: "SPECIMEN_REF_ENTITY_FOUND"}
-		return fault.New(codes[rec.Type], "The %s still has %d dependent records; delete them first or force the deletion.", strings.ToLower(notFound[rec.Type].noun), hindering)
-	}
-	cp, err := b.protocolAt(ctx, rec.Key)
-	if err != nil {
-		return err
-	}
-	if err := (&Registry{Store: b.store}).mayRemove(ctx, b.actor, live, cp.id, cp.doc); err != nil {
-		return err
+		if live, err = b.removable(ctx, rec, force); err != nil {
+			return err
+		}
 	}
 	suffix := b.suffix()
 	round := b.recordRound
@@ -301,6 +289,37 @@ func (b *Batch) remove(ctx context.Context, c *Change, o *Outcome, rec *Record, 
 	}
 	b.recordRound = round
 	return b.disable(ctx, c, rec, suffix, o)
+}
+
+// removable lists what goes with a record that is deleted, or says why it cannot be.
+func (b *Batch) removable(ctx context.Context, rec *Record, force bool) ([]*Record, error) {
+	below, err := b.store.List(ctx, rec.Key.Part, rec.Key.Sort+"/", "", 0)
+	if err != nil {
+		return nil, fmt.Errorf("read what lies below a record: %w", err)
+	}
+	live, hindering := below[:0], 0
+	for _, r := range below {
+		if statusOf(r) == StatusDisabled {
+			continue
+		}
+		live = append(live, r)
+		hinders, err := hinders(rec.Type, r)
+		if err != nil {
+			return nil, err
+		}
+		if hinders {
+			hindering++
+		}
+	}
+	if hindering > 0 && !force {
+		codes := map[Type]string{Registration: "PARTICIPANT_REF_ENTITY_FOUND", Visit: "SPECIMEN_REF_ENTITY_FOUND", Specimen: "SPECIMEN_REF_ENTITY_FOUND"}
+		return nil, fault.New(codes[rec.Type], "The %s still has %d dependent records; delete them first or force the deletion.", strings.ToLower(notFound[rec.Type].noun), hindering)
+	}
+	cp, err := b.protocolAt(ctx, rec.Key)
+	if err != nil {
+		return nil, err
+	}
+	return live, (&Registry{Store: b.store}).mayRemove(ctx, b.actor, live, cp.id, cp.doc)
 }
 
 // suffix makes the names of what is deleted free again.

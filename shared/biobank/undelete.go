@@ -64,6 +64,9 @@ func (d *RestoreDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome
 	}
 	is.Location, is.CheckedOut = nil, nil
 	(&SpecimenDraft{}).claims(b, c, &was, is, rec.Key, rec.ID)
+	if err := b.standOn(ctx, up.Key); err != nil {
+		return err
+	}
 	return b.change(c, rec, is, o)
 }
 

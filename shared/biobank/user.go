@@ -170,6 +170,11 @@ func (d *UserDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 	if len(l) > 0 {
 		return l
 	}
+	if rec == nil || is.InstituteID != was.InstituteID {
+		if err := b.standOn(ctx, SetKey(Institute, is.InstituteID)); err != nil {
+			return err
+		}
+	}
 	if rec == nil {
 		id, err := b.memberID(ctx, c, User, d.ID)
 		if err != nil {
@@ -235,7 +240,7 @@ func (d *UserDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome,
 	case !b.actor.InstituteAdmin() || is.InstituteID != b.actor.User.InstituteID || is.Type == UserSuper:
 		return adminOnly("delete this user")
 	}
-	if err := b.unreferenced(ctx, rec, "USER_REF_ENTITY_FOUND"); err != nil {
+	if err := b.unreferenced(ctx, c, rec, "USER_REF_ENTITY_FOUND"); err != nil {
 		return err
 	}
 	if b.actor.Super() && rec.ID == b.actor.ID {

@@ -261,6 +261,14 @@ func (d *VisitDraft) create(ctx context.Context, b *Batch, c *Change, o *Outcome
 	if err := d.missed(ctx, b, c, cp, event, key, &doc, nil); err != nil {
 		return Key{}, nil, err
 	}
+	if err := b.standOn(ctx, reg); err != nil {
+		return Key{}, nil, err
+	}
+	if event != nil {
+		if err := b.standOn(ctx, event.rec.Key); err != nil {
+			return Key{}, nil, err
+		}
+	}
 	if err := b.insert(c, Visit, key, id, &doc, o); err != nil {
 		return Key{}, nil, err
 	}

@@ -30,6 +30,9 @@ type statements struct {
 	insertRecordPast           string
 	dropRecord                 string
 	updateRecord               string
+	updateSealed               string
+	sealRecord, unsealRecord   string
+	standOn                    string
 	insertEntry                string
 	renewLease                 string
 	insertNumber, drawNumber   string
@@ -50,6 +53,10 @@ func newStatements(t Tables) statements {
 		insertRecordPast: q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'kind':?,'num':?,'ver':?,'src':?,'usr':?,'made':?,'doc':?,'head':?,'why':?,'frm':?,'req':?,'chg':?}`, t.Records),
 		dropRecord:       q(`DELETE FROM %s WHERE pk=? AND sk=? AND ver=?`, t.Records),
 		updateRecord:     q(`UPDATE %s SET doc=?, ver=?, chg=?, head=? WHERE pk=? AND sk=? AND ver=?`, t.Records),
+		updateSealed:     q(`UPDATE %s SET doc=?, ver=?, chg=?, head=? REMOVE seal WHERE pk=? AND sk=? AND ver=? AND seal=?`, t.Records),
+		sealRecord:       q(`UPDATE %s SET seal=? WHERE pk=? AND sk=? AND ver=? AND (seal IS MISSING OR seal<?)`, t.Records),
+		unsealRecord:     q(`UPDATE %s REMOVE seal WHERE pk=? AND sk=? AND seal=?`, t.Records),
+		standOn:          q(`UPDATE %s REMOVE seal WHERE pk=? AND sk=? AND ver=? AND (seal IS MISSING OR seal<?)`, t.Records),
 		insertEntry:      q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'doc':?}`, t.Audit),
 		insertNumber:     q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'num':?}`, t.Records),
 		drawNumber:       q(`UPDATE %s SET num=? WHERE pk='counter' AND sk=? AND num=?`, t.Records),
@@ -288,7 +295,11 @@ func (t *statements) append(b []byte, w *biobank.Write) []byte {
 		}
 	case biobank.UpdateRecord:
 		r := w.Record
-		b = begin(b, t.updateRecord)
+		if w.Seal == "" {
+			b = begin(b, t.updateRecord)
+		} else {
+			b = begin(b, t.updateSealed)
+		}
 		b = paramB(b, r.Doc)
 		b = paramN(b, r.Version)
 		b = paramS(b, strings.Join(r.Changes, " "))
@@ -296,11 +307,26 @@ func (t *statements) append(b []byte, w *biobank.Write) []byte {
 		b = paramS(b, r.Key.Part)
 		b = paramS(b, r.Key.Sort)
 		b = paramN(b, r.Version-1)
-	case biobank.DropRecord:
-		b = begin(b, t.dropRecord)
+		if w.Seal != "" {
+			b = paramS(b, w.Seal)
+		}
+	case biobank.SealRecord:
+		b = begin(b, t.sealRecord)
+		b = paramS(b, w.Seal)
+		b = paramVersion(b, w.Record)
+		b = paramS(b, w.Now)
+	case biobank.UnsealRecord:
+		b = begin(b, t.unsealRecord)
 		b = paramS(b, w.Record.Key.Part)
 		b = paramS(b, w.Record.Key.Sort)
-		b = paramN(b, w.Record.Version)
+		b = paramS(b, w.Seal)
+	case biobank.StandOn:
+		b = begin(b, t.standOn)
+		b = paramVersion(b, w.Record)
+		b = paramS(b, w.Now)
+	case biobank.DropRecord:
+		b = begin(b, t.dropRecord)
+		b = paramVersion(b, w.Record)
 	case biobank.InsertEntry:
 		key := w.Entry.AuditKey()
 		b = begin(b, t.insertEntry)
@@ -324,6 +350,13 @@ func paramS(b []byte, s string) []byte {
 	b = append(b, `{"S":`...)
 	b = appendQuoted(b, s)
 	return append(b, `},`...)
+}
+
+// paramVersion is where a record lies, and its version.
+func paramVersion(b []byte, r *biobank.Record) []byte {
+	b = paramS(b, r.Key.Part)
+	b = paramS(b, r.Key.Sort)
+	return paramN(b, r.Version)
 }
 
 func paramB(b []byte, s []byte) []byte {

@@ -17,6 +17,7 @@ import (
 func Conform(t *testing.T, newStore func(t *testing.T) biobank.Store) {
 	t.Run("writes", func(t *testing.T) { conformWrites(t, newStore(t)) })
 	t.Run("transactions", func(t *testing.T) { conformTransactions(t, newStore(t)) })
+	t.Run("seals", func(t *testing.T) { conformSeals(t, newStore(t)) })
 	t.Run("texts", func(t *testing.T) { conformTexts(t, newStore(t)) })
 	t.Run("lists", func(t *testing.T) { conformLists(t, newStore(t)) })
 	t.Run("sets", func(t *testing.T) { conformSets(t, newStore(t)) })
@@ -207,6 +208,67 @@ func conformTransactions(t *testing.T, s biobank.Store) {
 	}
 	if d := cmp.Diff(later, got[one.Key]); d != "" {
 		t.Errorf("record (-want +got):\n%s", d)
+	}
+}
+
+// conformSeals: what stands on a record meets who deletes it, whichever comes first.
+func conformSeals(t *testing.T, s biobank.Store) {
+	one := aRecord("1", 1, `{"n":1}`)
+	mustWrite(t, s, insertRecord(one))
+	next := aRecord("1", 2, `{"n":2}`)
+	next.Head = "h|h"
+	seal := func(r *biobank.Record, seal, now string) biobank.Write {
+		return biobank.Write{Kind: biobank.SealRecord, Record: r, Seal: seal, Now: now}
+	}
+	stand := func(r *biobank.Record, now string) biobank.Write {
+		return biobank.Write{Kind: biobank.StandOn, Record: r, Now: now}
+	}
+	unseal := func(seal string) biobank.Write {
+		return biobank.Write{Kind: biobank.UnsealRecord, Record: one, Seal: seal}
+	}
+	update := func(seal string) biobank.Write {
+		return biobank.Write{Kind: biobank.UpdateRecord, Record: next, Seal: seal}
+	}
+	for _, step := range []struct {
+		name  string
+		write biobank.Write
+		want  biobank.Result
+	}{
+		{"standing on a record", stand(one, "1700"), biobank.Written},
+		{"standing on one of another version", stand(next, "1700"), biobank.Conflict},
+		{"standing on one that is not there", stand(aRecord("2", 1, `{}`), "1700"), biobank.Conflict},
+		{"sealing one that is not there", seal(aRecord("2", 1, `{}`), "1760/a", "1700"), biobank.Conflict},
+		{"sealing one of another version", seal(next, "1760/a", "1700"), biobank.Conflict},
+		{"an update by a seal that is not on it", update("1760/a"), biobank.Conflict},
+		{"sealing", seal(one, "1760/a", "1700"), biobank.Written},
+		{"sealing what others have sealed", seal(one, "1765/b", "1705"), biobank.Conflict},
+		{"standing on what is sealed", stand(one, "1705"), biobank.Conflict},
+		{"unsealing what others have sealed", unseal("1765/b"), biobank.Conflict},
+		{"unsealing", unseal("1760/a"), biobank.Written},
+		{"standing on what was sealed", stand(one, "1705"), biobank.Written},
+		{"sealing again", seal(one, "1765/b", "1705"), biobank.Written},
+		{"standing on it when the seal is over", stand(one, "1766"), biobank.Written},
+		{"an update by the seal that was over", update("1765/b"), biobank.Conflict},
+		{"sealing once more", seal(one, "1826/c", "1766"), biobank.Written},
+		{"sealing over one that is over", seal(one, "1887/d", "1827"), biobank.Written},
+		{"an update by the seal of others", update("1826/c"), biobank.Conflict},
+		{"an update by the seal", update("1887/d"), biobank.Written},
+		{"standing on what it made", stand(next, "1827"), biobank.Written},
+	} {
+		if got := mustWrite(t, s, step.write)[0]; got != step.want {
+			t.Errorf("%s: result %d, want %d", step.name, got, step.want)
+		}
+	}
+	res, err := s.Transact(t.Context(), []biobank.Write{insertRecord(aRecord("2", 1, `{}`)), stand(one, "1827")})
+	if !errors.Is(err, biobank.ErrTransaction) || len(res) != 2 || res[1] != biobank.Conflict {
+		t.Errorf("a transaction that stands on what has changed: %v, %v", res, err)
+	}
+	got, err := s.Records(t.Context(), []biobank.Key{one.Key, {Part: "cp#1#2", Sort: "2"}}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(map[biobank.Key]*biobank.Record{one.Key: next}, got); d != "" {
+		t.Errorf("records (-want +got):\n%s", d)
 	}
 }
 

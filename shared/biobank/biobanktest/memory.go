@@ -22,6 +22,7 @@ type Memory struct {
 	marks    map[string]biobank.Mark
 	records  map[biobank.Key]*biobank.Record
 	entries  map[biobank.Key]*biobank.Entry
+	seals    map[biobank.Key]string
 	counters map[string]int64
 	ended    map[string]bool // by job, whether all its rows were finished
 }
@@ -32,7 +33,7 @@ var _ biobank.Store = (*Memory)(nil)
 func NewMemory() *Memory {
 	return &Memory{
 		marks: map[string]biobank.Mark{}, records: map[biobank.Key]*biobank.Record{}, entries: map[biobank.Key]*biobank.Entry{},
-		counters: map[string]int64{}, ended: map[string]bool{},
+		seals: map[biobank.Key]string{}, counters: map[string]int64{}, ended: map[string]bool{},
 	}
 }
 
@@ -44,6 +45,7 @@ func (m *Memory) Clone() *Memory {
 	maps.Copy(c.marks, m.marks)
 	maps.Copy(c.records, m.records) // what is stored is replaced, never changed
 	maps.Copy(c.entries, m.entries)
+	maps.Copy(c.seals, m.seals)
 	maps.Copy(c.counters, m.counters)
 	maps.Copy(c.ended, m.ended)
 	return c
@@ -190,7 +192,7 @@ func (m *Memory) Transact(ctx context.Context, writes []biobank.Write) ([]bioban
 // item names what a write touches.
 func item(w *biobank.Write) string {
 	switch w.Kind {
-	case biobank.InsertRecord, biobank.UpdateRecord, biobank.DropRecord:
+	case biobank.InsertRecord, biobank.UpdateRecord, biobank.DropRecord, biobank.SealRecord, biobank.UnsealRecord, biobank.StandOn:
 		return "record " + w.Record.Key.String()
 	case biobank.InsertEntry:
 		return "entry " + w.Entry.AuditKey().String()
@@ -214,7 +216,16 @@ func (m *Memory) check(w *biobank.Write) biobank.Result {
 			return biobank.Exists
 		}
 	case biobank.UpdateRecord:
-		if r, ok := m.records[w.Record.Key]; !ok || r.Version != w.Record.Version-1 {
+		if r, ok := m.records[w.Record.Key]; !ok || r.Version != w.Record.Version-1 || w.Seal != "" && m.seals[w.Record.Key] != w.Seal {
+			return biobank.Conflict
+		}
+	case biobank.SealRecord, biobank.StandOn:
+		r, ok := m.records[w.Record.Key]
+		if seal := m.seals[w.Record.Key]; !ok || r.Version != w.Record.Version || seal != "" && seal >= w.Now {
+			return biobank.Conflict
+		}
+	case biobank.UnsealRecord:
+		if m.seals[w.Record.Key] != w.Seal {
 			return biobank.Conflict
 		}
 	case biobank.DropRecord:
@@ -247,8 +258,16 @@ func (m *Memory) do(w *biobank.Write) {
 		r.Doc, r.Version = bytes.Clone(w.Record.Doc), w.Record.Version
 		r.Changes, r.Head = slices.Clone(w.Record.Changes), w.Record.Head
 		m.records[w.Record.Key] = r
+		if w.Seal != "" {
+			delete(m.seals, w.Record.Key)
+		}
 	case biobank.DropRecord:
 		delete(m.records, w.Record.Key)
+		delete(m.seals, w.Record.Key)
+	case biobank.SealRecord:
+		m.seals[w.Record.Key] = w.Seal
+	case biobank.UnsealRecord, biobank.StandOn:
+		delete(m.seals, w.Record.Key)
 	case biobank.InsertEntry:
 		e := *w.Entry
 		m.entries[w.Entry.AuditKey()] = &e

@@ -1,0 +1,160 @@
+package biobank
+
+import (
+	"context"
+	"errors"
+	"strconv"
+)
+
+// A deletion and a creation below the same object must not both succeed, though neither sees what the other is about to
+// write.
+//
+//  1. Who deletes seals the object first, and what goes with it, and only then looks whether anything depends on it.
+//  2. It deletes on condition that the seals are still its own, and takes them off where it is refused.
+//  3. Who creates something stands on what that is to lie in: the transaction holds only where that has the version that
+//     was read, and no seal. So either the deletion finds what was created before it sealed, or the creation finds the
+//     seal, waits a moment, and then finds the object deleted or free.
+//
+// A seal says until when it holds; one that is over, of a deletion that was cut short, is taken off by whoever meets it,
+// and the deletion, should it still be going on, begins anew. Rows of jobs do neither: they are no transactions.
+
+// sealed is how long a seal holds, in milliseconds: longer than a request lasts.
+const sealed = 60_000
+
+// errChanged means that a record is not what was planned on: the change is planned again.
+var errChanged = errors.New("a record has changed since it was read")
+
+// clock is a time as seals are compared with it.
+func clock(ms int64) string { return strconv.FormatInt(ms, 10) }
+
+// seal keeps others from adding to records that the change is about to delete, before it looks what is there. It tells
+// whether any of them was not sealed before. Where others are deleting one the fault says to try again.
+func (b *Batch) seal(ctx context.Context, c *Change, recs ...*Record) (more bool, err error) {
+	if b.bulk || b.dry {
+		return false, nil
+	}
+	var open []*Record
+	for _, rec := range recs {
+		if b.seals[rec.Key] == "" {
+			open = append(open, rec)
+		}
+	}
+	mine := clock(b.at+sealed) + "/" + c.ID
+	for try := 0; len(open) > 0; try++ {
+		if try == tries {
+			return false, b.busy(errors.New("a record is being deleted by others"))
+		}
+		if err := b.pause(ctx, try); err != nil {
+			return false, err
+		}
+		some := open[:min(len(open), MaxBatch)]
+		writes := make([]Write, len(some))
+		for i, rec := range some {
+			writes[i] = Write{Kind: SealRecord, Record: rec, Seal: mine, Now: clock(b.at)}
+		}
+		results, err := b.store.Write(ctx, false, writes)
+		if err != nil {
+			return false, err
+		}
+		var left []*Record
+		for i, rec := range some {
+			if results[i] == Written {
+				b.seals[rec.Key], more = mine, true
+				continue
+			}
+			now, err := b.fresh(ctx, rec.Key)
+			if err != nil {
+				return false, err
+			}
+			if now == nil || now.Version != rec.Version {
+				return false, errors.Join(errChanged, b.outdated(ctx, rec.Key))
+			}
+			left = append(left, rec)
+		}
+		open = append(left, open[len(some):]...)
+	}
+	return more, nil
+}
+
+// stillSealed plans that the change holds only while the seal on a record that it leaves as it is was not taken off.
+func (b *Batch) stillSealed(rec *Record) {
+	if mine := b.seals[rec.Key]; mine != "" {
+		b.add(roundIDs, Write{Kind: UnsealRecord, Record: rec, Seal: mine})
+	}
+}
+
+// unseal takes off the seals of what was not deleted after all.
+func (b *Batch) unseal(ctx context.Context) error {
+	var writes []Write
+	for key, mine := range b.seals {
+		writes = append(writes, Write{Kind: UnsealRecord, Record: &Record{Key: key}, Seal: mine})
+	}
+	clear(b.seals)
+	for len(writes) > 0 {
+		n := min(len(writes), MaxBatch)
+		if _, err := b.store.Write(ctx, false, writes[:n]); err != nil {
+			return err
+		}
+		writes = writes[n:]
+	}
+	return nil
+}
+
+// standOn plans that what the change writes holds only where the object at key, which it is to lie in or to belong to, is
+// not deleted meanwhile. One that the change writes itself is sure anyway.
+func (b *Batch) standOn(ctx context.Context, key Key) error {
+	if b.bulk || b.dry || key.IsZero() {
+		return nil
+	}
+	for _, round := range [][]rowWrite{b.writes[roundBelow], b.writes[roundParents], b.writes[roundRecords], b.writes[roundIDs]} {
+		for i := range round {
+			if w := &round[i]; w.Record != nil && w.Record.Key == key && (w.Kind == InsertRecord || w.Kind == StandOn) {
+				return nil
+			}
+		}
+	}
+	rec, err := b.rec(ctx, key)
+	if err != nil || rec == nil {
+		return err
+	}
+	b.add(roundIDs, Write{Kind: StandOn, Record: rec, Now: clock(b.at)})
+	return nil
+}
+
+// standing leaves out that a transaction stands on what it writes itself.
+func standing(all []*rowWrite) []*rowWrite {
+	written := map[Key]bool{}
+	for _, w := range all {
+		if w.Kind == InsertRecord || w.Kind == UpdateRecord || w.Kind == DropRecord {
+			written[w.Record.Key] = true
+		}
+	}
+	kept := all[:0]
+	for _, w := range all {
+		if w.Kind != StandOn || !written[w.Record.Key] {
+			kept = append(kept, w)
+		}
+	}
+	return kept
+}
+
+// outdated forgets what is known of an object that is not what was planned on.
+func (b *Batch) outdated(ctx context.Context, key Key) error {
+	delete(b.seals, key)
+	cp := key.Protocol()
+	if key.Part == string(Protocol) {
+		cp = keyID(key)
+	}
+	delete(b.protocols, cp)
+	_, err := b.fresh(ctx, key)
+	return err
+}
+
+// settled forgets the seals of what was deleted.
+func (b *Batch) settled(all []*rowWrite) {
+	for _, w := range all {
+		if (w.Kind == UpdateRecord || w.Kind == UnsealRecord) && w.Seal != "" {
+			delete(b.seals, w.Record.Key)
+		}
+	}
+}
