@@ -10,9 +10,6 @@ import (
 
 // Collection protocols (reference openspecimen-rest.md section 9).
 
-// defaultAliquotFmt is what aliquots are called where the protocol says nothing.
-const defaultAliquotFmt = "%PSPEC_LABEL%_%PSPEC_UID%"
-
 func protocols() noun {
 	return noun{path: "/collection-protocols", typ: biobank.Protocol, shows: protocolView{}, gather: gatherProtocols, view: viewProtocol}
 }
@@ -412,7 +409,7 @@ func viewProtocol(r *related, rec *biobank.Record) (any, error) {
 		VisitLevelConsents: doc.VisitLevelConsents, PpidFmt: orNull(doc.PpidFmt), ManualPpid: doc.ManualPpid,
 		VisitNameFmt: orNull(doc.VisitNameFmt), ManualVisitName: doc.ManualVisitName,
 		SpecimenLabelFmt: orNull(doc.SpecimenLabelFmt), DerivativeLabelFmt: orNull(doc.DerivativeLabelFmt),
-		AliquotLabelFmt: orNull(doc.AliquotLabelFmt), AliquotLabelFmtToUse: cmp.Or(doc.AliquotLabelFmt, defaultAliquotFmt),
+		AliquotLabelFmt: orNull(doc.AliquotLabelFmt), AliquotLabelFmtToUse: cmp.Or(doc.AliquotLabelFmt, biobank.DefaultAliquotFormat),
 		AdditionalLabelFmt: orNull(doc.AdditionalLabelFmt), ManualSpecimenLabel: doc.ManualSpecimenLabel,
 		BarcodingEnabled: doc.BarcodingEnabled, SpecimenBarcodeFmt: orNull(doc.SpecimenBarcodeFmt),
 		SpecimenBarcodeFmtToUse: orNull(doc.SpecimenBarcodeFmt), LabelSequenceKey: orNull(doc.LabelSequenceKey),

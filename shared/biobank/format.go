@@ -15,12 +15,14 @@ import (
 // FormatKind says what a format names.
 type FormatKind uint8
 
-// The kinds. LabelFormat is for specimens made from a parent, PrimaryLabelFormat for those that have none.
+// The kinds. LabelFormat is for specimens made from a parent, PrimaryLabelFormat for those that have none, TagFormat for what
+// both have besides: additional labels and barcodes.
 const (
 	PPIDFormat FormatKind = iota
 	VisitNameFormat
 	PrimaryLabelFormat
 	LabelFormat
+	TagFormat
 )
 
 // Counter is a sequence that a format draws a number from: it names the thing whose children are counted.
@@ -44,14 +46,15 @@ const (
 //	%CP_SHORT_TITLE%  short title of the protocol                       all kinds
 //	%CP_CODE%         code of the protocol                              all kinds
 //	%d, %05d          the same as %CP_UID%, %CP_UID(5)%                 PPIDs
-//	%PPI%             PPID of the participant                           visit names and labels
+//	%PPI%             PPID of the participant                           visit names, labels and tags
 //	%PPI_UID%         next number of the participant                    visit names and labels
-//	%EVENT_CODE%      code of the visit's event                         visit names and labels
-//	%EVENT_LABEL%     label of the visit's event                        visit names and labels
-//	%VISIT_NAME%      name of the visit                                 labels
+//	%EVENT_CODE%      code of the visit's event                         visit names, labels and tags
+//	%EVENT_LABEL%     label of the visit's event                        visit names, labels and tags
+//	%VISIT_NAME%      name of the visit                                 labels and tags
 //	%VISIT_UID%       next number of the visit                          labels
-//	%SPEC_TYPE%       type of the specimen                              labels
-//	%YR_OF_COLL%      year of the collection, four digits               labels
+//	%SPEC_TYPE%       type of the specimen                              labels and tags
+//	%YR_OF_COLL%      year of the collection, four digits               labels and tags
+//	%SPEC_LABEL%      label of the specimen                             tags
 //	%PSPEC_LABEL%     label of the parent specimen                      labels of children
 //	%PSPEC_UID%       next number of the parent specimen                labels of children
 //	%%                a percent sign                                    all kinds
@@ -59,7 +62,7 @@ const (
 // A token that is a number may give a width, %SYS_UID(6)%, to which zeros fill it up; a longer number is not cut. Names
 // of tokens are in capitals. A format must be able to tell two objects apart: it needs %SYS_UID% or %CP_UID%, or a
 // narrower number together with what it counts below: %PPI% and %PPI_UID%, %VISIT_NAME% and %VISIT_UID%, %PSPEC_LABEL%
-// and %PSPEC_UID%. Literal text has to keep apart what two protocols number alike. The reference leaves the grammar open
+// and %PSPEC_UID%; that of a tag, the specimen's label. Literal text has to keep apart what two protocols number alike. The reference leaves the grammar open
 // beyond the names of some tokens (openspecimen-rest.md 24).
 //
 // A Format does not change and may be used by several goroutines.
@@ -86,10 +89,13 @@ type token struct {
 }
 
 var (
-	allKinds    = []FormatKind{PPIDFormat, VisitNameFormat, PrimaryLabelFormat, LabelFormat}
+	allKinds    = []FormatKind{PPIDFormat, VisitNameFormat, PrimaryLabelFormat, LabelFormat, TagFormat}
 	belowPerson = allKinds[1:]
-	labelKinds  = allKinds[2:]
-	childLabels = allKinds[3:]
+	ofSpecimens = allKinds[2:]
+	namesBelow  = allKinds[1:4]
+	labelKinds  = allKinds[2:4]
+	childLabels = allKinds[3:4]
+	tagKinds    = allKinds[4:]
 )
 
 // tokens is the table of the doc comment of Format.
@@ -99,13 +105,14 @@ var tokens = []token{
 	{name: "CP_SHORT_TITLE", kinds: allKinds, value: func(v *FormatValues) string { return v.ShortTitle }},
 	{name: "CP_CODE", kinds: allKinds, value: func(v *FormatValues) string { return v.ProtocolCode }},
 	{name: "PPI", kinds: belowPerson, value: func(v *FormatValues) string { return v.PPID }},
-	{name: "PPI_UID", kinds: belowPerson, counts: true, counter: PerParticipant},
+	{name: "PPI_UID", kinds: namesBelow, counts: true, counter: PerParticipant},
 	{name: "EVENT_CODE", kinds: belowPerson, value: func(v *FormatValues) string { return v.EventCode }},
 	{name: "EVENT_LABEL", kinds: belowPerson, value: func(v *FormatValues) string { return v.EventLabel }},
-	{name: "VISIT_NAME", kinds: labelKinds, value: func(v *FormatValues) string { return v.VisitName }},
+	{name: "VISIT_NAME", kinds: ofSpecimens, value: func(v *FormatValues) string { return v.VisitName }},
 	{name: "VISIT_UID", kinds: labelKinds, counts: true, counter: PerVisit},
-	{name: "SPEC_TYPE", kinds: labelKinds, value: func(v *FormatValues) string { return v.SpecimenType }},
-	{name: "YR_OF_COLL", kinds: labelKinds, value: func(v *FormatValues) string { return v.year() }},
+	{name: "SPEC_TYPE", kinds: ofSpecimens, value: func(v *FormatValues) string { return v.SpecimenType }},
+	{name: "YR_OF_COLL", kinds: ofSpecimens, value: func(v *FormatValues) string { return v.year() }},
+	{name: "SPEC_LABEL", kinds: tagKinds, value: func(v *FormatValues) string { return v.Label }},
 	{name: "PSPEC_LABEL", kinds: childLabels, value: func(v *FormatValues) string { return v.ParentLabel }},
 	{name: "PSPEC_UID", kinds: childLabels, counts: true, counter: PerParent},
 }
@@ -118,6 +125,7 @@ type FormatValues struct {
 	VisitName                string
 	SpecimenType             string
 	CollectionYear           int
+	Label                    string
 	ParentLabel              string
 	// Numbers holds the number drawn from each counter.
 	Numbers [counters]int64
@@ -249,13 +257,14 @@ var uniqueBy = map[FormatKind]string{
 	VisitNameFormat:    "%SYS_UID%, %CP_UID%, or %PPI% with %PPI_UID%",
 	PrimaryLabelFormat: "%SYS_UID%, %CP_UID%, %PPI% with %PPI_UID%, or %VISIT_NAME% with %VISIT_UID%",
 	LabelFormat:        "%SYS_UID%, %CP_UID%, or one of %PPI%, %VISIT_NAME%, %PSPEC_LABEL% with its number",
+	TagFormat:          "%SYS_UID%, %CP_UID% or %SPEC_LABEL%",
 }
 
 func (f *Format) unique() bool {
 	has := func(name string) bool {
 		return slices.ContainsFunc(f.parts, func(p part) bool { return p.token != nil && p.token.name == name })
 	}
-	return has("SYS_UID") || has("CP_UID") ||
+	return has("SYS_UID") || has("CP_UID") || has("SPEC_LABEL") ||
 		has("PPI") && has("PPI_UID") ||
 		has("VISIT_NAME") && has("VISIT_UID") ||
 		has("PSPEC_LABEL") && has("PSPEC_UID")

@@ -41,6 +41,9 @@ func TestFormatRefusals(t *testing.T) {
 		{PrimaryLabelFormat, "%PSPEC_LABEL%-%PSPEC_UID%", "%PSPEC_LABEL%, which has no value there"},
 		{PrimaryLabelFormat, "%VISIT_NAME%-%PPI_UID%", "needs %SYS_UID%"},
 		{LabelFormat, "%PSPEC_LABEL%_%VISIT_UID%", "needs %SYS_UID%"},
+		{TagFormat, "%PPI%-%SPEC_TYPE%", "needs %SYS_UID%"},
+		{TagFormat, "%VISIT_NAME%-%VISIT_UID%", "%VISIT_UID%, which has no value there"},
+		{PrimaryLabelFormat, "%SPEC_LABEL%", "%SPEC_LABEL%, which has no value there"},
 	}
 	for _, test := range tests {
 		_, err := ParseFormat(test.kind, test.text)
@@ -134,7 +137,7 @@ func FuzzFormat(f *testing.F) {
 		values.Numbers[i] = int64(i) + 1
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, text string) {
-		format, err := ParseFormat(FormatKind(kind%4), text)
+		format, err := ParseFormat(FormatKind(kind%5), text)
 		if err != nil {
 			return
 		}

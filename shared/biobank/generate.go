@@ -22,6 +22,8 @@ const (
 	namesPPID  = "ppid"
 	namesVisit = "visit.name"
 	namesLabel = "specimen.label"
+	namesTag   = "specimen.additionalLabel"
+	namesCode  = "specimen.barcode"
 )
 
 // Counters lists the counters that a job of n rows of this type reserves numbers from, so that row n of it always gets
@@ -68,6 +70,8 @@ func (b *Batch) Counters(ctx context.Context, t Type, master bool, ref ProtocolR
 		for _, lineage := range []string{LineageNew, LineageDerived, LineageAliquot} {
 			add(cp.labels[lineage], namesLabel, cp.id)
 		}
+		add(cp.additional, namesTag, cp.id)
+		add(cp.barcode, namesCode, cp.id)
 		for _, e := range cp.events {
 			for _, q := range e.reqs {
 				if f, err := ParseFormat(labelKind(q.doc.Lineage), q.doc.LabelFmt); err == nil {
@@ -97,10 +101,10 @@ func (b *Batch) numbers(ctx context.Context, c *Change, f *Format, what string, 
 	return serial, nil
 }
 
-// generate makes a specimen's label by the format.
-func (b *Batch) generate(ctx context.Context, c *Change, f *Format, cp *protocolInfo, at *below, doc *SpecimenDoc) (label string, serial int64, err error) {
+// generate makes a specimen's label, or what else the format is of, by the format.
+func (b *Batch) generate(ctx context.Context, c *Change, f *Format, what string, cp *protocolInfo, at *below, doc *SpecimenDoc) (name string, serial int64, err error) {
 	v := FormatValues{
-		ShortTitle: cp.doc.ShortTitle, ProtocolCode: cp.doc.Code, SpecimenType: doc.Type,
+		ShortTitle: cp.doc.ShortTitle, ProtocolCode: cp.doc.Code, SpecimenType: doc.Type, Label: doc.Label,
 		ParentLabel: at.parentDoc.Label, VisitName: at.visitName, PPID: at.ppid,
 	}
 	if doc.Collection != nil && doc.Collection.Time != 0 {
@@ -132,7 +136,7 @@ func (b *Batch) generate(ctx context.Context, c *Change, f *Format, cp *protocol
 	if e := cp.event(eventID); e != nil {
 		v.EventCode, v.EventLabel = e.doc.Code, e.doc.Label
 	}
-	if serial, err = b.numbers(ctx, c, f, namesLabel, cp.id, at.key, &v); err != nil {
+	if serial, err = b.numbers(ctx, c, f, what, cp.id, at.key, &v); err != nil {
 		return "", 0, err
 	}
 	return f.Make(&v), serial, nil

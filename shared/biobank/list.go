@@ -365,29 +365,40 @@ func (r *Registry) EachSpecimen(ctx context.Context, a *Actor, cp int64, keep fu
 	if _, err := r.Get(ctx, a, Protocol, cp); err != nil {
 		return err
 	}
-	for _, part := range TreeParts(cp) {
-		for after := ""; ; {
-			page, err := r.Store.List(ctx, part, "", after, walkPage)
-			if err != nil {
-				return fmt.Errorf("read the tree of protocol %d: %w", cp, err)
-			}
-			full := len(page) == walkPage
-			if full {
-				after = page[len(page)-1].Key.Sort
-			}
-			recs, err := r.Readable(ctx, a, slices.DeleteFunc(page, func(rec *Record) bool { return rec.Type != Specimen }))
-			if err != nil {
+	for page, err := range r.pages(ctx, cp) {
+		if err != nil {
+			return err
+		}
+		recs, err := r.Readable(ctx, a, slices.DeleteFunc(page, func(rec *Record) bool { return rec.Type != Specimen }))
+		if err != nil {
+			return err
+		}
+		for _, rec := range recs {
+			if more, err := keep(rec); err != nil || !more {
 				return err
-			}
-			for _, rec := range recs {
-				if more, err := keep(rec); err != nil || !more {
-					return err
-				}
-			}
-			if !full {
-				break
 			}
 		}
 	}
 	return nil
+}
+
+// pages reads the trees of a protocol one after the other, a page at a time. It checks no rights.
+func (r *Registry) pages(ctx context.Context, cp int64) iter.Seq2[[]*Record, error] {
+	return func(yield func([]*Record, error) bool) {
+		for _, part := range TreeParts(cp) {
+			for after, full := "", true; full; {
+				page, err := r.Store.List(ctx, part, "", after, walkPage)
+				if err != nil {
+					yield(nil, fmt.Errorf("read the tree of protocol %d: %w", cp, err))
+					return
+				}
+				if full = len(page) == walkPage; full {
+					after = page[len(page)-1].Key.Sort
+				}
+				if !yield(page, nil) {
+					return
+				}
+			}
+		}
+	}
 }

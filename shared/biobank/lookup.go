@@ -20,6 +20,8 @@ type protocolInfo struct {
 	ppid   *Format
 	visit  *Format
 	labels map[string]*Format // by lineage
+	// additional makes additional labels and barcode barcodes, nil where people give them.
+	additional, barcode *Format
 }
 
 type eventInfo struct {
@@ -147,12 +149,16 @@ func (b *Batch) loadProtocol(ctx context.Context, id int64) (*protocolInfo, erro
 		}
 		return f, nil
 	}
-	var errs [5]error
+	var errs [7]error
 	p.ppid, errs[0] = parse(PPIDFormat, p.doc.PpidFmt)
 	p.visit, errs[1] = parse(VisitNameFormat, p.doc.VisitNameFmt)
 	p.labels[LineageNew], errs[2] = parse(PrimaryLabelFormat, p.doc.SpecimenLabelFmt)
 	p.labels[LineageDerived], errs[3] = parse(LabelFormat, p.doc.DerivativeLabelFmt)
 	p.labels[LineageAliquot], errs[4] = parse(LabelFormat, p.doc.AliquotLabelFmt)
+	p.additional, errs[5] = parse(TagFormat, p.doc.AdditionalLabelFmt)
+	if p.doc.givesBarcodes() {
+		p.barcode, errs[6] = parse(TagFormat, p.doc.SpecimenBarcodeFmt)
+	}
 	return p, errors.Join(errs[:]...)
 }
 

@@ -119,6 +119,11 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 		return err
 	}
 	if rec != nil {
+		if is.givesBarcodes() && !was.givesBarcodes() {
+			if err := b.allBarcoded(ctx, &l, rec); err != nil {
+				return err
+			}
+		}
 		if is.SpecimenCentric && !was.SpecimenCentric { // while a whole object that leaves it out says nothing
 			l.Add("CP_OP_NOT_ALLOWED_SC", "Collection protocol %s was created with participants; it cannot become specimen-centric.", b.actor.callsProtocol(rec.ID, &was))
 		}
@@ -391,6 +396,8 @@ func (d *ProtocolDraft) formats(l *fault.List, is *ProtocolDoc) {
 		{PrimaryLabelFormat, &is.SpecimenLabelFmt, PerVisit, "CP_INVALID_SPECIMEN_LABEL_FMT", "Label Format", "%VISIT_UID%"},
 		{LabelFormat, &is.DerivativeLabelFmt, PerParent, "CP_INVALID_DERIVATIVE_LABEL_FMT", "Derivative Label Format", "%PSPEC_UID%"},
 		{LabelFormat, &is.AliquotLabelFmt, PerParent, "CP_INVALID_ALIQUOT_LABEL_FMT", "Aliquot Label Format", "%PSPEC_UID%"},
+		{TagFormat, &is.AdditionalLabelFmt, PerProtocol, "CP_INVALID_ADDL_LABEL_FMT", "Additional Label Format", ""},
+		{TagFormat, &is.SpecimenBarcodeFmt, PerProtocol, "CP_INVALID_SPECIMEN_BARCODE_FMT", "Specimen Barcode Format", ""},
 	} {
 		if *f.text == "" {
 			continue
@@ -410,12 +417,29 @@ func (d *ProtocolDraft) formats(l *fault.List, is *ProtocolDoc) {
 			}
 		}
 	}
-	for _, f := range []struct{ text, code, noun string }{
-		{is.AdditionalLabelFmt, "CP_INVALID_ADDL_LABEL_FMT", "Additional Label Format"},
-		{is.SpecimenBarcodeFmt, "CP_INVALID_SPECIMEN_BARCODE_FMT", "Specimen Barcode Format"},
-	} {
-		if f.text != "" {
-			l.Add(f.code, "%s is not supported; leave it blank.", f.noun)
+}
+
+// allBarcoded refuses that the protocol makes barcodes from now on, where a specimen was collected without one: each has
+// one in such a protocol, and none can be made after the label was printed. The reference does not tell when it answers with
+// the code.
+func (b *Batch) allBarcoded(ctx context.Context, l *fault.List, rec *Record) error {
+	for page, err := range (&Registry{Store: b.store}).pages(ctx, rec.ID) {
+		if err != nil {
+			return err
+		}
+		for _, one := range page {
+			if one.Type != Specimen {
+				continue
+			}
+			doc, err := Decode[SpecimenDoc](one)
+			if err != nil {
+				return err
+			}
+			if doc.Status == Collected && doc.Barcode == "" && doc.ActivityStatus != StatusDisabled {
+				l.Add("CP_CANNOT_ENABLE_BARCODING", "Specimens were collected without a barcode; barcodes cannot be generated from now on.")
+				return nil
+			}
 		}
 	}
+	return nil
 }

@@ -148,7 +148,7 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 	if err != nil {
 		return err
 	}
-	if err := d.label(ctx, b, c, &l, cp, &doc, at, req); err != nil {
+	if err := d.names(ctx, b, c, &l, cp, &SpecimenDoc{}, &doc, at, req); err != nil {
 		return err
 	}
 	if err := d.namesFree(ctx, b, c, &l, Key{}); err != nil {
@@ -273,33 +273,4 @@ func (d *SpecimenDraft) inherit(l *fault.List, doc *SpecimenDoc, at *below, req 
 	fill(&doc.Laterality, p.Laterality)
 	fill(&doc.Pathology, p.Pathology)
 	d.likeParent(l, doc, p)
-}
-
-// label decides the specimen's label (15.3).
-func (d *SpecimenDraft) label(ctx context.Context, b *Batch, c *Change, l *fault.List, cp *protocolInfo, doc *SpecimenDoc, at *below, req *requirementInfo) error {
-	format := cp.labels[doc.Lineage]
-	if req != nil && req.doc.LabelFmt != "" {
-		f, err := ParseFormat(labelKind(doc.Lineage), req.doc.LabelFmt)
-		if err != nil {
-			l.Add("SR_INVALID_LABEL_FMT", "The label format of requirement %q is not valid: %s.", req.doc.Code, err)
-			return nil
-		}
-		format = f
-	}
-	switch {
-	case doc.Label != "" && format != nil && !cp.doc.ManualSpecimenLabel:
-		l.Add("SPECIMEN_MANUAL_LABEL_NOT_ALLOWED", "Labels of collection protocol %q are generated; leave Specimen Label blank.", cp.doc.ShortTitle)
-	case doc.Label != "" && format != nil && !format.Matches(doc.Label):
-		l.Add("SPECIMEN_INVALID_LABEL", "Specimen Label %q does not fit the format of the collection protocol.", doc.Label)
-	case doc.Label == "" && doc.Status == Collected && (format == nil || cp.doc.ManualSpecimenLabel):
-		l.Add("SPECIMEN_LABEL_REQUIRED", "Give the Specimen Label of a collected specimen.")
-	case doc.Label == "" && doc.Status == Collected && len(*l) == 0:
-		made, serial, err := b.generate(ctx, c, format, cp, at, doc)
-		if err != nil {
-			return err
-		}
-		doc.Label, doc.Serial = made, serial
-		tooLong(l, "The label that the format of the collection protocol makes", made, 255)
-	}
-	return nil
 }

@@ -92,6 +92,8 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 		if err := d.recheck(ctx, b, c, &l, cp, &is, &was, rec, collect); err != nil {
 			return err
 		}
+	} else {
+		ownNames(&l, cp, &was, &is, cp.requirement(0, is.RequirementID, ""))
 	}
 	if is.Label == "" && is.Status == Collected && !collect {
 		l.Add("SPECIMEN_LABEL_REQUIRED", "Specimen Label cannot be cleared.")
@@ -212,12 +214,14 @@ func (d *SpecimenDraft) recheck(ctx context.Context, b *Batch, c *Change, l *fau
 	if is.Status != was.Status {
 		d.mayHave(l, c, is.Status, &at)
 	}
-	if !collect {
+	req := cp.requirement(0, is.RequirementID, "")
+	if !collect && (is.Status != Collected || was.Status == Collected) {
+		ownNames(l, cp, was, is, req)
 		return nil
 	}
 	late := *c
 	late.Kin = noKin
-	return d.label(ctx, b, &late, l, cp, is, &at, cp.requirement(0, is.RequirementID, ""))
+	return d.names(ctx, b, &late, l, cp, was, is, &at, req)
 }
 
 // claims plans the marks of the values that changed and must be unique.
