@@ -153,7 +153,7 @@ var bars = []bar{
 }
 
 // The look-up of a session is one call, and one more for whoever is not a super administrator (the sites of the institute),
-// a third where a role is one that was made (all in rights.go). Acting as another user adds those of the other. Basic
+// a third for who has roles (all in rights.go): stock ones may have been changed. Acting as another user adds those of the other. Basic
 // credentials cost the look-up of the name, and of the password, before.
 const mostSession = 5
 

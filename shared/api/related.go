@@ -31,6 +31,8 @@ type related struct {
 	stats    bool
 	// forms are those of custom fields, by id; nil for one that is deleted.
 	forms map[int64]*biobank.Form
+	// roles are all there are, by id; nil before they were read.
+	roles map[int64]biobank.RoleDoc
 }
 
 func (c *call) related() *related {

@@ -270,7 +270,7 @@ func letter(t *testing.T, a answer) string {
 	}
 	codes := strings.Split(a.codes(t), ",")
 	for _, code := range codes {
-		if strings.HasPrefix(code, "RBAC_ACCESS") || strings.HasPrefix(code, "RBAC_ADMIN") || code == "CP_CREATOR_DOES_NOT_BELONG_CP_REPOS" || code == "SPECIMEN_LIST_ACCESS_NOT_ALLOWED" {
+		if strings.HasPrefix(code, "RBAC_ACCESS") || strings.HasPrefix(code, "RBAC_ADMIN") || code == "CP_CREATOR_DOES_NOT_BELONG_CP_REPOS" || code == "SPECIMEN_LIST_ACCESS_NOT_ALLOWED" || code == "CP_USER_UPDATE_RIGHTS_REQUIRED" {
 			return "x"
 		}
 	}

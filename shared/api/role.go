@@ -14,9 +14,13 @@ import (
 // Roles of users (reference openspecimen-rest.md section 8).
 
 func roles() noun {
-	return noun{path: "/rbac/roles", typ: biobank.RoleType, shows: roleView{}, view: func(_ *related, rec *biobank.Record) (any, error) {
+	return noun{path: "/rbac/roles", typ: biobank.RoleType, shows: roleView{}, view: func(r *related, rec *biobank.Record) (any, error) {
+		all, err := r.allRoles()
+		if err != nil {
+			return nil, err
+		}
 		doc, err := biobank.Decode[biobank.RoleDoc](rec)
-		return showRole(rec.ID, doc.Description, biobank.Role{Name: doc.Name, Rights: doc.Rights}), err
+		return showRole(rec.ID, doc, all), err
 	}}
 }
 
@@ -70,7 +74,8 @@ func listPermissions(*call) (any, error) {
 	return all, nil
 }
 
-// roleDraft reads a role. Of a resource that is named twice the last one counts.
+// roleDraft reads a role. Of a resource that is named twice the last one counts. childRoles are not read: each says itself
+// which role is above it.
 func roleDraft(in *input, id int64) biobank.Draft {
 	doc := biobank.RoleDoc{
 		Name: in.text("name"), Description: in.text("description"), ActivityStatus: in.text("activityStatus"),
@@ -85,29 +90,46 @@ func roleDraft(in *input, id int64) biobank.Draft {
 		}
 		doc.Rights[biobank.Resource(acl.text("resourceName"))] = ops
 	}
-	return &biobank.RoleDraft{ID: id, Doc: doc}
+	return &biobank.RoleDraft{ID: id, Parent: in.text("parentRoleName"), Doc: doc}
 }
 
-// allRoles are the stock roles and the stored ones whose names hold a text, by name.
-func (c *call) allRoles(name string) ([]roleView, error) {
-	var all []roleView
+// allRoles are the stock roles, as they were changed, and the stored ones, by their ids.
+func (r *related) allRoles() (map[int64]biobank.RoleDoc, error) {
+	if r.roles != nil {
+		return r.roles, nil
+	}
+	all := map[int64]biobank.RoleDoc{}
 	for i, name := range biobank.StockRoleNames() {
-		all = append(all, stockRole(int64(i+1), name))
+		role, _ := biobank.StockRole(name)
+		all[int64(i+1)] = biobank.RoleDoc{Name: name, Rights: role.Rights}
 	}
-	recs, err := c.api.Registry.Members(c.Context(), c.actor, biobank.RoleType)
+	recs, err := r.c.api.Registry.Members(r.c.Context(), r.c.actor, biobank.RoleType)
 	if err != nil {
 		return nil, err
 	}
-	views, err := c.show(roles(), recs...)
-	if err != nil {
-		return nil, err
+	for _, rec := range recs {
+		if all[rec.ID], err = biobank.Decode[biobank.RoleDoc](rec); err != nil {
+			return nil, err
+		}
 	}
-	for _, v := range views {
-		all = append(all, v.(roleView))
-	}
-	all = slices.DeleteFunc(all, func(v roleView) bool { return !like(v.Name, name, false) })
-	slices.SortFunc(all, func(a, b roleView) int { return strings.Compare(biobank.Fold(a.Name), biobank.Fold(b.Name)) })
+	r.roles = all
 	return all, nil
+}
+
+// rolesNamed are the roles whose names hold a text, by name.
+func (c *call) rolesNamed(name string) ([]roleView, error) {
+	all, err := c.related().allRoles()
+	if err != nil {
+		return nil, err
+	}
+	var views []roleView
+	for id, doc := range all {
+		if like(doc.Name, name, false) {
+			views = append(views, showRole(id, doc, all))
+		}
+	}
+	slices.SortFunc(views, func(a, b roleView) int { return strings.Compare(biobank.Fold(a.Name), biobank.Fold(b.Name)) })
+	return views, nil
 }
 
 func listRoles(c *call) (any, error) {
@@ -116,12 +138,12 @@ func listRoles(c *call) (any, error) {
 	if q.wrong != nil {
 		return nil, q.wrong
 	}
-	all, err := c.allRoles(name)
+	all, err := c.rolesNamed(name)
 	return cut(all, page), err
 }
 
 func countRoles(c *call) (any, error) {
-	all, err := c.allRoles(c.query().text("name"))
+	all, err := c.rolesNamed(c.query().text("name"))
 	return countView{len(all)}, err
 }
 
@@ -130,14 +152,15 @@ func getRole(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if stock := biobank.StockRoleNames(); id > 0 && id <= int64(len(stock)) {
-		return stockRole(id, stock[id-1]), nil
-	}
-	rec, err := c.get(biobank.RoleType)
+	all, err := c.related().allRoles()
 	if err != nil {
 		return nil, err
 	}
-	return c.showOne(roles(), rec)
+	doc, ok := all[id]
+	if !ok {
+		return nil, fault.New("RBAC_ROLE_NOT_FOUND", "Role %d was not found.", id)
+	}
+	return showRole(id, doc, all), nil
 }
 
 // grantView is the assignment of a role; nulls stand for every site and every protocol.
@@ -170,8 +193,18 @@ type operationView struct {
 	OperationName      biobank.Operation `json:"operationName"`
 }
 
-func showRole(id int64, description string, role biobank.Role) roleView {
-	v := roleView{ID: orNull(id), Name: role.Name, Description: orNull(description), ChildRoles: []string{}, ACL: []aclView{}}
+// showRole shows a role, given all there are.
+func showRole(id int64, role biobank.RoleDoc, all map[int64]biobank.RoleDoc) roleView {
+	v := roleView{
+		ID: orNull(id), Name: role.Name, Description: orNull(role.Description), ParentRoleName: orNull(all[role.ParentID].Name),
+		ChildRoles: []string{}, ACL: []aclView{},
+	}
+	for _, one := range all {
+		if one.ParentID == id && id != 0 {
+			v.ChildRoles = append(v.ChildRoles, one.Name)
+		}
+	}
+	slices.Sort(v.ChildRoles)
 	for _, res := range slices.Sorted(maps.Keys(role.Rights)) {
 		acl := aclView{ResourceName: res, Operations: []operationView{}}
 		for _, op := range role.Rights[res] {
@@ -182,22 +215,10 @@ func showRole(id int64, description string, role biobank.Role) roleView {
 	return v
 }
 
-func stockRole(id int64, name string) roleView {
-	role, _ := biobank.StockRole(name)
-	return showRole(id, "", role)
-}
-
-// showGrantedRole shows the role of an assignment: a stored one by its id, and by the name it has now.
+// showGrantedRole shows the role of an assignment by the name it has now.
 func (r *related) showGrantedRole(g biobank.Grant) (roleView, error) {
-	if g.RoleID == 0 {
-		return stockRole(int64(slices.Index(biobank.StockRoleNames(), g.Role)+1), g.Role), nil
-	}
-	key := setKey(biobank.RoleType, g.RoleID)
-	if err := r.fetch(key); err != nil {
-		return roleView{}, err
-	}
-	doc, err := decodeAt[biobank.RoleDoc](r, key)
-	return showRole(g.RoleID, doc.Description, biobank.Role{Name: doc.Name, Rights: doc.Rights}), err
+	all, err := r.allRoles()
+	return showRole(g.StoredID(), all[g.StoredID()], all), err
 }
 
 func showGrants(c *call, grants []biobank.Grant) (any, error) {
@@ -252,7 +273,7 @@ func listGrants(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if user.ID != c.actor.ID && !c.actor.Administers(&doc) {
+	if user.ID != c.actor.ID && !c.actor.Assigns(&doc) && !c.actor.Manages(biobank.OpRead, &doc) {
 		return nil, fault.New("RBAC_ACCESS_DENIED", "You do not have the right to see the roles of this user.")
 	}
 	return showGrants(c, doc.Roles)
@@ -349,7 +370,7 @@ func (c *call) pathGrant() (*biobank.Record, biobank.Grant, error) {
 	if err != nil {
 		return nil, biobank.Grant{}, err
 	}
-	if user.ID != c.actor.ID && !c.actor.Administers(&doc) {
+	if user.ID != c.actor.ID && !c.actor.Assigns(&doc) {
 		return nil, biobank.Grant{}, fault.New("RBAC_ACCESS_DENIED", "You do not have the right to change the roles of this user.")
 	}
 	for _, g := range doc.Roles {

@@ -175,7 +175,7 @@ func fitsUser(c *call, q *query) (func(int64, *biobank.UserDoc) bool, error) {
 		case named != "" && doc.InstituteID != institute:
 		case !all && doc.InstituteID != c.actor.User.InstituteID && !c.actor.Super():
 		case !among(states, doc.ActivityStatus), !among(kinds, doc.Type), len(not) > 0 && among(not, doc.Type):
-		case !held.by(doc, id == c.actor.ID || c.actor.Administers(doc)):
+		case !held.by(doc, id == c.actor.ID || c.actor.Assigns(doc)):
 		default:
 			return true
 		}
@@ -191,7 +191,7 @@ type heldRole struct {
 	res    biobank.Resource
 	op     biobank.Operation
 	places []place
-	roles  map[string]biobank.Role // the stored ones
+	roles  map[int64]biobank.RoleDoc // by their ids
 }
 
 // place is where a role is to be held: at a site or in a protocol, whichever is not 0; -1 is one that does not exist.
@@ -232,19 +232,9 @@ func (h *heldRole) at(c *call, site, cp string) error {
 	if !h.rights() {
 		return nil
 	}
-	recs, err := c.api.Registry.Members(c.Context(), c.actor, biobank.RoleType)
-	if err != nil {
-		return err
-	}
-	h.roles = map[string]biobank.Role{}
-	for _, rec := range recs {
-		doc, err := biobank.Decode[biobank.RoleDoc](rec)
-		if err != nil {
-			return err
-		}
-		h.roles[doc.Name] = biobank.Role{Name: doc.Name, Rights: doc.Rights}
-	}
-	return nil
+	var err error
+	h.roles, err = c.related().allRoles()
+	return err
 }
 
 // placeOf is a protocol by its short title.
@@ -319,19 +309,15 @@ func (h *heldRole) by(doc *biobank.UserDoc, seen bool) bool {
 	}
 	return slices.ContainsFunc(doc.Roles, func(g biobank.Grant) bool {
 		return (h.role == "" || biobank.Fold(g.Role) == biobank.Fold(h.role)) &&
-			everywhere(func(p *place) bool { return p.covers(g, doc.InstituteID) }) && h.allows(g.Role)
+			everywhere(func(p *place) bool { return p.covers(g, doc.InstituteID) }) && h.allows(g)
 	})
 }
 
-func (h *heldRole) allows(name string) bool {
+func (h *heldRole) allows(g biobank.Grant) bool {
 	if !h.rights() {
 		return true
 	}
-	role, ok := biobank.StockRole(name)
-	if !ok {
-		role = h.roles[name]
-	}
-	for res, ops := range role.Rights {
+	for res, ops := range h.roles[g.StoredID()].Rights {
 		if (h.res == "" || res == h.res) && (h.op == "" && len(ops) > 0 || slices.Contains(ops, h.op)) {
 			return true
 		}

@@ -15,7 +15,7 @@ const (
 	ActingBegun   Deed = "somebody begins to act as the user"
 )
 
-// DeedDraft puts a deed on record, for those who administer the user.
+// DeedDraft puts a deed on record, for those who administer the user; that of a login is unlocked also for who may change it.
 type DeedDraft struct {
 	ID   int64
 	Deed Deed
@@ -42,7 +42,7 @@ func (d *DeedDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 	if err != nil {
 		return err
 	}
-	if !b.actor.Administers(&doc) {
+	if !b.actor.Administers(&doc) && !(d.Deed == LoginUnlocked && b.actor.Manages(OpUpdate, &doc)) {
 		return denied("do this for the user")
 	}
 	told := *c

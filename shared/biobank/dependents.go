@@ -143,10 +143,13 @@ func (r *Registry) dependents(ctx context.Context, rec *Record, reader *Actor) (
 			count.add("collection_protocol", asks && d.ActivityStatus != StatusDisabled)
 		})
 	case RoleType:
-		err = each(ctx, r, User, func(d *UserDoc) {
-			has := slices.ContainsFunc(d.Roles, func(g Grant) bool { return g.RoleID == rec.ID })
-			count.add("subject_role", has && d.ActivityStatus != StatusDisabled)
-		})
+		err = errorsOf(
+			each(ctx, r, User, func(d *UserDoc) {
+				has := slices.ContainsFunc(d.Roles, func(g Grant) bool { return g.RoleID == rec.ID })
+				count.add("subject_role", has && d.ActivityStatus != StatusDisabled)
+			}),
+			each(ctx, r, RoleType, func(d *RoleDoc) { count.add("role", d.ParentID == rec.ID && d.ActivityStatus != StatusDisabled) }),
+		)
 	case ContainerType:
 		err = errorsOf(
 			eachContainer(ctx, r, func(d *ContainerDoc) { count.add("storage_container", d.TypeID == rec.ID) }),

@@ -156,13 +156,8 @@ func (d *UserDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 		is.DomainName = was.DomainName // which a contact needs not, and keeps
 	}
 	is.end(&was)
-	if !b.actor.Super() {
-		switch {
-		case !b.actor.InstituteAdmin() || is.InstituteID != b.actor.User.InstituteID || rec != nil && was.InstituteID != is.InstituteID:
-			return adminOnly("create or change users of this institute")
-		case is.Type == UserSuper || was.Type == UserSuper:
-			return adminOnly("create or change super administrators")
-		}
+	if err := d.allowed(b, rec, &was, is); err != nil {
+		return err
 	}
 	if rec != nil && b.actor.Super() && rec.ID == b.actor.ID && (is.Type != UserSuper || !is.MaySignIn()) {
 		return notOneself()
@@ -236,8 +231,8 @@ func (d *UserDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome,
 	switch {
 	case rec.ID == SystemUserID:
 		return fault.New("USER_PERMISSION_DENIED", "The System user cannot be deleted.")
-	case b.actor.Super():
-	case !b.actor.InstituteAdmin() || is.InstituteID != b.actor.User.InstituteID || is.Type == UserSuper:
+	case b.actor.administers(is), rec.ID != b.actor.ID && b.actor.Manages(OpDelete, is):
+	default:
 		return adminOnly("delete this user")
 	}
 	if err := b.unreferenced(ctx, c, rec, "USER_REF_ENTITY_FOUND"); err != nil {
