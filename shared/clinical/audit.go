@@ -94,7 +94,7 @@ func (g *given) audits(ctx context.Context, place string, of *audited, b beginni
 	var out odm.AuditLogs
 	add := func(c change, words, valueType, old, new string) error {
 		log, err := g.log(ctx, c.by, c.at, place, c.property, c.version)
-		log.AuditType, log.ValueType, log.OldValue, log.NewValue = words, valueType, old, new
+		log.AuditType, log.ValueType, log.OldValue, log.NewValue, log.ReasonForChange = words, valueType, old, new, c.reason
 		out.AuditLog = append(out.AuditLog, log)
 		return err
 	}

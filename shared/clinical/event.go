@@ -23,13 +23,20 @@ const (
 // EventDraft is what is asked of an event's occurrence: empty values are not given. Label is the Participant ID.
 type EventDraft struct {
 	Label, OID, Key, StartDate, EndDate, Status string
+	// Removed, Locked and Archived put an occurrence out of use, or back into it; nil for neither.
+	Removed, Locked, Archived *bool
+	// Reason is why it is changed, if that is told.
+	Reason string
 }
+
+// entered tells whether dates or the state of the workflow are given.
+func (d *EventDraft) entered() bool { return d.StartDate != "" || d.EndDate != "" || d.Status != "" }
 
 // ScheduleEvent makes an occurrence of a visit event, by the rules for imports (section 3.4), except that one that exists is
 // refused. Where a repeating event is given no key it is the next one. Done again with the same By.ID it finds the occurrence
 // that it made.
 func (r *Registry) ScheduleEvent(ctx context.Context, by By, p *Place, meta *Metadata, d EventDraft) (*Event, error) {
-	return r.changeEvent(ctx, by, p, d, "Event scheduled", func(w *work) (*held[Event], error) {
+	return r.changeEvent(ctx, by, p, d, func(w *work) (*held[Event], error) {
 		def := meta.Event(d.OID)
 		switch {
 		case def == nil || def.Archived:
@@ -78,13 +85,24 @@ func (r *Registry) ScheduleEvent(ctx context.Context, by By, p *Place, meta *Met
 // UpdateEvent changes the dates and the state of an occurrence. States change as the reference allows: from scheduled to
 // data entry started or skipped, from skipped to data entry started, from data entry started to completed or stopped. Done
 // again with the same By.ID it changes nothing.
+//
+// It also removes and restores an occurrence, and for data managers of the study locks, archives and takes back both, of
+// which the reference tells only what it comes to. While it is one of these, no data, dates or states are taken
+// (EventNotAvailable), and one that is locked is first unlocked.
 func (r *Registry) UpdateEvent(ctx context.Context, by By, p *Place, meta *Metadata, d EventDraft) (*Event, error) {
-	return r.changeEvent(ctx, by, p, d, "Event changed", func(w *work) (*held[Event], error) {
+	return r.changeEvent(ctx, by, p, d, func(w *work) (*held[Event], error) {
+		if d.Locked != nil || d.Archived != nil {
+			if err := by.MayManage(p); err != nil {
+				return nil, err
+			}
+		}
 		_, h, err := w.named(meta, d.OID, d.Key)
 		if err != nil || h.rec.Done(by.ID) {
 			return h, err
 		}
-		if h.doc.Locked || h.doc.Removed || h.doc.Archived {
+		closed, put := h.doc.Locked || h.doc.Removed || h.doc.Archived, d.Removed != nil || d.Locked != nil || d.Archived != nil
+		locked := h.doc.Locked && (d.Locked == nil || *d.Locked) && (d.Removed != nil || d.Archived != nil)
+		if locked || closed && (d.entered() || !put) {
 			return nil, EventNotAvailable
 		}
 		to := strings.ToLower(d.Status)
@@ -109,6 +127,9 @@ func (r *Registry) UpdateEvent(ctx context.Context, by By, p *Place, meta *Metad
 		}
 		e := h.change()
 		e.Status, e.StartDate, e.EndDate = to, dates.StartDate, dates.EndDate
+		turn(&e.Removed, d.Removed)
+		turn(&e.Locked, d.Locked)
+		turn(&e.Archived, d.Archived)
 		return h, nil
 	})
 }
@@ -158,9 +179,9 @@ func mayBecome(from, to string) bool {
 }
 
 // changeEvent makes one change to the events of a participant.
-func (r *Registry) changeEvent(ctx context.Context, by By, p *Place, d EventDraft, reason string, change func(*work) (*held[Event], error)) (*Event, error) {
+func (r *Registry) changeEvent(ctx context.Context, by By, p *Place, d EventDraft, change func(*work) (*held[Event], error)) (*Event, error) {
 	var done *Event
-	err := r.changeSubject(ctx, by, p, d.Label, reason, func(w *work) ([]biobank.Write, error) {
+	err := r.changeSubject(ctx, by, p, d.Label, d.Reason, func(w *work) ([]biobank.Write, error) {
 		h, err := change(w)
 		if err != nil {
 			return nil, err
@@ -169,4 +190,13 @@ func (r *Registry) changeEvent(ctx context.Context, by By, p *Place, d EventDraf
 		return nil, nil
 	})
 	return done, err
+}
+
+// turn turns a flag on or off, if that is asked for, and tells whether it changed.
+func turn(flag *bool, to *bool) bool {
+	if to == nil || *flag == *to {
+		return false
+	}
+	*flag = *to
+	return true
 }

@@ -34,7 +34,8 @@ type change struct {
 	by, at, version int64
 	property        string
 	old, new        string
-	inserted        bool // there was no value before
+	inserted        bool   // there was no value before
+	reason          string // as it was told
 }
 
 // size is about how many bytes a change takes.
@@ -137,6 +138,10 @@ func (h *history) walk(ctx context.Context, take func(sort string, c change)) er
 
 // changes gives to take what an entry tells of one record.
 func changes(e *biobank.Entry, sort string, was, is map[string]any, take func(string, change)) {
+	reason := e.Reason
+	if reason == byImport { // which is none
+		reason = ""
+	}
 	compare := func(place string, a, b map[string]any, told *audited) {
 		names := maps.Clone(a)
 		if names == nil {
@@ -148,7 +153,7 @@ func changes(e *biobank.Entry, sort string, was, is map[string]any, take func(st
 				continue
 			}
 			_, had := a[n]
-			take(place, change{e.By, e.At, e.Version, n, plain(a[n], b[n]), plain(b[n], a[n]), !had})
+			take(place, change{e.By, e.At, e.Version, n, plain(a[n], b[n]), plain(b[n], a[n]), !had, reason})
 		}
 	}
 	inner := func(m map[string]any, name string) map[string]any {

@@ -53,7 +53,7 @@ func (n *Note) path() Path {
 // lies in a form that was begun and that may be changed. A query is New; an annotation has no status of its own.
 func (r *Registry) AddNote(ctx context.Context, by By, p *Place, meta *Metadata, d NoteDraft) (*Note, error) {
 	var done *Note
-	err := r.changeSubject(ctx, by, p, d.Label, "Note added", func(w *work) ([]biobank.Write, error) {
+	err := r.changeSubject(ctx, by, p, d.Label, "", func(w *work) ([]biobank.Write, error) {
 		status := NoteNew
 		switch d.Kind {
 		case "":
@@ -98,7 +98,7 @@ func (r *Registry) AddNote(ctx context.Context, by By, p *Place, meta *Metadata,
 // thing only.
 func (r *Registry) AnswerNote(ctx context.Context, by By, p *Place, meta *Metadata, id string, d NoteDraft) (*Note, error) {
 	var done *Note
-	err := r.changeSubject(ctx, by, p, d.Label, "Note answered", func(w *work) ([]biobank.Write, error) {
+	err := r.changeSubject(ctx, by, p, d.Label, "", func(w *work) ([]biobank.Write, error) {
 		note, _, _, err := d.find(ctx, w, meta)
 		if err != nil {
 			return nil, err
@@ -153,22 +153,11 @@ func (r *Registry) AnswerNote(ctx context.Context, by By, p *Place, meta *Metada
 // stored; an item need not have a value, since what is missing is asked for, too.
 func (d *NoteDraft) find(ctx context.Context, w *work, meta *Metadata) (*Note, *held[Event], *Form, error) {
 	none := func(err error) (*Note, *held[Event], *Form, error) { return nil, nil, nil, err }
-	event, h, err := w.named(meta, d.Event, d.EventKey)
+	h, form, f, err := w.form(meta, d.Event, d.EventKey, d.Form)
 	if err != nil {
 		return none(err)
 	}
-	if !h.doc.available() {
-		return none(EventNotAvailable)
-	}
-	form := meta.Form(d.Form)
-	if form == nil || form.Archived {
-		return none(FormOIDNotFound)
-	}
-	if ref := event.Ref(form); ref == nil || ref.Archived || ref.Hidden {
-		return none(FormOIDNotFound)
-	}
-	f := h.doc.Forms[Fold(form.OID)]
-	if f == nil || f.Removed || f.Archived {
+	if f.Removed || f.Archived {
 		return none(FormNotAvailable)
 	}
 	group := meta.Groups[Fold(d.Group)]
@@ -192,7 +181,7 @@ func (d *NoteDraft) find(ctx context.Context, w *work, meta *Metadata) (*Note, *
 		return none(GroupRepeatKeyLessThanOne)
 	}
 	note := &Note{
-		Thread: Thread{Item: item.OID}, Event: event.OID, EventKey: h.doc.Key, Form: form.OID, Group: group.OID, GroupKey: n,
+		Thread: Thread{Item: item.OID}, Event: h.doc.OID, EventKey: h.doc.Key, Form: form.OID, Group: group.OID, GroupKey: n,
 	}
 	key := GroupKey(w.id, note.path())
 	recs, err := w.store.Records(ctx, []biobank.Key{key}, true)

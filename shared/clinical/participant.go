@@ -1,6 +1,7 @@
 package clinical
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,16 +23,24 @@ const (
 	EmailAddressTooLong        Code = "emailAddressTooLong"
 	PhoneTooLong               Code = "phoneTooLong"
 	ParticipantIDNotValid      Code = "participantIDNotValid"
+	UniqueIdentifierTooLong    Code = "uniqueIdentifierTooLong"
+	SecondaryIDTooLong         Code = "secondaryIdTooLong"
+	DateOfBirthNotValid        Code = "dateOfBirthNotValid"
+	YearOfBirthNotValid        Code = "yearOfBirthNotValid"
+	SexNotValid                Code = "sexNotValid"
+	EnrollmentDateNotValid     Code = "enrollmentDateNotValid"
 )
 
 // The most characters of what is known of a person. The reference tells those of the id and the first name; the others
-// are ours, and so are lastNameTooLong and phoneTooLong.
+// are ours, and so are lastNameTooLong and phoneTooLong, and the codes of what documents show of a participant.
 const (
 	maxLabel     = 30
 	maxFirstName = 35
 	maxLastName  = 35
 	maxEmail     = 255
 	maxPhone     = 30
+	maxUniqueID  = 255
+	maxSecondary = 30
 )
 
 // Participant is a participant with the record that tells who made it, and when.
@@ -41,10 +50,18 @@ type Participant struct {
 	CreatedBy, CreatedAt int64
 }
 
-// SubjectDraft is what is asked of a new participant.
+// SubjectDraft is what is asked of a participant: what is empty is not given.
 type SubjectDraft struct {
 	Label                             string // Participant ID
 	FirstName, LastName, Email, Phone string
+	// What documents show (section 6.5). Nobody looks whether another participant has the identifiers. Of the birth the date or
+	// the year is kept: a date takes the place of a year, and another year that of a date.
+	UniqueIdentifier, SecondaryID            string
+	DateOfBirth, YearOfBirth, EnrollmentDate string // yyyy-MM-dd, yyyy
+	Sex                                      string // m or f, in any case
+	// Removed takes a participant that exists out of use, or back into it; nil for neither. Reason is why, if that is told.
+	Removed *bool
+	Reason  string
 }
 
 func (d *SubjectDraft) check() error {
@@ -63,8 +80,49 @@ func (d *SubjectDraft) check() error {
 		return EmailAddressTooLong
 	case longer(d.Phone, maxPhone):
 		return PhoneTooLong
+	case longer(d.UniqueIdentifier, maxUniqueID):
+		return UniqueIdentifierTooLong
+	case longer(d.SecondaryID, maxSecondary):
+		return SecondaryIDTooLong
+	case d.DateOfBirth != "" && !isDay(d.DateOfBirth):
+		return DateOfBirthNotValid
+	case d.YearOfBirth != "" && (!isDate(d.YearOfBirth, "2006") || d.DateOfBirth != "" && d.DateOfBirth[:4] != d.YearOfBirth):
+		return YearOfBirthNotValid
+	case d.Sex != "" && !strings.EqualFold(d.Sex, "m") && !strings.EqualFold(d.Sex, "f"):
+		return SexNotValid
+	case d.EnrollmentDate != "" && !isDay(d.EnrollmentDate):
+		return EnrollmentDateNotValid
 	}
 	return nil
+}
+
+// put gives a participant what is asked for, and tells whether that changes anything.
+func (d *SubjectDraft) put(s *Subject) bool {
+	was := *s
+	for _, f := range []struct {
+		of *string
+		to string
+	}{
+		{&s.FirstName, d.FirstName},
+		{&s.LastName, d.LastName},
+		{&s.Email, d.Email},
+		{&s.Phone, d.Phone},
+		{&s.UniqueIdentifier, d.UniqueIdentifier},
+		{&s.SecondaryID, d.SecondaryID},
+		{&s.Sex, strings.ToLower(d.Sex)},
+		{&s.EnrollmentDate, d.EnrollmentDate},
+	} {
+		if f.to != "" {
+			*f.of = f.to
+		}
+	}
+	switch {
+	case d.DateOfBirth != "":
+		s.DateOfBirth, s.YearOfBirth = d.DateOfBirth, ""
+	case d.YearOfBirth != "" && !strings.HasPrefix(s.DateOfBirth, d.YearOfBirth):
+		s.DateOfBirth, s.YearOfBirth = "", d.YearOfBirth
+	}
+	return *s != was
 }
 
 // AddParticipant makes a participant at a place that takes data, for who may change data there. An ID is taken once at each
@@ -86,8 +144,8 @@ func (r *Registry) AddParticipant(ctx context.Context, by By, p *Place, d Subjec
 	}
 	s := Subject{
 		OID: subjectOID(d.Label), Label: d.Label, Study: p.Study.ID, Site: p.Site.ID,
-		FirstName: d.FirstName, LastName: d.LastName, Email: d.Email, Phone: d.Phone,
 	}
+	d.put(&s)
 	taken := s.OID == "SS_"
 	for range tries {
 		if taken {
@@ -112,9 +170,8 @@ func (r *Registry) AddParticipant(ctx context.Context, by By, p *Place, d Subjec
 	return nil, busy()
 }
 
-// PutParticipant makes a participant at a place, or changes the contact data of the one that has the ID there: what is empty
-// stays as it is. Done again with the same By.ID it changes nothing. The refusals are those of AddParticipant, and ParticipantNotAvailable for
-// one that was removed.
+// PutParticipant makes a participant at a place, or is UpdateParticipant for the one that has the ID there. The refusals are
+// those of both.
 func (r *Registry) PutParticipant(ctx context.Context, by By, p *Place, d SubjectDraft) (*Participant, error) {
 	if err := by.MayChange(p); err != nil {
 		return nil, err
@@ -133,20 +190,28 @@ func (r *Registry) PutParticipant(ctx context.Context, by By, p *Place, d Subjec
 			return made, err
 		}
 	}
+	return r.UpdateParticipant(ctx, by, p, d)
+}
+
+// UpdateParticipant changes what is known of the participant of a place with an ID: what is empty stays as it is. It removes
+// and restores a participant, too; of one who is removed nothing else is changed (ParticipantNotAvailable), nor are data taken.
+// Done again with the same By.ID it changes nothing. The other refusals are those of Participant and of AddParticipant.
+func (r *Registry) UpdateParticipant(ctx context.Context, by By, p *Place, d SubjectDraft) (*Participant, error) {
+	d.Label = strings.TrimSpace(d.Label)
+	if err := cmp.Or(by.MayChange(p), d.check()); err != nil {
+		return nil, err
+	}
 	var done *Participant
-	err = r.changeSubject(ctx, by, p, d.Label, "Contact data changed", func(w *work) ([]biobank.Write, error) {
+	err := r.changeAnySubject(ctx, by, p, d.Label, d.Reason, func(w *work) ([]biobank.Write, error) {
 		s := w.head.doc
-		if w.head.rec.Done(by.ID) {
-			d = SubjectDraft{}
-		}
-		for _, f := range []struct {
-			of *string
-			to string
-		}{{&s.FirstName, d.FirstName}, {&s.LastName, d.LastName}, {&s.Email, d.Email}, {&s.Phone, d.Phone}} {
-			if f.to != "" && *f.of != f.to {
-				*f.of = f.to
-				w.head.changed = true
+		if !w.head.rec.Done(by.ID) {
+			was := s.Removed
+			turned := turn(&s.Removed, d.Removed)
+			changed := d.put(s)
+			if was && s.Removed && (changed || d.Removed == nil) {
+				return nil, ParticipantNotAvailable
 			}
+			w.head.changed = turned || changed
 		}
 		done = &Participant{ID: w.id, Subject: *s, CreatedBy: w.head.rec.CreatedBy, CreatedAt: w.head.rec.CreatedAt}
 		return nil, nil

@@ -126,7 +126,7 @@ func (p *Planner) source() string { return fmt.Sprintf("%s#%d", p.Job, p.Cursor.
 func (p *Planner) Cut() (*Plan, error) {
 	plan := &Plan{Source: p.source(), Rows: p.rows}
 	plan.Marks = p.claims(plan.Source)
-	by := who{source: plan.Source, by: p.By, at: stamp(p.Now()), reason: "Import"}
+	by := who{source: plan.Source, by: p.By, at: stamp(p.Now()), reason: byImport}
 	if !p.at.IsZero() {
 		by.at = stamp(p.at)
 	}

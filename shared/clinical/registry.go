@@ -117,10 +117,26 @@ func (b By) revise(rec *biobank.Record, doc any) ([]biobank.Write, error) {
 	return []biobank.Write{{Kind: biobank.InsertEntry, Entry: e}, {Kind: biobank.UpdateRecord, Record: &next}}, nil
 }
 
-// changeSubject makes one change to the participant of a place with an ID, for who may change data there, and at the site
-// where the participant is. What change returns is written with it. It costs five reads at most, those of change, and one
-// transaction.
+// changeSubject is changeAnySubject for one who was not removed: ParticipantNotAvailable is the refusal.
 func (r *Registry) changeSubject(ctx context.Context, by By, p *Place, label, reason string, change func(*work) ([]biobank.Write, error)) error {
+	return r.changeAnySubject(ctx, by, p, label, reason, func(w *work) ([]biobank.Write, error) {
+		if w.head.doc.Removed {
+			return nil, ParticipantNotAvailable
+		}
+		return change(w)
+	})
+}
+
+// maxReason is the most characters of why something is changed, as of a note that says so.
+const maxReason = maxNoteText
+
+// changeAnySubject makes one change to the participant of a place with an ID, for who may change data there, and at the site
+// where the participant is. The reason is the caller's, empty for none. What change returns is written with it. It costs five
+// reads at most, those of change, and one transaction.
+func (r *Registry) changeAnySubject(ctx context.Context, by By, p *Place, label, reason string, change func(*work) ([]biobank.Write, error)) error {
+	if longer(reason, maxReason) {
+		return DetailedNoteTextTooLong
+	}
 	if err := by.MayChange(p); err != nil {
 		return err
 	}
@@ -149,8 +165,6 @@ func (r *Registry) changeSubject(ctx context.Context, by By, p *Place, label, re
 		switch {
 		case w == nil:
 			return fmt.Errorf("participant %d of a list is missing", found.ID)
-		case w.head.doc.Removed:
-			return ParticipantNotAvailable
 		case w.head.doc.Pending != "":
 			return busy() // an import's plan is being written
 		}

@@ -138,6 +138,9 @@ type SubjectPlan struct {
 	Free   *biobank.Record `json:"free"`
 }
 
+// byImport is the reason of what an import changes.
+const byImport = "Import"
+
 // who is who changes something, when and why.
 type who struct {
 	source string

@@ -27,6 +27,11 @@ type eventView struct {
 	StartDate   string `json:"startDate,omitempty"`
 	EndDate     string `json:"endDate,omitempty"`
 	EventStatus string `json:"eventStatus"`
+	// These are ours, and there where they are true.
+	Removed  bool `json:"removed,omitempty"`
+	Locked   bool `json:"locked,omitempty"`
+	Archived bool `json:"archived,omitempty"`
+	Signed   bool `json:"signed,omitempty"`
 }
 
 // loose is a text that some clients send as a number.
@@ -88,14 +93,17 @@ func (c *call) asked(in any) (*clinical.Place, *clinical.Metadata, error) {
 	return p, meta.For(p.Site.OID), nil
 }
 
-// eventDraft reads {"subjectKey","studyEventOID","studyEventRepeatKey","startDate","endDate","eventStatus"}.
+// eventDraft reads {"subjectKey","studyEventOID","studyEventRepeatKey","startDate","endDate","eventStatus"}, and for changes
+// {"removed","locked","archived","reason"}, which are ours.
 func (c *call) eventDraft() (*clinical.Place, *clinical.Metadata, clinical.EventDraft, error) {
 	var in struct {
 		SubjectKey          loose
 		StudyEventOID       string
 		StudyEventRepeatKey loose
 		StartDate, EndDate  string
-		EventStatus         string
+		EventStatus, Reason string
+		Removed, Locked     *bool
+		Archived            *bool
 	}
 	p, meta, err := c.asked(&in)
 	if err != nil {
@@ -104,6 +112,7 @@ func (c *call) eventDraft() (*clinical.Place, *clinical.Metadata, clinical.Event
 	d := clinical.EventDraft{
 		Label: string(in.SubjectKey), OID: in.StudyEventOID, Key: string(in.StudyEventRepeatKey),
 		StartDate: in.StartDate, EndDate: in.EndDate, Status: in.EventStatus,
+		Removed: in.Removed, Locked: in.Locked, Archived: in.Archived, Reason: in.Reason,
 	}
 	return p, meta, d, nil
 }
@@ -114,5 +123,6 @@ func (c *call) showEvent(in clinical.EventDraft, e *clinical.Event, err error) (
 	}
 	return eventView{
 		SubjectKey: in.Label, OID: e.OID, Key: strconv.Itoa(e.Key), StartDate: e.StartDate, EndDate: e.EndDate, EventStatus: e.Status,
+		Removed: e.Removed, Locked: e.Locked, Archived: e.Archived, Signed: e.Signed,
 	}, nil
 }

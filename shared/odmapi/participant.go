@@ -1,6 +1,7 @@
 package odmapi
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -18,6 +19,8 @@ func participantRoutes() []route {
 		{pattern: "GET " + site, tell: asMessage, serve: listParticipants},
 		{pattern: "POST " + study, tell: asMessage, serve: addParticipant},
 		{pattern: "POST " + site, tell: asMessage, serve: addParticipant},
+		{pattern: "PUT " + study, tell: asOwnMessage, serve: updateParticipant},
+		{pattern: "PUT " + site, tell: asOwnMessage, serve: updateParticipant},
 	}
 }
 
@@ -120,34 +123,55 @@ func (c *call) logins(ids []int64) (map[int64]string, error) {
 	return names, nil
 }
 
-// addParticipant makes a participant of {"subjectKey","firstName","lastName","email","phone"}. To register for Participate,
-// which this product has not, is refused as where it is not active.
+// addParticipant makes a participant of {"subjectKey","firstName","lastName","email","phone"} and, which is ours,
+// {"uniqueIdentifier","secondaryId","dateOfBirth","yearOfBirth","sex","enrollmentDate"}. To register for Participate, which
+// this product has not, is refused as where it is not active.
 func addParticipant(c *call) (any, error) {
-	p, err := c.sitePlace()
+	p, d, err := c.subjectDraft()
 	if err != nil {
-		return nil, err
-	}
-	var in struct {
-		SubjectKey, FirstName, LastName, Email, EmailAddress, Phone, PhoneNumber string
-	}
-	if err := c.actor.MayChange(p); err != nil {
-		return nil, err
-	}
-	if err := c.read(&in); err != nil {
 		return nil, err
 	}
 	if isYes(c.URL.Query().Get("register")) {
 		return nil, clinical.ParticipateInActive
 	}
-	if in.Email == "" {
-		in.Email = in.EmailAddress
+	made, err := c.api.Registry.AddParticipant(c.Context(), c.by(), p, d)
+	return showSubject(made, err)
+}
+
+// updateParticipant changes what is given of a participant, of the members that addParticipant takes; {"removed"} takes the
+// participant out of use or back into it, and {"reason"} says why. The call is ours.
+func updateParticipant(c *call) (any, error) {
+	p, d, err := c.subjectDraft()
+	if err != nil {
+		return nil, err
 	}
-	if in.Phone == "" {
-		in.Phone = in.PhoneNumber
+	is, err := c.api.Registry.UpdateParticipant(c.Context(), c.by(), p, d)
+	return showSubject(is, err)
+}
+
+// subjectDraft reads what is asked of a participant, for who may change data at the place of the path.
+func (c *call) subjectDraft() (*clinical.Place, clinical.SubjectDraft, error) {
+	var in struct {
+		SubjectKey, FirstName, LastName, Email, EmailAddress, Phone, PhoneNumber             string
+		UniqueIdentifier, SecondaryID, DateOfBirth, YearOfBirth, Sex, EnrollmentDate, Reason string
+		Removed                                                                              *bool
 	}
-	made, err := c.api.Registry.AddParticipant(c.Context(), c.by(), p, clinical.SubjectDraft{
-		Label: in.SubjectKey, FirstName: in.FirstName, LastName: in.LastName, Email: in.Email, Phone: in.Phone,
-	})
+	p, err := c.sitePlace()
+	if err == nil {
+		err = c.actor.MayChange(p)
+	}
+	if err == nil {
+		err = c.read(&in)
+	}
+	d := clinical.SubjectDraft{
+		Label: in.SubjectKey, FirstName: in.FirstName, LastName: in.LastName, Email: cmp.Or(in.Email, in.EmailAddress), Phone: cmp.Or(in.Phone, in.PhoneNumber),
+		UniqueIdentifier: in.UniqueIdentifier, SecondaryID: in.SecondaryID, DateOfBirth: in.DateOfBirth, YearOfBirth: in.YearOfBirth, Sex: in.Sex,
+		EnrollmentDate: in.EnrollmentDate, Removed: in.Removed, Reason: in.Reason,
+	}
+	return p, d, err
+}
+
+func showSubject(s *clinical.Participant, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -156,5 +180,5 @@ func addParticipant(c *call) (any, error) {
 		SubjectOID        string `json:"subjectOid"`
 		Status            string `json:"status"`
 		ParticipateStatus string `json:"participateStatus"`
-	}{made.Label, made.OID, subjectStatus(&made.Subject), ""}, nil
+	}{s.Label, s.OID, subjectStatus(&s.Subject), ""}, nil
 }
