@@ -186,7 +186,7 @@ func TestPatchesKeepWhatWasNotSent(t *testing.T) {
 	if got := column(c.list("PUT", "/specimens/status", `[{"label":"INV-1-S-1","status":"Active"}]`), "availabilityStatus"); got != "Available" {
 		t.Errorf("reopened: %v", got)
 	}
-	c.do("PUT", "/specimens/2/status", `{}`).refused(t, 400, "ACTIVITY_STATUS_INVALID")
+	c.do("PUT", "/specimens/2/status", `{}`).refused(t, 400, "SPECIMEN_INVALID_DISPOSE_STATUS")
 }
 
 func TestDelete(t *testing.T) {

@@ -264,7 +264,7 @@ func createHierarchy(c *call) (any, error) {
 			next.X, next.Y, next.Position = "", "", 0
 			one.Location = &next
 		}
-		nodes = append(nodes, &biobank.ContainerNode{Draft: &one})
+		nodes = append(nodes, &biobank.ContainerNode{Draft: &one, OfType: true})
 	}
 	tops := len(nodes)
 	level := nodes

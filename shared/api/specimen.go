@@ -228,8 +228,10 @@ func specimenStatus(in *input, id int64) (biobank.Draft, string, error) {
 	if err := in.err(); err != nil {
 		return nil, "", err
 	}
-	if status == "" {
-		return nil, "", fault.New("ACTIVITY_STATUS_INVALID", "Give the status: Active, Closed or Disabled.")
+	switch biobank.Fold(status) {
+	case "active", "closed", "disabled":
+	default:
+		return nil, "", fault.New("SPECIMEN_INVALID_DISPOSE_STATUS", "Give the status: Active, Closed or Disabled.")
 	}
 	return d, strings.TrimSpace(reason + " " + comments), nil
 }

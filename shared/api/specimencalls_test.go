@@ -162,7 +162,7 @@ func TestDisposalAndEvents(t *testing.T) {
 		t.Errorf("events %s", got)
 	}
 	for body, code := range map[string]string{
-		`{}`: "ACTIVITY_STATUS_INVALID", `{"status":"Gone"}`: "ACTIVITY_STATUS_INVALID", `{"status":"Closed","user":{"loginName":"nobody"}}`: "USER_NOT_FOUND",
+		`{}`: "SPECIMEN_INVALID_DISPOSE_STATUS", `{"status":"Gone"}`: "SPECIMEN_INVALID_DISPOSE_STATUS", `{"status":"Closed","user":{"loginName":"nobody"}}`: "USER_NOT_FOUND",
 		`{"status":"Closed","date":"2100-01-01"}`: "COMMON_DATE_GT_TODAY", `{"status":"Closed","date":"x"}`: "INVALID_REQUEST",
 	} {
 		c.do("PUT", path+"/status", body).refused(t, 400, code)

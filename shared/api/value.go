@@ -3,6 +3,7 @@ package api
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"aliquot/shared/biobank"
 	"aliquot/shared/fault"
@@ -130,6 +131,9 @@ func getValue(c *call) (any, error) {
 	text, attribute, withParent := c.PathValue("value"), q.text("attribute"), q.flag("includeParentValue", false)
 	if q.wrong != nil {
 		return nil, q.wrong
+	}
+	if strings.TrimSpace(text) == "" {
+		return nil, fault.New("PV_VALUE_REQUIRED", "Give the id of the value, or its text.")
 	}
 	id, err := strconv.ParseInt(text, 10, 64)
 	for _, a := range attributes {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"aliquot/shared/fault"
 )
 
 // ContainersDraft is new containers that are made together, all or none, some of them in others of them.
@@ -13,6 +15,8 @@ type ContainersDraft struct{ Nodes []*ContainerNode }
 type ContainerNode struct {
 	Draft  *ContainerDraft
 	Parent *ContainerNode
+	// OfType has it lie only in a container whose type holds its own, where that holds a certain one.
+	OfType bool
 	// Record is what became of it.
 	Record *Record
 	branch *Branch // while it is planned
@@ -61,11 +65,29 @@ func (d *ContainersDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outc
 		if err != nil {
 			return err
 		}
+		if err := n.typed(ctx, b, br); err != nil {
+			return err
+		}
 		n.branch, n.Record = br, made.Record
 		b.stocks[br.ID()] = &stock{marks: map[Location]Mark{}, sure: true}
 		o.Record, o.Changed = made.Record, true
 	}
 	return nil
+}
+
+func (n *ContainerNode) typed(ctx context.Context, b *Batch, br *Branch) error {
+	if !n.OfType || len(br.Docs) < 2 {
+		return nil
+	}
+	kind, err := b.rec(ctx, setKeyOrNone(ContainerType, br.Docs[1].TypeID))
+	if err != nil {
+		return err
+	}
+	doc, err := Decode[ContainerTypeDoc](kind)
+	if err == nil && doc.CanHold != 0 && doc.CanHold != br.Doc().TypeID {
+		err = fault.New("CONTAINER_TYPE_CANNOT_HOLD_CONTAINER", "Containers of type %q hold another type.", doc.Name)
+	}
+	return err
 }
 
 // CreateContainers makes containers, up to 16 of them all or none. More are made 16 at a time, after all of them were

@@ -115,6 +115,9 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 		return err
 	}
 	d.check(&l, is)
+	if err := b.belong(ctx, &l, &was, is); err != nil {
+		return err
+	}
 	if err := b.extend(ctx, &l, ProtocolFields, nil, was.Extension, &is.Extension, d.Extension, true); err != nil {
 		return err
 	}
@@ -313,6 +316,38 @@ func (d *ProtocolDraft) references(ctx context.Context, b *Batch, l *fault.List,
 			is.Sites = append(is.Sites, ProtocolSite{SiteID: id, Code: s.Code})
 		} else if Fold(is.Sites[twice].Code) != Fold(s.Code) {
 			l.Add("CP_DUP_CP_SITE_CODES", "Site %q is given twice, with different codes.", s.Name)
+		}
+	}
+	return nil
+}
+
+// belong refuses a principal investigator or a coordinator whose institute has none of the protocol's sites. Super
+// administrators belong everywhere (section 9); so does whoever the protocol had before, at the same sites.
+func (b *Batch) belong(ctx context.Context, l *fault.List, was, is *ProtocolDoc) error {
+	institutes := map[int64]bool{}
+	for _, s := range is.Sites {
+		site, err := b.siteDoc(ctx, s.SiteID)
+		if err != nil {
+			return err
+		}
+		institutes[site.InstituteID] = true
+	}
+	kept := slices.Equal(was.Sites, is.Sites)
+	for i, id := range append([]int64{is.PI}, is.Coordinators...) {
+		code, noun, had := "CP_CO_ORD_DOES_NOT_BELONG_CP_REPOS", "coordinator", slices.Contains(was.Coordinators, id)
+		if i == 0 {
+			code, noun, had = "CP_PI_DOES_NOT_BELONG_CP_REPOS", "principal investigator", was.PI == id
+		}
+		rec, err := b.rec(ctx, setKeyOrNone(User, id))
+		if err != nil {
+			return err
+		}
+		user, err := Decode[UserDoc](rec)
+		if err != nil {
+			return err
+		}
+		if rec != nil && user.Type != UserSuper && !institutes[user.InstituteID] && len(is.Sites) > 0 && (!had || !kept) {
+			l.Add(code, "The %s %s belongs to an institute without a site of the collection protocol.", noun, user.EmailAddress)
 		}
 	}
 	return nil

@@ -272,6 +272,8 @@ func (d *RequirementDraft) check(l *fault.List, is *RequirementDoc) {
 	if is.Class != "" && is.Type != "" {
 		if class, typ, ok := TypeIn(is.Class, is.Type); ok {
 			is.Class, is.Type = class, typ
+		} else if _, ok := Canonical(SpecimenClasses, is.Class); !ok {
+			l.Add("SR_INVALID_SPECIMEN_CLASS", "Class %q is not in the list of permissible values.", is.Class)
 		} else {
 			l.Add("SR_INVALID_SPECIMEN_TYPE", "Type %q is not a permissible value of class %q.", is.Type, is.Class)
 		}

@@ -144,6 +144,8 @@ func rules() []rule {
 		{"unknown visit id", create, specimen(func(d *biobank.SpecimenDraft) { d.VisitID = 99 }), "VISIT_NOT_FOUND"},
 		{"a visit of another protocol", create, specimen(func(d *biobank.SpecimenDraft) { d.Protocol = made() }), "SPECIMEN_NOT_FOUND_IN_CP"},
 		{"an unknown protocol", create, specimen(func(d *biobank.SpecimenDraft) { d.Protocol = protocolRef("none") }), "CP_NOT_FOUND"},
+		{"another visit than the parent's", create, aliquotOf("SP-0", func(d *biobank.SpecimenDraft) { d.VisitName = "VP-1" }), "SPECIMEN_INVALID_VISIT"},
+		{"another visit than the parent's by id", create, aliquotOf("SP-0", func(d *biobank.SpecimenDraft) { d.VisitID = 2 }), "SPECIMEN_INVALID_VISIT"},
 		{"no label", create, specimen(func(d *biobank.SpecimenDraft) { d.Doc.Label = "" }), "SPECIMEN_LABEL_REQUIRED"},
 		{"a taken label", create, specimen(func(d *biobank.SpecimenDraft) { d.Doc.Label = "SP-0" }), "SPECIMEN_DUP_LABEL"},
 		{"a taken barcode", create, specimen(func(d *biobank.SpecimenDraft) { d.Doc.Barcode = "pending" }), "SPECIMEN_DUP_BARCODE"},
@@ -269,7 +271,7 @@ func rules() []rule {
 		{"a closed event", create, aVisit(func(d *biobank.VisitDraft) { d.EventLabel, d.Site = "over", ptr("North Clinic") }), "CPE_CLOSED"},
 		{"no site", create, aVisit(func(d *biobank.VisitDraft) { d.EventLabel, d.Site = "", ptr("") }), "VISIT_SITE_REQUIRED"},
 		{"an unknown site", create, aVisit(func(d *biobank.VisitDraft) { d.Site = ptr("none") }), "SITE_NOT_FOUND,VISIT_SITE_REQUIRED"},
-		{"no name", create, aVisit(func(d *biobank.VisitDraft) { d.Doc.Name = "" }), "VISIT_NAME_REQUIRED"},
+		{"no name", create, aVisit(func(d *biobank.VisitDraft) { d.Doc.Name = "" }), "VISIT_NAME_FMT_NOT_SPECIFIED"},
 		{"a taken name", create, aVisit(func(d *biobank.VisitDraft) { d.Doc.Name = "VP-1" }), "VISIT_DUP_NAME"},
 		{"an unknown status", create, aVisit(func(d *biobank.VisitDraft) { d.Doc.Status = "x" }), "VISIT_INVALID_STATUS"},
 		{"unknown values", create, aVisit(func(d *biobank.VisitDraft) {

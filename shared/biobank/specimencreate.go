@@ -88,7 +88,26 @@ func (d *SpecimenDraft) placeBelowParent(ctx context.Context, b *Batch) (at belo
 	if rec == nil || doc.ActivityStatus == StatusDisabled || d.ParentID == 0 && doc.Label != d.ParentLabel {
 		return at, fault.New("SPECIMEN_NOT_FOUND", "Parent specimen %s was not found. It must be saved before its children.", told)
 	}
-	return below{key: rec.Key, parent: rec, parentDoc: doc}, nil
+	return below{key: rec.Key, parent: rec, parentDoc: doc}, d.inVisitOf(ctx, b, rec.Key)
+}
+
+// inVisitOf refuses a child that names another visit than its parent's.
+func (d *SpecimenDraft) inVisitOf(ctx context.Context, b *Batch, parent Key) error {
+	told := ""
+	switch {
+	case d.VisitID != 0 && d.VisitID != parent.Visit():
+		told = strconv.FormatInt(d.VisitID, 10)
+	case d.VisitID == 0 && d.VisitName != "":
+		if m, err := b.mark(ctx, visitMark(d.VisitName)); err != nil {
+			return err
+		} else if m.To != parent.VisitKey() {
+			told = strconv.Quote(d.VisitName)
+		}
+	}
+	if told != "" {
+		return fault.New("SPECIMEN_INVALID_VISIT", "The parent specimen belongs to another visit than %s.", told)
+	}
+	return nil
 }
 
 // create plans a new specimen. A master row hands over the visit it has just planned.

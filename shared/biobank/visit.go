@@ -224,10 +224,10 @@ func (d *VisitDraft) create(ctx context.Context, b *Batch, c *Change, o *Outcome
 		return Key{}, nil, err
 	}
 	switch {
-	case doc.Name == "" && cp.visit == nil:
-		l.Add("VISIT_NAME_REQUIRED", "Give the visit a Name: collection protocol %q has no visit name format.", cp.doc.ShortTitle)
 	case doc.Name == "" && cp.doc.ManualVisitName && doc.Status == VisitComplete:
 		l.Add("VISIT_NAME_REQUIRED", "Give the Name of a completed visit.")
+	case doc.Name == "" && cp.visit == nil:
+		l.Add("VISIT_NAME_FMT_NOT_SPECIFIED", "Give the visit a Name: collection protocol %q has no visit name format.", cp.doc.ShortTitle)
 	case doc.Name != "" && cp.visit != nil && !cp.doc.ManualVisitName:
 		l.Add("VISIT_MANUAL_NAME_NOT_ALLOWED", "Visit names of collection protocol %q are generated; leave the name blank.", cp.doc.ShortTitle)
 	case doc.Name != "" && cp.visit != nil && !cp.visit.Matches(doc.Name):
@@ -419,8 +419,12 @@ func (d *VisitDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome,
 	if err := b.extend(ctx, &l, VisitFields, cp, was.Extension, &is.Extension, d.Extension, b.can(ResParticipantPhi, OpRead, cp)); err != nil {
 		return nil, err
 	}
-	if is.Name != was.Name && cp.visit != nil && !cp.doc.ManualVisitName {
+	switch {
+	case is.Name == was.Name || cp.visit == nil:
+	case !cp.doc.ManualVisitName:
 		l.Add("VISIT_MANUAL_NAME_NOT_ALLOWED", "Visit names of collection protocol %q are generated and cannot be changed.", cp.doc.ShortTitle)
+	case !cp.visit.Matches(is.Name):
+		l.Add("VISIT_INVALID_NAME", "Visit name %q does not fit the format of the collection protocol.", is.Name)
 	}
 	if e := cp.event(is.EventID); e != nil && e.doc.ActivityStatus == StatusClosed && is.Status == VisitComplete && was.Status != VisitComplete {
 		l.Add("CPE_CLOSED", "Event %q is closed.", e.doc.Label)
