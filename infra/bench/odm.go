@@ -284,18 +284,50 @@ func odmParts(subjects, nights int) iter.Seq[odm.Part] {
 
 // odmNight is an event as parts, some odmNightBytes of XML.
 func odmNight(s, repeat int) []odm.Part {
-	parts := []odm.Part{
+	parts := odmForm(repeat)
+	for g := range odmGroups {
+		parts = append(parts, odmGroup(s, g))
+	}
+	return append(parts, odm.EndFormData, odm.EndStudyEventData)
+}
+
+// odmForm is the beginning of an event with its form.
+func odmForm(repeat int) []odm.Part {
+	return []odm.Part{
 		&odm.StudyEventData{StudyEventOID: "SE_NIGHT", StudyEventRepeatKey: fmt.Sprint(repeat), StartDate: "2027-01-03"},
 		&odm.FormData{FormOID: "F_SLEEP", FormLayoutOID: "1", Status: "initial data entry"},
 	}
-	for g := range odmGroups {
-		group := &odm.ItemGroupData{ItemGroupOID: "IG_SLEEP", ItemGroupRepeatKey: odmGroupKey(g), TransactionType: "Insert"}
-		for i := range odmItems {
-			group.ItemData = append(group.ItemData, odm.ItemData{ItemOID: odmItemOID(i), ItemName: "HOURS", Value: odmValue(s, g, i)})
-		}
-		parts = append(parts, group)
+}
+
+func odmGroup(s, g int) *odm.ItemGroupData {
+	group := &odm.ItemGroupData{ItemGroupOID: "IG_SLEEP", ItemGroupRepeatKey: odmGroupKey(g), TransactionType: "Insert"}
+	for i := range odmItems {
+		group.ItemData = append(group.ItemData, odm.ItemData{ItemOID: odmItemOID(i), ItemName: "HOURS", Value: odmValue(s, g, i)})
 	}
-	return append(parts, odm.EndFormData, odm.EndStudyEventData)
+	return group
+}
+
+// odmOneForm is one subject with one form of so many groups.
+func odmOneForm(groups int) iter.Seq[odm.Part] {
+	return func(yield func(odm.Part) bool) {
+		key, id := odmKey(0)
+		before := append([]odm.Part{&odm.SubjectData{SubjectKey: key, StudySubjectID: id}}, odmForm(1)...)
+		for _, p := range before {
+			if !yield(p) {
+				return
+			}
+		}
+		for g := range groups {
+			if !yield(odmGroup(0, g)) {
+				return
+			}
+		}
+		for _, p := range []odm.Part{odm.EndFormData, odm.EndStudyEventData, odm.EndSubjectData} {
+			if !yield(p) {
+				return
+			}
+		}
+	}
 }
 
 // The same for encoding/xml, with the prefix in the names, since it would declare the namespace at each.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -47,7 +48,7 @@ func (b *bench) odmImports(ctx context.Context) error {
 	if b.wants("odm.import_write_units_per_item", "odm.import_read_units_per_item", "odm.import_requests_per_item", "odm.import_cpu_us_per_item") {
 		people := max(1, b.rows/(odmGroups*odmItems))
 		items := people * odmGroups * odmItems
-		took, n, err := b.odmImport(ctx, user, odmStudy, people, 1)
+		took, n, err := b.odmImport(ctx, user, odmStudy, people, odmParts(people, 1))
 		if err != nil {
 			return err
 		}
@@ -64,29 +65,56 @@ func (b *bench) odmImports(ctx context.Context) error {
 			}
 		}
 	}
-	if !b.wants("odm.import_rss_mib_100mb") {
-		return nil
+	if b.wants("odm.import_rss_mib_100mb") {
+		const nights = odmLarge/odmNightBytes/odmPatients + 1
+		took, _, err := b.odmImport(ctx, user, odmStudy+"_LARGE", odmPatients, odmParts(odmPatients, nights))
+		if err != nil {
+			return err
+		}
+		err = b.report(figure{
+			Figure: "odm.import_rss_mib_100mb", Value: float64(took.PeakRSS) / mib, Unit: "MiB",
+			Rows: odmPatients * nights * odmGroups * odmItems, Endpoint: endpointLocal,
+		})
+		if err != nil {
+			return err
+		}
 	}
-	const nights = odmLarge/odmNightBytes/odmPatients + 1
-	took, _, err := b.odmImport(ctx, user, odmStudy+"_LARGE", odmPatients, nights)
+	if b.wants("odm.import_one_form_") {
+		return b.odmOneForm(ctx, user)
+	}
+	return nil
+}
+
+// odmOneForm measures the import of a form of one participant that is a document of 100 MB by itself: what is read of it for
+// each part must not grow with what is stored of it. -rows makes a smaller one, of so many items.
+func (b *bench) odmOneForm(ctx context.Context, user int64) error {
+	groups := min(odmLarge/(odmNightBytes/odmGroups), max(1, b.rows/odmItems))
+	took, n, err := b.odmImport(ctx, user, odmStudy+"_ONE", 1, odmOneForm(groups))
 	if err != nil {
 		return err
 	}
-	return b.report(figure{
-		Figure: "odm.import_rss_mib_100mb", Value: float64(took.PeakRSS) / mib, Unit: "MiB",
-		Rows: odmPatients * nights * odmGroups * odmItems, Endpoint: endpointLocal,
-	})
+	items := groups * odmItems
+	for _, f := range []figure{
+		{Figure: "odm.import_one_form_read_units_per_item", Value: float64(n.ReadUnits) / float64(items), Unit: "RCU/item", Note: "one participant, one form"},
+		{Figure: "odm.import_one_form_rss_mib", Value: float64(took.PeakRSS) / mib, Unit: "MiB"},
+	} {
+		f.Rows, f.Endpoint = items, endpointLocal
+		if err := b.report(f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // odmImport makes a study with participants, and imports a document about them through a counting endpoint.
-func (b *bench) odmImport(ctx context.Context, user int64, study string, people, nights int) (took measured, n counts, err error) {
+func (b *bench) odmImport(ctx context.Context, user int64, study string, people int, doc iter.Seq[odm.Part]) (took measured, n counts, err error) {
 	spec := odmImportSpec{
 		User: user, Study: study, Files: b.files, Bucket: b.stack.Buckets["intake"], Document: study + ".xml",
 	}
 	if err := seedStudy(ctx, b.stack.AWSConfig(), b.tables, b.stack.Buckets["results"], study, people); err != nil {
 		return took, n, fmt.Errorf("make study %s: %w", study, err)
 	}
-	if err := writeDocument(folder(b.files).path(spec.Bucket, spec.Document), study, people, nights); err != nil {
+	if err := writeDocument(folder(b.files).path(spec.Bucket, spec.Document), study, doc); err != nil {
 		return took, n, err
 	}
 	through, err := startEndpoint(ctx, endpointSpec{DynamoDB: b.stack.DynamoDBEndpoint, Jobs: b.tables.Jobs})
@@ -146,7 +174,7 @@ func runODMImport(ctx context.Context, doc []byte) error {
 	})
 }
 
-func writeDocument(path, study string, people, nights int) error {
+func writeDocument(path, study string, doc iter.Seq[odm.Part]) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -155,7 +183,7 @@ func writeDocument(path, study string, people, nights int) error {
 		return err
 	}
 	defer f.Close() // a second Close does nothing
-	if err := odmWrite(odm.NewXMLWriter(f), study, odmParts(people, nights)); err != nil {
+	if err := odmWrite(odm.NewXMLWriter(f), study, doc); err != nil {
 		return err
 	}
 	return f.Close()

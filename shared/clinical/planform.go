@@ -3,7 +3,6 @@ package clinical
 import (
 	"cmp"
 	"context"
-	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -226,17 +225,19 @@ func (p *Planner) group(ctx context.Context, v *odm.ItemGroupData) error {
 		return nil
 	}
 	at := Path{Event: Fold(c.Event.OID), EventKey: c.Event.Key, Form: c.Form.Form, Group: Fold(def.OID)}
-	if h := w.event(c.Event.OID, c.Event.Key); h != nil && h.rec.Version > 0 && h.doc.Forms[c.Form.Form] != nil {
-		if err := w.load(ctx, FormPrefix(at.Event, at.EventKey, at.Form)); err != nil {
-			return err
-		}
+	highest, err := p.repeated(ctx, w, at, def.Repeating)
+	if err != nil {
+		return err
 	}
-	key, code := groupKey(def, v.ItemGroupRepeatKey, w.highest(at))
+	key, code := groupKey(def, v.ItemGroupRepeatKey, highest)
 	if code != "" {
 		fail(code, def.OID, v.ItemGroupRepeatKey)
 		return nil
 	}
 	at.GroupKey = key
+	if err := p.repeat(ctx, w, at); err != nil {
+		return err
+	}
 	remove, ok := yes(v.Removed)
 	if !ok {
 		fail(ItemGroupRemovedAttributeIsInvalid, def.OID, strconv.Itoa(key))
@@ -443,7 +444,7 @@ func (p *Planner) store(ctx context.Context, w *work, def *GroupDef, item *ItemD
 		p.item(def, at, oid, RowFailed, ValueTooLong.Wire(), false)
 		return nil
 	}
-	w.groups[sort] = g
+	w.put(sort, g)
 	h, f := p.instance(w)
 	status := RowInserted
 	if _, has := g.doc.Values[oid]; has {
@@ -471,11 +472,16 @@ func (w *work) threads(at Path) []*held[Thread] {
 	if at.Item == "" {
 		prefix = strings.TrimSuffix(prefix, "/")
 	}
-	var all []*held[Thread]
-	for _, k := range slices.Sorted(maps.Keys(w.notes)) {
+	var keys []string
+	for k := range w.notes {
 		if strings.HasPrefix(k, prefix) {
-			all = append(all, w.notes[k])
+			keys = append(keys, k)
 		}
+	}
+	slices.Sort(keys)
+	all := make([]*held[Thread], len(keys))
+	for i, k := range keys {
+		all[i] = w.notes[k]
 	}
 	return all
 }

@@ -102,6 +102,12 @@ type formCursor struct {
 	Bad      int  // items and groups that failed
 	Changed  bool // an item was stored
 	WasDone  bool // the form was complete before
+	// Large tells that the form has too many repeats to be read whole, Discussed that it has too many notes. Highest is then
+	// the highest repeat by item group, as long as the participant has the Version.
+	Large     bool           `json:"large,omitempty"`
+	Discussed bool           `json:"discussed,omitempty"`
+	Version   int64          `json:"version,omitempty"`
+	Highest   map[string]int `json:"highest,omitempty"`
 }
 
 // Plan is what a part of an import comes to.
@@ -137,6 +143,9 @@ func (p *Planner) Cut() (*Plan, error) {
 		}
 		if s != nil {
 			plan.Subjects = append(plan.Subjects, *s)
+		}
+		if c := p.Cursor.Subject; c != nil && c.ID == id {
+			p.carry(p.work[id], p.work[id].after(s))
 		}
 	}
 	p.Cursor.Plans++

@@ -45,7 +45,7 @@ func (p *Planner) discuss(ctx context.Context, w *work, def *GroupDef, item *Ite
 		return nil
 	}
 	at.Item = item.OID
-	if err := w.load(ctx, NotePrefix(at.Event, at.EventKey, at.Form)); err != nil {
+	if err := p.notes(ctx, w, at); err != nil {
 		return err
 	}
 	seen := map[string]bool{}
@@ -399,7 +399,7 @@ func (p *Planner) reason(ctx context.Context, w *work, f *Form, at Path) error {
 
 // reopen tells in the closed queries of an item that its value has changed.
 func (p *Planner) reopen(ctx context.Context, w *work, at Path) error {
-	if err := w.load(ctx, NotePrefix(at.Event, at.EventKey, at.Form)); err != nil {
+	if err := p.notes(ctx, w, at); err != nil {
 		return err
 	}
 	for _, t := range w.threads(at) {

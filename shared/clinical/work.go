@@ -25,6 +25,8 @@ type work struct {
 	groups map[string]*held[Group]  // by sort key
 	notes  map[string]*held[Thread] // by sort key
 	read   map[string]bool          // the prefixes below which groups or notes were read
+	most   map[string]int           // the highest repeats of item groups that were read or made, by what their keys begin with
+	window window                   // of a form that is not read whole
 }
 
 // held is a record with its document.
@@ -48,7 +50,7 @@ func open(ctx context.Context, s biobank.Store, id int64) (*work, error) {
 	}
 	w := &work{
 		store: s, id: id, events: map[string]*held[Event]{}, groups: map[string]*held[Group]{},
-		notes: map[string]*held[Thread]{}, read: map[string]bool{},
+		notes: map[string]*held[Thread]{}, read: map[string]bool{}, most: map[string]int{},
 	}
 	for _, rec := range recs {
 		switch rec.Type {
@@ -113,20 +115,54 @@ func (w *work) load(ctx context.Context, prefix string) error {
 	return w.keep(recs)
 }
 
-// keep takes records of item groups and notes.
+// loadFew reads the item groups or notes below a prefix if they are fewer than most; otherwise it keeps none.
+func (w *work) loadFew(ctx context.Context, prefix string, most int) (all bool, err error) {
+	recs, err := w.store.List(ctx, subjectPart(w.id), prefix, "", most)
+	if err != nil {
+		return false, fmt.Errorf("read the items of participant %d: %w", w.id, err)
+	}
+	if len(recs) == most {
+		return false, nil
+	}
+	w.read[prefix] = true
+	return true, w.keep(recs)
+}
+
+// keep takes records of item groups and notes. What is held of them already, and may be changed, stays.
 func (w *work) keep(recs []*biobank.Record) (err error) {
 	for _, rec := range recs {
 		switch rec.Type {
 		case GroupType:
-			w.groups[rec.Key.Sort], err = hold[Group](rec)
+			var g *held[Group]
+			if g, err = hold[Group](rec); err == nil && w.groups[rec.Key.Sort] == nil {
+				w.put(rec.Key.Sort, g)
+			}
 		case NoteType:
-			w.notes[rec.Key.Sort], err = hold[Thread](rec)
+			var t *held[Thread]
+			if t, err = hold[Thread](rec); err == nil && w.notes[rec.Key.Sort] == nil {
+				w.notes[rec.Key.Sort] = t
+			}
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// put takes a repeat of an item group.
+func (w *work) put(sort string, g *held[Group]) {
+	w.groups[sort] = g
+	group := sort[:strings.LastIndexByte(sort, '/')+1]
+	w.most[group] = max(w.most[group], g.doc.Key)
+}
+
+// after is the version that the participant has when a plan for it is written, nil for none.
+func (w *work) after(plan *SubjectPlan) int64 {
+	if plan == nil {
+		return w.head.rec.Version
+	}
+	return plan.Free.Version
 }
 
 // SubjectPlan is what becomes of one participant. Lock is written first: it marks the participant as pending, on
@@ -310,16 +346,4 @@ func equal(x, y any) bool {
 		return xIs && yIs && errA == nil && errB == nil && string(a) == string(b)
 	}
 	return x == y
-}
-
-// highest is the highest stored repeat of a group in a form, 0 for none.
-func (w *work) highest(p Path) int {
-	prefix := FormPrefix(p.Event, p.EventKey, p.Form) + escape(p.Group) + "/"
-	most := 0
-	for k, g := range w.groups {
-		if strings.HasPrefix(k, prefix) {
-			most = max(most, g.doc.Key)
-		}
-	}
-	return most
 }
