@@ -131,7 +131,7 @@ func routes() []route {
 		importRoutes(), uploadRoutes(), scheduleRoutes(), workflowRoutes(),
 		distributionRoutes(),
 		orderRoutes(),
-		cartRoutes(), shipmentRoutes(), containerTypeRoutes(), containerRoutes(), listViewRoutes(),
+		cartRoutes(), shipmentRoutes(), containerTypeRoutes(), containerRoutes(), listViewRoutes(), protocolListRoutes(),
 	} {
 		all = append(all, some...)
 	}

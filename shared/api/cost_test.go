@@ -123,6 +123,8 @@ var bars = []bar{
 	// A mark, the record with what lies around it, the names it shows, and what it was pooled of.
 	{on(`GET /storage-containers/\{id\}$`), 6}, // and what it stands in
 	{on(`GET (/[^{}]*)?/\{id\}$`), 5},
+	// The trees are read for the rows of a page, and once more for how many there are.
+	{on(`(GET|POST) /collection-protocols/(list-detail|list-size|expression-values)$`), 2*shards + 8},
 	// With detailedList each protocol's registrations and specimens are counted.
 	{on(`GET /collection-protocols$`), 4*shards + 5},
 	{on(`(GET|HEAD) `), shards + 5},

@@ -14,6 +14,12 @@ func protocolRows() []row {
 		{pattern: "POST /collection-protocols/{id}/labels", kind: "cp", want: see},
 		{pattern: "DELETE /collection-protocols/{id}/labels", kind: "cp", want: see},
 		{pattern: "GET /collection-protocols/barcoding-enabled", want: anybody},
+		{pattern: "GET /collection-protocols/list-config", query: "?listName=participant-list-view&cpId={cpID}", want: see},
+		{pattern: "GET /collection-protocols/list-detail", query: "?listName=participant-list-view&cpId={cpID}", want: see},
+		{pattern: "POST /collection-protocols/list-detail", query: "?listName=specimen-list-view&cpId={cpID}", body: "[]", want: see},
+		{pattern: "GET /collection-protocols/list-size", query: "?listName=specimen-list-view&cpId={cpID}", want: see},
+		{pattern: "POST /collection-protocols/list-size", query: "?listName=participant-list-view&cpId={cpID}", body: "[]", want: see},
+		{pattern: "GET /collection-protocols/expression-values", query: "?listName=specimen-list-view&cpId={cpID}&expr=Specimen.type", want: see},
 
 		{pattern: "POST /collection-protocol-events/{id}/copy", kind: "event", body: `{}`, want: define.with("v")},
 		{pattern: "POST /specimen-requirements/{id}/copy", kind: "requirement", body: `{"anatomicSite":"x"}`, want: define.with("v")},

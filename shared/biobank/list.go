@@ -382,6 +382,39 @@ func (r *Registry) EachSpecimen(ctx context.Context, a *Actor, cp int64, keep fu
 	return nil
 }
 
+// EachRegistration is EachSpecimen of registrations. What lies below them is jumped over.
+func (r *Registry) EachRegistration(ctx context.Context, a *Actor, cp int64, keep func(*Record) (more bool, err error)) error {
+	if _, err := r.Get(ctx, a, Protocol, cp); err != nil {
+		return err
+	}
+	var some []*Record
+	use := func() (bool, error) {
+		recs, err := r.Readable(ctx, a, some)
+		some = some[:0]
+		for _, rec := range recs {
+			if more, err := keep(rec); err != nil || !more {
+				return false, err
+			}
+		}
+		return true, err
+	}
+	for _, part := range TreeParts(cp) {
+		for rec, err := range r.tree(ctx, part, Registrations) {
+			if err != nil {
+				return fmt.Errorf("read the registrations of protocol %d: %w", cp, err)
+			}
+			if some = append(some, rec); len(some) < walkPage {
+				continue
+			}
+			if more, err := use(); err != nil || !more {
+				return err
+			}
+		}
+	}
+	_, err := use()
+	return err
+}
+
 // pages reads the trees of a protocol one after the other, a page at a time. It checks no rights.
 func (r *Registry) pages(ctx context.Context, cp int64) iter.Seq2[[]*Record, error] {
 	return func(yield func([]*Record, error) bool) {
