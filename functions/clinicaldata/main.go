@@ -1,7 +1,7 @@
 // Command clinicaldata answers the Clinicaldata API.
 //
 //	Woken by   the HTTP API, below /pages/auth/api and /user-service/api, with /OpenClinica before them or without
-//	Reads      sessions, users, studies and their metadata, participants, jobs, uploaded documents, logs
+//	Reads      sessions, users, studies and their metadata, participants, jobs, uploaded documents, files of items, logs
 //	Writes     sessions, studies, participants, events and their audit, jobs, uploaded documents; answers that are not
 //	           given inline; messages to the queue of ODM imports
 //	On fault   the caller gets the code or sentences for what can be mended, else the id of the request in the log. A job

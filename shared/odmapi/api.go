@@ -117,7 +117,7 @@ func Routes() []string {
 
 func routes() []route {
 	return slices.Concat(
-		tokenRoutes(), studyRoutes(), metadataRoutes(), roleRoutes(), participantRoutes(), eventRoutes(), formRoutes(), bulkRoutes(), noteRoutes(), importRoutes(), jobRoutes(),
+		tokenRoutes(), studyRoutes(), metadataRoutes(), roleRoutes(), participantRoutes(), eventRoutes(), formRoutes(), fileRoutes(), bulkRoutes(), noteRoutes(), importRoutes(), jobRoutes(),
 		retrieveRoutes(),
 	)
 }

@@ -89,6 +89,7 @@ var statuses = map[clinical.Code]int{
 	clinical.NoRoleSetUp:            http.StatusForbidden,
 	clinical.NoSufficientPrivileges: http.StatusForbidden,
 	clinical.InvalidUUID:            http.StatusNotFound,
+	clinical.FileNotFound:           http.StatusNotFound,
 	clinical.JobInProgress:          http.StatusOK,
 	noLogFileFound:                  http.StatusNotFound,
 	keyUsed:                         http.StatusUnprocessableEntity,

@@ -84,6 +84,9 @@ func (f files) Open(ctx context.Context, bucket, key, version string, from, to i
 
 func (f files) Size(ctx context.Context, bucket, key, version string) (int64, error) {
 	info, err := f.Head(ctx, blob.Object{Bucket: bucket, Key: key, Version: version})
+	if errors.Is(err, blob.ErrNotFound) {
+		err = jobs.ErrNoFile
+	}
 	return info.Size, err
 }
 

@@ -110,6 +110,8 @@ func rightsRows() []row {
 		{pattern: "POST /clinicaldata/studies/{study}/sites/{site}/participants", path: atSite + "/participants", want: change.only("sites").with("v")},
 		{pattern: "PUT /clinicaldata/studies/{study}/participants", path: atStudy + "/participants", want: change.only("studies").with("v").ours()},
 		{pattern: "PUT /clinicaldata/studies/{study}/sites/{site}/participants", path: atSite + "/participants", want: change.only("sites").with("v").ours()},
+		{pattern: "GET /clinicaldata/studies/{study}/files", path: atStudy + "/files", want: see.only("studies").with("v").ours()},
+		{pattern: "GET /clinicaldata/studies/{study}/sites/{site}/files", path: atSite + "/files", want: see.only("sites").with("v").ours()},
 		{pattern: "PUT /clinicaldata/studies/{study}/forms", path: atStudy + "/forms", want: change.only("studies").with("v").ours()},
 		{pattern: "PUT /clinicaldata/studies/{study}/sites/{site}/forms", path: atSite + "/forms", want: change.only("sites").with("v").ours()},
 		{pattern: "POST /clinicaldata/studies/{study}/events", path: atStudy + "/events", want: change.only("studies").with("v")},
