@@ -98,6 +98,8 @@ type route struct {
 	pattern string
 	// public routes are served to anybody.
 	public bool
+	// finds is the parameter by whose value an object is found, as its name; empty for none.
+	finds string
 	// serve returns what to answer: a writer writes itself, anything else goes out as JSON.
 	serve func(*call) (any, error)
 	// summary says in a few words what the route is for, and answers is a value of what serve returns: for the document
@@ -206,6 +208,7 @@ func (c *call) answer(r route) (answer any, err error) {
 		}
 	}()
 	if !r.public {
+		c.expect(r)
 		if err := c.identify(); err != nil {
 			return nil, err
 		}
@@ -217,6 +220,23 @@ func (c *call) answer(r route) (answer any, err error) {
 		return nil, invalid("The parameters behind the ? could not be read: a %% must be followed by two hexadecimal digits, and a ; be written as %%3B.")
 	}
 	return r.serve(c)
+}
+
+// expect has what the path or a parameter names read along with the session.
+func (c *call) expect(r route) {
+	_, path, _ := strings.Cut(r.pattern, " ")
+	for _, n := range nouns() {
+		below, ok := strings.CutPrefix(path, n.path)
+		if !ok || below != "" && below[0] != '/' {
+			continue
+		}
+		if r.finds != "" {
+			biobank.ExpectNamed(c.Context(), n.typ, c.URL.Query().Get(r.finds))
+		}
+		if id, err := c.pathID("id"); err == nil && strings.HasPrefix(below, "/{id}") {
+			biobank.Expect(c.Context(), n.typ, id)
+		}
+	}
 }
 
 // below returns the path below the prefix, without doubled and trailing slashes, and notes what came before /rest/ng. The

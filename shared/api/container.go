@@ -20,7 +20,7 @@ func containerRoutes() []route {
 		[]route{
 			{pattern: "GET " + n.path, summary: "List containers", answers: n.list(), serve: listContainers},
 			{pattern: "GET " + n.path + "/count", summary: "Count containers", answers: countView{}, serve: countContainers},
-			{pattern: "GET " + n.path + "/byname", summary: "Find a container by name or barcode", answers: n.shows, serve: containerByName},
+			{pattern: "GET " + n.path + "/byname", finds: "name", summary: "Find a container by name or barcode", answers: n.shows, serve: containerByName},
 			{pattern: "GET " + n.path + "/{id}", summary: "Read a container; with HEAD, ask whether it admits a specimen", answers: n.shows, serve: getContainer},
 			createRoute(n, func(in *input) biobank.Draft { return containerDraft(in, 0) }),
 			changeRoute("PUT", n, func(in *input, id int64) biobank.Draft { return containerDraft(in, id) }),

@@ -15,6 +15,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+
+	"aliquot/infra/local/localtest"
 )
 
 // tally counts the DynamoDB calls of one request.
@@ -64,6 +66,7 @@ var costs = struct {
 	sync.Mutex
 	most    map[string]int64
 	session map[int64]int
+	last    int64 // of the last request
 }{most: map[string]int64{}, session: map[int64]int{}}
 
 func served(ctx context.Context, pattern string, status int) {
@@ -75,6 +78,7 @@ func served(ctx context.Context, pattern string, status int) {
 	calls := t.calls.Load() - session
 	costs.Lock()
 	defer costs.Unlock()
+	costs.last = calls
 	costs.most[pattern] = max(costs.most[pattern], calls)
 	costs.session[session]++
 }
@@ -120,8 +124,8 @@ var bars = []bar{
 	// The object, its entries, who made them and of what institute.
 	{on(`GET /forms/.*/audit$`), 6}, // and whom the record is about
 	{on(`GET .*/audit$`), 5},
-	// A mark, the record with what lies around it, the names it shows, and what it was pooled of.
-	{on(`GET /storage-containers/\{id\}$`), 6}, // and what it stands in
+	// The record with what lies around it, and the names it shows (TestReadsTakeTwoCalls). Seldom what it was pooled of, what
+	// it stands in, the forms of its custom fields, and somebody of another institute.
 	{on(`GET (/[^{}]*)?/\{id\}$`), 5},
 	// The trees are read for the rows of a page, and once more for how many there are.
 	{on(`(GET|POST) /collection-protocols/(list-detail|list-size|expression-values)$`), 2*shards + 8},
@@ -186,4 +190,55 @@ func overBars() (faults []string) {
 		}
 	}
 	return faults
+}
+
+func TestReadsTakeTwoCalls(t *testing.T) {
+	if localtest.OnBinaries() {
+		t.Skip("the calls are counted in the handler")
+	}
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	for _, tt := range []struct {
+		method, path, body string
+		most               int64
+	}{
+		{"POST", "/institutes", `{"name":"Counting House"}`, 2},
+		{"POST", "/sites", `{"name":"Abacus","instituteName":"Counting House","type":"Collection Site"}`, 4},
+		{"POST", "/collection-protocols", `{"title":"Sums","shortTitle":"SUM","principalInvestigator":{"id":2},"cpSites":[{"siteName":"Abacus"}]}`, 5},
+		{"POST", "/collection-protocol-events", `{"cpShortTitle":"SUM","eventLabel":"Tally","eventPoint":0,"eventPointUnit":"DAYS","defaultSite":"Abacus"}`, 8},
+		{"POST", "/specimen-requirements", `{"eventId":1,"name":"Blood","specimenClass":"Fluid","type":"Plasma","initialQty":1,"storageType":"Manual","anatomicSite":"Not Specified","laterality":"Not Specified","pathology":"Not Specified","collectionProcedure":"Not Specified","collectionContainer":"Not Specified"}`, 7},
+		{"POST", "/collection-protocol-registrations", `{"cpId":1,"ppid":"S-1","registrationDate":"2026-02-01","participant":{"firstName":"Una"}}`, 5},
+		{"POST", "/visits", `{"cprId":1,"eventId":1,"name":"S-1.T","visitDate":"2026-02-02","site":"Abacus","status":"Complete"}`, 8},
+		{"POST", "/specimens", `{"visitId":1,"reqId":1,"label":"S-1-A","specimenClass":"Fluid","type":"Plasma","status":"Collected","lineage":"New","initialQty":1}`, 7},
+
+		{"GET", "/institutes/2", "", 2},
+		{"GET", "/sites/1", "", 2},
+		{"GET", "/users/2", "", 2},
+		{"GET", "/collection-protocols/1", "", 2},
+		{"GET", "/collection-protocol-events/1", "", 2},
+		{"GET", "/specimen-requirements/1", "", 2},
+		{"GET", "/collection-protocol-registrations/1", "", 2},
+		{"GET", "/visits/1", "", 2},
+		{"GET", "/specimens/1", "", 2},
+
+		{"GET", "/institutes/byname?name=counting+house", "", 2},
+		{"GET", "/sites/byname?name=Abacus", "", 2},
+		{"GET", "/visits/bynamespr?visitName=S-1.T", "", 2},
+		{"GET", "/specimens?label=S-1-A", "", 2},
+		{"HEAD", "/specimens?label=S-1-A", "", 2},
+		{"GET", "/collection-protocol-registrations?cpId=1&ppid=S-1", "", 3},
+
+		// The record, the definition of its protocol, and a transaction; before it, the marks and records of what is named anew.
+		{"PUT", "/specimens/1", `{"comments":"counted"}`, 3},
+		{"PUT", "/collection-protocol-registrations/1", `{"cpId":1,"ppid":"S-1","registrationDate":"2026-02-03","participant":{"firstName":"Una"}}`, 4},
+		{"PUT", "/visits/1", `{"comments":"counted","site":"Abacus"}`, 6},
+		{"PUT", "/institutes/2", `{"name":"Counting House of Old"}`, 4},
+	} {
+		if a := c.do(tt.method, tt.path, tt.body); a.status != http.StatusOK {
+			t.Fatalf("%s %s: %d %s", tt.method, tt.path, a.status, a.body)
+		}
+		if costs.last > tt.most {
+			t.Errorf("%s %s took %d calls of DynamoDB beside the session's, at most %d are allowed", tt.method, tt.path, costs.last, tt.most)
+		}
+	}
 }

@@ -23,6 +23,14 @@ type noun struct {
 	changed func(c *call, id int64, in *input) error
 }
 
+// nouns are those whose objects paths name by their ids.
+func nouns() []noun {
+	return []noun{
+		institutes(), sites(), users(), roles(), protocols(), events(), requirements(), registrations(), visits(), specimens(),
+		containers(), containerTypes(), forms(), distributions(), orders(), shipments(), carts(), statements(),
+	}
+}
+
 // plural is what the objects are called, after their path.
 func (n noun) plural() string {
 	return strings.ReplaceAll(n.path[strings.LastIndex(n.path, "/")+1:], "-", " ")
@@ -410,7 +418,7 @@ func (m members[T]) find(c *call, q *query) ([]*biobank.Record, error) {
 
 // byNameRoute serves GET <path>/byname?name=.
 func byNameRoute(n noun, code, what string) route {
-	return route{pattern: "GET " + n.path + "/byname", summary: "Find one of the " + n.plural() + " by name", answers: n.shows, serve: func(c *call) (any, error) {
+	return route{pattern: "GET " + n.path + "/byname", finds: "name", summary: "Find one of the " + n.plural() + " by name", answers: n.shows, serve: func(c *call) (any, error) {
 		q := c.query()
 		want := q.text("name")
 		if err := c.askedForStats(n, q); err != nil {

@@ -18,8 +18,8 @@ func specimenRoutes() []route {
 	n := specimens()
 	gone := removal{noun: n, forced: true}
 	return []route{
-		{pattern: "HEAD " + n.path, summary: "Tell whether a label is taken", serve: labelExists},
-		{pattern: "GET " + n.path, summary: "List specimens", answers: either{n.list(), []map[string]any{}}, serve: listSpecimens},
+		{pattern: "HEAD " + n.path, finds: "label", summary: "Tell whether a label is taken", serve: labelExists},
+		{pattern: "GET " + n.path, finds: "label", summary: "List specimens", answers: either{n.list(), []map[string]any{}}, serve: listSpecimens},
 		getRoute(n),
 		createRoute(n, func(in *input) biobank.Draft { return specimenDraft(in) }),
 		changeRoute("PUT", n, func(in *input, id int64) biobank.Draft { return specimenPatch(in, id) }),

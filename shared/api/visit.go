@@ -20,7 +20,7 @@ func visitRoutes() []route {
 	return append(reportRoutes(), []route{
 		{pattern: "POST " + n.path + "/match", summary: "Find visits by accession number, eMPI or medical record number", answers: []visitMatch{{Cpr: registrations().shows, Visits: n.list().([]any)}}, serve: matchVisits},
 		{pattern: "GET " + n.path, summary: "List the visits of a registration, also those to come", answers: n.list(), serve: listVisits},
-		{pattern: "GET " + n.path + "/bynamespr", summary: "Find visits by name or path report number", answers: n.list(), serve: visitsByName},
+		{pattern: "GET " + n.path + "/bynamespr", finds: "visitName", summary: "Find visits by name or path report number", answers: n.list(), serve: visitsByName},
 		{pattern: "GET " + n.path + "/list", summary: "Find visits by their names", answers: n.list(), serve: visitsByNames},
 		getRoute(n),
 		createRoute(n, func(in *input) biobank.Draft { return visitDraft(in, 0) }),

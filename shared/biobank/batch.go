@@ -256,6 +256,9 @@ func (b *Batch) readRecs(ctx context.Context) error {
 		for _, k := range keys {
 			ask = append(ask, around(k)...)
 		}
+		if b.actor != nil && b.actor.User.InstituteID != 0 {
+			ask = append(ask, SetKey(Institute, b.actor.User.InstituteID))
+		}
 		ask = dedupe(ask)
 	}
 	found, err := b.store.Records(ctx, ask, true)
@@ -375,6 +378,9 @@ func (b *Batch) attempts(ctx context.Context, changes []Change, out []Outcome) e
 			if err := b.planOne(ctx, i, &changes[i], &out[i]); err != nil {
 				return err
 			}
+		}
+		if !b.bulk && !slices.Contains(b.failed, nil) {
+			clear(b.named) // nothing is written that names them
 		}
 		if err := b.markNamed(ctx); err != nil {
 			return err
@@ -588,8 +594,7 @@ func (b *Batch) insert(c *Change, t Type, key Key, id int64, doc any, o *Outcome
 		rec.Request = c.ID
 	}
 	rec.Head = rec.born(docHash(body))
-	switch t {
-	case Event, Requirement, Registration, Visit, Specimen, FormRecordType:
+	if scattered(t) {
 		b.add(roundIDs, Write{Kind: InsertMark, Mark: Mark{Name: IDMark(t, id), To: key, ID: id, Source: c.Source}})
 	}
 	b.add(b.recordRound, Write{Kind: InsertRecord, Record: rec})

@@ -52,6 +52,15 @@ func spread(t Type) bool {
 	return false
 }
 
+// scattered tells which types lie below others, so that a mark leads from their ids to their keys (IDMark).
+func scattered(t Type) bool {
+	switch t {
+	case Event, Requirement, Registration, Visit, Specimen, FormRecordType:
+		return true
+	}
+	return false
+}
+
 // SetParts lists the partitions of a set.
 func SetParts(t Type) []string {
 	if !spread(t) {

@@ -63,6 +63,27 @@ func mrnMark(site int64, mrn string) string {
 	return "participant.mrn#" + strconv.FormatInt(site, 10) + "#" + mrn
 }
 
+// nameMark is the mark of an object's name, or of what stands for it: a protocol's short title, a specimen's label.
+func nameMark(t Type, name string) string {
+	switch t {
+	case Site:
+		return siteMark(name)
+	case Protocol:
+		return shortTitleMark(name)
+	case DistributionProtocol:
+		return dpShortTitleMark(name)
+	case ContainerType:
+		return containerTypeMark(name)
+	case Container:
+		return containerMark(name)
+	case Visit:
+		return visitMark(name)
+	case Specimen:
+		return labelMark(name)
+	}
+	return instituteMark(name)
+}
+
 // protocol finds a protocol by id, else title, else short title. The fault for an unknown one is remembered, since a
 // file names the same protocol in every row.
 func (b *Batch) protocol(ctx context.Context, ref ProtocolRef) (*protocolInfo, error) {
@@ -269,18 +290,18 @@ func (r *Registry) Named(ctx context.Context, t Type, name string) (int64, error
 	if Fold(name) == "" {
 		return 0, nil
 	}
-	mark, u := instituteMark, uniqueInstitute
+	u := uniqueInstitute
 	switch t {
 	case Site:
-		mark, u = siteMark, uniqueSite
+		u = uniqueSite
 	case Protocol:
-		mark, u = shortTitleMark, uniqueShortTitle
+		u = uniqueShortTitle
 	case DistributionProtocol:
-		mark, u = dpShortTitleMark, uniqueDPShortTitle
+		u = uniqueDPShortTitle
 	case ContainerType:
-		mark, u = containerTypeMark, uniqueContainerType
+		u = uniqueContainerType
 	}
-	return r.newBatch(nil, time.Time{}).setID(ctx, mark(name), u, name)
+	return r.newBatch(nil, time.Time{}).setID(ctx, nameMark(t, name), u, name)
 }
 
 // ProtocolOf finds the protocol that a reference names: by id, else title, else short title. One that the actor may not

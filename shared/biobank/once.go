@@ -2,12 +2,13 @@ package biobank
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"sync"
 )
 
-// Once is a Store that reads each record once for a request: what a check of rights has read, a rule and a view see again
-// without another call. Within a request that is as strong as reading it twice: a change is conditional on the version
+// Once is a Store that reads each record and mark once for a request: what a check of rights has read, a rule and a view see
+// again without another call. Within a request that is as strong as reading it twice: a change is conditional on the version
 // that was read, what the request itself writes is forgotten, and a condition that fails forgets everything. Requests are
 // told apart by their contexts, which Remembering makes; without one nothing is kept.
 func Once(s Store) Store { return once{s} }
@@ -16,15 +17,23 @@ type once struct{ Store }
 
 // memory holds what a request has read.
 type memory struct {
-	mu   sync.Mutex
-	recs map[Key]*Record // nil for what does not exist
+	mu    sync.Mutex
+	recs  map[Key]*Record  // nil for what does not exist
+	marks map[string]*Mark // likewise
+	ahead Ahead
+}
+
+// Ahead is what a request is known to need before it is known who asks: it is read along with the session.
+type Ahead struct {
+	Marks []string
+	Keys  []Key
 }
 
 type memoryKey struct{}
 
 // Remembering is the context of a request that reads each record once.
 func Remembering(ctx context.Context) context.Context {
-	return context.WithValue(ctx, memoryKey{}, &memory{recs: map[Key]*Record{}})
+	return context.WithValue(ctx, memoryKey{}, &memory{recs: map[Key]*Record{}, marks: map[string]*Mark{}})
 }
 
 // forgetful is the context of reads that are too many to be remembered.
@@ -46,18 +55,116 @@ func Note(ctx context.Context, rec *Record) {
 	}
 }
 
-func (m *memory) forget(keys ...Key) {
+// Expect tells that the request will read an object by its id.
+func Expect(ctx context.Context, t Type, id int64) {
+	if scattered(t) {
+		expect(ctx, Ahead{Marks: []string{IDMark(t, id)}})
+	} else {
+		expect(ctx, Ahead{Keys: []Key{SetKey(t, id)}})
+	}
+}
+
+// ExpectNamed tells that the request will look for an object by its name: a protocol by its short title, a specimen by its
+// label.
+func ExpectNamed(ctx context.Context, t Type, name string) {
+	if mark := nameMark(t, name); name != "" && len(mark) <= maxMark {
+		expect(ctx, Ahead{Marks: []string{mark}})
+	}
+}
+
+func expect(ctx context.Context, ahead Ahead) {
+	if m := memoryOf(ctx); m != nil {
+		m.mu.Lock()
+		m.ahead = Ahead{append(m.ahead.Marks, ahead.Marks...), append(m.ahead.Keys, ahead.Keys...)}
+		m.mu.Unlock()
+	}
+}
+
+// Expected is what Expect was told of and nobody has read yet.
+func Expected(ctx context.Context) Ahead {
+	m := memoryOf(ctx)
+	if m == nil {
+		return Ahead{}
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, k := range keys {
-		delete(m.recs, k)
+	ahead := m.ahead
+	m.ahead = Ahead{}
+	return ahead
+}
+
+// Learn adds what Expected named to what the request knows: strongly read, and absent where it does not exist.
+func Learn(ctx context.Context, ahead Ahead, marks map[string]Mark, recs map[Key]*Record) {
+	m := memoryOf(ctx)
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, name := range ahead.Marks {
+		m.marks[name] = found(marks, name)
+	}
+	for _, k := range ahead.Keys {
+		m.recs[k] = recs[k]
+	}
+}
+
+// found is nil for a mark that does not exist.
+func found(marks map[string]Mark, name string) *Mark {
+	mark, ok := marks[name]
+	if !ok {
+		return nil
+	}
+	return &mark
+}
+
+func (m *memory) forget(w Write) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.marks, w.Mark.Name)
+	if w.Record != nil {
+		delete(m.recs, w.Record.Key)
 	}
 }
 
 func (m *memory) forgetAll() {
 	m.mu.Lock()
 	clear(m.recs)
+	clear(m.marks)
 	m.mu.Unlock()
+}
+
+// Marks implements Store.
+func (s once) Marks(ctx context.Context, names []string, strong bool) (map[string]Mark, error) {
+	m := memoryOf(ctx)
+	if m == nil || !strong {
+		return s.Store.Marks(ctx, names, strong)
+	}
+	out := make(map[string]Mark, len(names))
+	var unknown []string
+	m.mu.Lock()
+	for _, name := range names {
+		if mark, ok := m.marks[name]; !ok {
+			unknown = append(unknown, name)
+		} else if mark != nil {
+			out[name] = *mark
+		}
+	}
+	m.mu.Unlock()
+	if len(unknown) == 0 {
+		return out, nil
+	}
+	got, err := s.Store.Marks(ctx, unknown, true)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, name := range unknown {
+		m.marks[name] = found(got, name)
+	}
+	maps.Copy(out, got)
+	return out, nil
 }
 
 // Records implements Store.
@@ -126,9 +233,7 @@ func (s once) Transact(ctx context.Context, writes []Write) ([]Result, error) {
 		m.forgetAll()
 	default:
 		for _, w := range writes {
-			if w.Record != nil {
-				m.forget(w.Record.Key)
-			}
+			m.forget(w)
 		}
 	}
 	return results, err

@@ -133,8 +133,7 @@ func (r *Registry) Get(ctx context.Context, a *Actor, t Type, id int64) (*Record
 
 func (r *Registry) byID(ctx context.Context, t Type, id int64) (*Record, error) {
 	key := SetKey(t, id)
-	switch t {
-	case Event, Requirement, Registration, Visit, Specimen, FormRecordType:
+	if scattered(t) {
 		name := IDMark(t, id)
 		marks, err := r.Store.Marks(ctx, []string{name}, true)
 		if err != nil {

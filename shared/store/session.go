@@ -38,19 +38,29 @@ func (s *Sessions) Get(ctx context.Context, key string) (*auth.Item, error) {
 	return sessionItem(out.Item), nil
 }
 
-// Look implements auth.Store.
+// Look implements auth.Store. What the request expects to read (biobank.Expect) comes along.
 func (s *Sessions) Look(ctx context.Context, keys []string, user int64) (map[string]*auth.Item, *biobank.Record, error) {
 	var asked []map[string]types.AttributeValue
 	for _, key := range keys {
 		asked = append(asked, sessionKey(key))
 	}
 	at := biobank.SetKey(biobank.User, user)
+	beside := []map[string]types.AttributeValue{keyOf(at.Part, at.Sort)}
+	ahead := biobank.Expected(ctx)
+	for _, name := range ahead.Marks {
+		beside = append(beside, keyOf(markKey(name)))
+	}
+	for _, k := range ahead.Keys {
+		if k != at {
+			beside = append(beside, keyOf(k.Part, k.Sort))
+		}
+	}
 	ask := map[string]types.KeysAndAttributes{
 		s.table:   {Keys: asked, ConsistentRead: aws.Bool(true)},
-		s.records: {Keys: []map[string]types.AttributeValue{keyOf(at.Part, at.Sort)}, ConsistentRead: aws.Bool(true)},
+		s.records: {Keys: beside, ConsistentRead: aws.Bool(true)},
 	}
 	items := map[string]*auth.Item{}
-	var rec *biobank.Record
+	marks, recs := map[string]biobank.Mark{}, map[biobank.Key]*biobank.Record{}
 	for try := 0; len(ask) > 0; try++ {
 		if err := pause(ctx, try); err != nil {
 			return nil, nil, err
@@ -64,11 +74,18 @@ func (s *Sessions) Look(ctx context.Context, keys []string, user int64) (map[str
 			items[found.Key] = found
 		}
 		for _, item := range out.Responses[s.records] {
-			rec = record(item)
+			if _, ok := item["tgt"]; ok {
+				m := mark(item)
+				marks[m.Name] = m
+			} else {
+				rec := record(item)
+				recs[rec.Key] = rec
+			}
 		}
 		ask = out.UnprocessedKeys
 	}
-	return items, rec, nil
+	biobank.Learn(ctx, ahead, marks, recs)
+	return items, recs[at], nil
 }
 
 func sessionItem(attributes map[string]types.AttributeValue) *auth.Item {
