@@ -233,7 +233,9 @@ func (s once) Transact(ctx context.Context, writes []Write) ([]Result, error) {
 		m.forgetAll()
 	default:
 		for _, w := range writes {
-			m.forget(w)
+			if w.Kind != StandOn { // which changes nothing
+				m.forget(w)
+			}
 		}
 	}
 	return results, err

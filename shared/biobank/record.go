@@ -157,8 +157,8 @@ const (
 	DropMark
 	// DropRecord deletes the item at Record's key if it has Record's version: the record lies elsewhere now.
 	DropRecord
-	// SealRecord puts Seal on the record that has Record's version, if no seal is on it, or one that is over at Now (see
-	// stand.go). It is no new version.
+	// SealRecord puts Seal on the record that has Record's version, in the place of any other (see stand.go). It is no new
+	// version.
 	SealRecord
 	// UnsealRecord takes Seal off the record at Record's key, if it is on it.
 	UnsealRecord
@@ -174,7 +174,7 @@ type Write struct {
 	Entry     *Entry
 	WasSource string
 	WasTo     Key
-	// Seal begins with the time, in epoch milliseconds, until which it holds; Now is such a time. An UpdateRecord with a Seal
+	// Seal begins with the time, in epoch milliseconds, until which it holds; Now, of a StandOn, is such a time. An UpdateRecord with a Seal
 	// needs it on the record, and takes it off.
 	Seal, Now string
 }

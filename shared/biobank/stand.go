@@ -3,6 +3,7 @@ package biobank
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 )
 
@@ -15,8 +16,9 @@ import (
 //     was read, and no seal. So either the deletion finds what was created before it sealed, or the creation finds the
 //     seal, waits a moment, and then finds the object deleted or free.
 //
-// A seal says until when it holds; one that is over, of a deletion that was cut short, is taken off by whoever meets it,
-// and the deletion, should it still be going on, begins anew. Rows of jobs do neither: they are no transactions.
+// A seal says until when it holds; one that is over, of a deletion that was cut short, is taken off by whoever stands on what
+// it is on. Another deletion puts its own in its place, at once, so that one that was cut short can be asked for again. The
+// deletion that it was of, should it still be going on, begins anew. Rows of jobs do neither: they are no transactions.
 
 // sealed is how long a seal holds, in milliseconds: longer than a request lasts.
 const sealed = 60_000
@@ -28,7 +30,7 @@ var errChanged = errors.New("a record has changed since it was read")
 func clock(ms int64) string { return strconv.FormatInt(ms, 10) }
 
 // seal keeps others from adding to records that the change is about to delete, before it looks what is there. It tells
-// whether any of them was not sealed before. Where others are deleting one the fault says to try again.
+// whether any of them was not sealed before; errChanged says that one is not what was read.
 func (b *Batch) seal(ctx context.Context, c *Change, recs ...*Record) (more bool, err error) {
 	if b.bulk || b.dry {
 		return false, nil
@@ -40,38 +42,21 @@ func (b *Batch) seal(ctx context.Context, c *Change, recs ...*Record) (more bool
 		}
 	}
 	mine := clock(b.at+sealed) + "/" + c.ID
-	for try := 0; len(open) > 0; try++ {
-		if try == tries {
-			return false, b.busy(errors.New("a record is being deleted by others"))
-		}
-		if err := b.pause(ctx, try); err != nil {
-			return false, err
-		}
-		some := open[:min(len(open), MaxBatch)]
+	for some := range slices.Chunk(open, MaxBatch) {
 		writes := make([]Write, len(some))
 		for i, rec := range some {
-			writes[i] = Write{Kind: SealRecord, Record: rec, Seal: mine, Now: clock(b.at)}
+			writes[i] = Write{Kind: SealRecord, Record: rec, Seal: mine}
 		}
 		results, err := b.store.Write(ctx, false, writes)
 		if err != nil {
 			return false, err
 		}
-		var left []*Record
 		for i, rec := range some {
-			if results[i] == Written {
-				b.seals[rec.Key], more = mine, true
-				continue
-			}
-			now, err := b.fresh(ctx, rec.Key)
-			if err != nil {
-				return false, err
-			}
-			if now == nil || now.Version != rec.Version {
+			if results[i] != Written {
 				return false, errors.Join(errChanged, b.outdated(ctx, rec.Key))
 			}
-			left = append(left, rec)
+			b.seals[rec.Key], more = mine, true
 		}
-		open = append(left, open[len(some):]...)
 	}
 	return more, nil
 }

@@ -54,7 +54,7 @@ func newStatements(t Tables) statements {
 		dropRecord:       q(`DELETE FROM %s WHERE pk=? AND sk=? AND ver=?`, t.Records),
 		updateRecord:     q(`UPDATE %s SET doc=?, ver=?, chg=?, head=? WHERE pk=? AND sk=? AND ver=?`, t.Records),
 		updateSealed:     q(`UPDATE %s SET doc=?, ver=?, chg=?, head=? REMOVE seal WHERE pk=? AND sk=? AND ver=? AND seal=?`, t.Records),
-		sealRecord:       q(`UPDATE %s SET seal=? WHERE pk=? AND sk=? AND ver=? AND (seal IS MISSING OR seal<?)`, t.Records),
+		sealRecord:       q(`UPDATE %s SET seal=? WHERE pk=? AND sk=? AND ver=?`, t.Records),
 		unsealRecord:     q(`UPDATE %s REMOVE seal WHERE pk=? AND sk=? AND seal=?`, t.Records),
 		standOn:          q(`UPDATE %s REMOVE seal WHERE pk=? AND sk=? AND ver=? AND (seal IS MISSING OR seal<?)`, t.Records),
 		insertEntry:      q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'doc':?}`, t.Audit),
@@ -314,7 +314,6 @@ func (t *statements) append(b []byte, w *biobank.Write) []byte {
 		b = begin(b, t.sealRecord)
 		b = paramS(b, w.Seal)
 		b = paramVersion(b, w.Record)
-		b = paramS(b, w.Now)
 	case biobank.UnsealRecord:
 		b = begin(b, t.unsealRecord)
 		b = paramS(b, w.Record.Key.Part)

@@ -217,8 +217,8 @@ func conformSeals(t *testing.T, s biobank.Store) {
 	mustWrite(t, s, insertRecord(one))
 	next := aRecord("1", 2, `{"n":2}`)
 	next.Head = "h|h"
-	seal := func(r *biobank.Record, seal, now string) biobank.Write {
-		return biobank.Write{Kind: biobank.SealRecord, Record: r, Seal: seal, Now: now}
+	seal := func(r *biobank.Record, seal string) biobank.Write {
+		return biobank.Write{Kind: biobank.SealRecord, Record: r, Seal: seal}
 	}
 	stand := func(r *biobank.Record, now string) biobank.Write {
 		return biobank.Write{Kind: biobank.StandOn, Record: r, Now: now}
@@ -237,20 +237,23 @@ func conformSeals(t *testing.T, s biobank.Store) {
 		{"standing on a record", stand(one, "1700"), biobank.Written},
 		{"standing on one of another version", stand(next, "1700"), biobank.Conflict},
 		{"standing on one that is not there", stand(aRecord("2", 1, `{}`), "1700"), biobank.Conflict},
-		{"sealing one that is not there", seal(aRecord("2", 1, `{}`), "1760/a", "1700"), biobank.Conflict},
-		{"sealing one of another version", seal(next, "1760/a", "1700"), biobank.Conflict},
+		{"sealing one that is not there", seal(aRecord("2", 1, `{}`), "1760/a"), biobank.Conflict},
+		{"sealing one of another version", seal(next, "1760/a"), biobank.Conflict},
 		{"an update by a seal that is not on it", update("1760/a"), biobank.Conflict},
-		{"sealing", seal(one, "1760/a", "1700"), biobank.Written},
-		{"sealing what others have sealed", seal(one, "1765/b", "1705"), biobank.Conflict},
+		{"sealing", seal(one, "1760/a"), biobank.Written},
 		{"standing on what is sealed", stand(one, "1705"), biobank.Conflict},
+		{"sealing what others have sealed", seal(one, "1763/o"), biobank.Written},
+		{"unsealing what others have sealed meanwhile", unseal("1760/a"), biobank.Conflict},
+		{"an update by a seal that others have taken off", update("1760/a"), biobank.Conflict},
+		{"sealing in turn", seal(one, "1760/a"), biobank.Written},
 		{"unsealing what others have sealed", unseal("1765/b"), biobank.Conflict},
 		{"unsealing", unseal("1760/a"), biobank.Written},
 		{"standing on what was sealed", stand(one, "1705"), biobank.Written},
-		{"sealing again", seal(one, "1765/b", "1705"), biobank.Written},
+		{"sealing again", seal(one, "1765/b"), biobank.Written},
 		{"standing on it when the seal is over", stand(one, "1766"), biobank.Written},
 		{"an update by the seal that was over", update("1765/b"), biobank.Conflict},
-		{"sealing once more", seal(one, "1826/c", "1766"), biobank.Written},
-		{"sealing over one that is over", seal(one, "1887/d", "1827"), biobank.Written},
+		{"sealing once more", seal(one, "1826/c"), biobank.Written},
+		{"sealing over one that is over", seal(one, "1887/d"), biobank.Written},
 		{"an update by the seal of others", update("1826/c"), biobank.Conflict},
 		{"an update by the seal", update("1887/d"), biobank.Written},
 		{"standing on what it made", stand(next, "1827"), biobank.Written},

@@ -221,7 +221,7 @@ func (m *Memory) check(w *biobank.Write) biobank.Result {
 		}
 	case biobank.SealRecord, biobank.StandOn:
 		r, ok := m.records[w.Record.Key]
-		if seal := m.seals[w.Record.Key]; !ok || r.Version != w.Record.Version || seal != "" && seal >= w.Now {
+		if seal := m.seals[w.Record.Key]; !ok || r.Version != w.Record.Version || w.Kind == biobank.StandOn && seal != "" && seal >= w.Now {
 			return biobank.Conflict
 		}
 	case biobank.UnsealRecord:
