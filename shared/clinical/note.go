@@ -75,12 +75,13 @@ func (r *Registry) AddNote(ctx context.Context, by By, p *Place, meta *Metadata,
 		if err != nil {
 			return nil, err
 		}
-		n, err := r.freeNote(ctx)
+		study := w.head.doc.Study
+		free, err := freeNotes(ctx, r.Store, study, 1)
 		if err != nil {
 			return nil, err
 		}
-		child.ID = fmt.Sprintf("CDN_%d", n)
-		note.ID, note.Kind, note.Status, note.Children = fmt.Sprintf("DN_%d", n), d.Kind, status, []Child{child}
+		child.ID = childID(free[0])
+		note.ID, note.Kind, note.Status, note.Children = threadID(free[0]), d.Kind, status, []Child{child}
 		key := NoteKey(w.id, note.path())
 		w.notes[key.Sort] = fresh(key, NoteType, w.id, &note.Thread)
 		if !f.Noted {
@@ -88,7 +89,7 @@ func (r *Registry) AddNote(ctx context.Context, by By, p *Place, meta *Metadata,
 			f.Noted = true
 		}
 		done = note
-		return []biobank.Write{by.markNote(note.ID), by.markNote(child.ID)}, nil
+		return []biobank.Write{by.markNote(study, note.ID), by.markNote(study, child.ID)}, nil
 	})
 	return done, err
 }
@@ -136,15 +137,16 @@ func (r *Registry) AnswerNote(ctx context.Context, by By, p *Place, meta *Metada
 		if err != nil {
 			return nil, err
 		}
-		n, err := r.freeNote(ctx)
+		study := w.head.doc.Study
+		free, err := freeNotes(ctx, r.Store, study, 1)
 		if err != nil {
 			return nil, err
 		}
-		child.ID = fmt.Sprintf("CDN_%d", n)
+		child.ID = childID(free[0])
 		doc := t.change()
 		doc.Status, doc.Children = status, append(doc.Children, child)
 		note.Thread, done = *doc, note
-		return []biobank.Write{by.markNote(child.ID)}, nil
+		return []biobank.Write{by.markNote(study, child.ID)}, nil
 	})
 	return done, err
 }
@@ -213,31 +215,4 @@ func (d *NoteDraft) child(by By, status string) (Child, error) {
 		return Child{}, fault.New("COMMON_INVALID_INPUT", "The text of a note has characters that no document can hold.")
 	}
 	return Child{Status: status, At: stamp(by.At), By: by.Actor.ID, To: d.To, Text: d.Text, Short: d.Short}, nil
-}
-
-// freeNote draws a number that no note has in its id. Imports bring ids of their own, which may be of the same form; each
-// number that they have taken makes the next step longer, so that a thousand of them are passed in five.
-func (r *Registry) freeNote(ctx context.Context) (int64, error) {
-	const longest = 1 << 40
-	for step := int64(1); step < longest; step *= 4 {
-		first, err := r.Store.Reserve(ctx, "note", step)
-		if err != nil {
-			return 0, fmt.Errorf("draw the id of a note: %w", err)
-		}
-		n := first + step - 1
-		names := []string{NoteMark(fmt.Sprintf("DN_%d", n)), NoteMark(fmt.Sprintf("CDN_%d", n))}
-		marks, err := r.Store.Marks(ctx, names, true)
-		if err != nil {
-			return 0, fmt.Errorf("look up the id of a note: %w", err)
-		}
-		if len(marks) == 0 {
-			return n, nil
-		}
-	}
-	return 0, busy()
-}
-
-// markNote keeps the id of a note from being taken twice.
-func (b By) markNote(id string) biobank.Write {
-	return biobank.Write{Kind: biobank.InsertMark, Mark: biobank.Mark{Name: NoteMark(id), Source: b.ID}}
 }

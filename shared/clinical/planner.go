@@ -36,8 +36,6 @@ type Planner struct {
 	Author func(ctx context.Context, login string) (int64, error)
 	// Attached are the files that came along.
 	Attached Attachments
-	// DrawNote gives a number for the id of a note without one.
-	DrawNote func(ctx context.Context) (int64, error)
 
 	// Cursor is how far the planner is. A planner that goes on for another one is given the other's.
 	Cursor Cursor
@@ -47,8 +45,10 @@ type Planner struct {
 	// order is that in which participants were first met.
 	order []int64
 	at    time.Time
-	// marks are the note ids that the plan brings.
+	// marks are those of the note ids that the plan brings. free are numbers for ids that were drawn, drawn how many at once.
 	marks map[string]bool
+	free  []int64
+	drawn int64
 }
 
 // Attachments are the files that came along with an import, by name.

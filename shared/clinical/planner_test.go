@@ -64,7 +64,6 @@ func river() *Metadata {
 type bank struct {
 	*biobanktest.Memory
 	t *testing.T
-	n int64
 }
 
 func newBank(t *testing.T) *bank {
@@ -107,7 +106,6 @@ func (b *bank) planner(job string, second int) *Planner {
 			return map[string]int64{"dora": 7, "max": 8}[login], nil
 		},
 		Attached: attachments{"scan.pdf": "a scan"},
-		DrawNote: func(context.Context) (int64, error) { b.n++; return b.n, nil },
 	}
 }
 

@@ -22,9 +22,6 @@ const (
 // defaultReason is the text of a reason for change where the form gives none.
 const defaultReason = "Update via Import"
 
-// NoteMark makes the id of a note that came with an import unique.
-func NoteMark(id string) string { return "note.id#" + id }
-
 // noteFault is why a note is not taken. id is that of the thread or of the child that is wrong; empty where it has none.
 type noteFault struct {
 	id   string
@@ -119,9 +116,12 @@ func (p *Planner) thread(ctx context.Context, w *work, at Path, n *odm.Discrepan
 	}
 	for i := range children {
 		if children[i].ID == "" {
-			if children[i].ID, err = p.noteID(ctx, "CDN_"); err != nil {
+			number, err := p.drawNote(ctx)
+			if err != nil {
 				return false, nil, err
 			}
+			children[i].ID = childID(number)
+			p.markNotes(children[i].ID)
 		}
 	}
 	if stored != nil {
@@ -131,9 +131,12 @@ func (p *Planner) thread(ctx context.Context, w *work, at Path, n *odm.Discrepan
 	} else {
 		id := n.ID
 		if id == "" {
-			if id, err = p.noteID(ctx, "DN_"); err != nil {
+			number, err := p.drawNote(ctx)
+			if err != nil {
 				return false, nil, err
 			}
+			id = threadID(number)
+			p.markNotes(id)
 		}
 		p.note(w, at, &Thread{ID: id, Kind: kind, Status: last(children).Status, Item: at.Item, Children: children})
 	}
@@ -328,7 +331,7 @@ func (p *Planner) unused(ctx context.Context, w *work, at Path, thread string, m
 		return nil, nil
 	}
 	for _, id := range ids {
-		names = append(names, NoteMark(id))
+		names = append(names, NoteMark(p.Study.ID, id))
 	}
 	marks, err := p.Store.Marks(ctx, names, true)
 	if err != nil {
@@ -343,7 +346,7 @@ func (p *Planner) unused(ctx context.Context, w *work, at Path, thread string, m
 		}
 	}
 	if len(faults) == 0 {
-		p.mark(names...)
+		p.markNotes(ids...)
 	}
 	return faults, nil
 }
@@ -355,24 +358,6 @@ func (w *work) answered(at Path, id string) bool {
 	})
 }
 
-// mark has the plan claim the ids of notes.
-func (p *Planner) mark(names ...string) {
-	if p.marks == nil {
-		p.marks = map[string]bool{}
-	}
-	for _, name := range names {
-		p.marks[name] = true
-	}
-}
-
-func (p *Planner) noteID(ctx context.Context, prefix string) (string, error) {
-	n, err := p.DrawNote(ctx)
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%s%d", prefix, n), nil
-}
-
 // note adds a thread.
 func (p *Planner) note(w *work, at Path, t *Thread) {
 	at.Discussed = t.ID
@@ -382,16 +367,13 @@ func (p *Planner) note(w *work, at Path, t *Thread) {
 
 // reason adds the reason for the change of an item of a complete form.
 func (p *Planner) reason(ctx context.Context, w *work, f *Form, at Path) error {
-	id, err := p.noteID(ctx, "DN_")
+	n, err := p.drawNote(ctx)
 	if err != nil {
 		return err
 	}
-	child, err := p.noteID(ctx, "CDN_")
-	if err != nil {
-		return err
-	}
-	p.note(w, at, &Thread{ID: id, Kind: KindReason, Status: notApplicable, Item: at.Item, Children: []Child{{
-		ID: child, Status: notApplicable, At: stamp(p.at), By: p.By, Text: cmp.Or(p.Cursor.Form.Reason, defaultReason),
+	p.markNotes(threadID(n), childID(n))
+	p.note(w, at, &Thread{ID: threadID(n), Kind: KindReason, Status: notApplicable, Item: at.Item, Children: []Child{{
+		ID: childID(n), Status: notApplicable, At: stamp(p.at), By: p.By, Text: cmp.Or(p.Cursor.Form.Reason, defaultReason),
 	}}})
 	f.Noted = true
 	return nil
@@ -406,13 +388,14 @@ func (p *Planner) reopen(ctx context.Context, w *work, at Path) error {
 		if t.doc.Kind != KindQuery || t.doc.Status != NoteClosed || !holds(t, nil) {
 			continue // a full one stays closed
 		}
-		id, err := p.noteID(ctx, "CDN_")
+		n, err := p.drawNote(ctx)
 		if err != nil {
 			return err
 		}
+		p.markNotes(childID(n))
 		doc := t.change()
 		doc.Children = append(doc.Children, Child{
-			ID: id, Status: NoteClosedModified, At: stamp(p.at), By: p.By, Text: "The value was changed by an import.",
+			ID: childID(n), Status: NoteClosedModified, At: stamp(p.at), By: p.By, Text: "The value was changed by an import.",
 		})
 		doc.Status = NoteClosedModified
 	}

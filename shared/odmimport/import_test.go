@@ -33,7 +33,6 @@ type world struct {
 	job     *jobs.Job
 	objects map[string][]byte
 	sent    int
-	notes   int64
 	now     time.Time
 	// left is how many calls are answered before one is not; after then tells that what it asks for is done all the same.
 	left  int
@@ -259,9 +258,8 @@ func (w *world) importer(rows int) *Importer {
 		Planner: func(_ context.Context, j *jobs.Job) (*clinical.Planner, error) {
 			return &clinical.Planner{
 				Store: w, Job: fmt.Sprint("o", j.ID), By: j.OwnerID, Study: clinical.Scope{ID: 10, OID: "S_A", Meta: study()},
-				Now:      func() time.Time { return w.now },
-				Author:   func(context.Context, string) (int64, error) { return 7, nil },
-				DrawNote: func(context.Context) (int64, error) { w.notes++; return w.notes, nil },
+				Now:    func() time.Time { return w.now },
+				Author: func(context.Context, string) (int64, error) { return 7, nil },
 			}, nil
 		},
 		DropOwner: func(_ context.Context, login string) (int64, error) {

@@ -43,9 +43,8 @@ func (m *Planners) Make(ctx context.Context, j *jobs.Job) (*clinical.Planner, er
 	}
 	p := &clinical.Planner{
 		Store: m.Studies.Store, Job: fmt.Sprintf("odm%d", j.ID), By: j.OwnerID, Now: m.Now,
-		Study:    clinical.Scope{ID: place.Study.ID, OID: place.Study.OID, Meta: meta.Study},
-		Author:   m.author(place),
-		DrawNote: func(ctx context.Context) (int64, error) { return m.Studies.Store.Reserve(ctx, "note", 1) },
+		Study:  clinical.Scope{ID: place.Study.ID, OID: place.Study.OID, Meta: meta.Study},
+		Author: m.author(place),
 	}
 	p.Closed = map[int64]clinical.Code{}
 	for _, s := range append(sites, place.Study) {

@@ -373,7 +373,7 @@ func (w *world) threads() []string {
 func TestNoteIDTakenMeanwhile(t *testing.T) {
 	w := newWorld(t, query("SS_1", "1"), nil)
 	im := w.importer(1000)
-	marks := []string{clinical.NoteMark("Q1"), clinical.NoteMark("Q1a")}
+	marks := []string{clinical.NoteMark(10, "Q1"), clinical.NoteMark(10, "Q1a")}
 	im.Store = &interrupted{world: w, do: func(n int, _ []biobank.Write) error {
 		if n > 1 {
 			return nil
