@@ -230,7 +230,6 @@ func (c *compiler) items(v *odm.MetaDataVersion) {
 			} else {
 				maps.Copy(item.Codes, was.Codes)
 			}
-			item.PHI = item.PHI || was.PHI
 		}
 		c.to.Items[Fold(d.OID)] = item
 	}
@@ -248,7 +247,6 @@ func (c *compiler) response(item *ItemDef, d *odm.ItemDef) {
 	kind := ""
 	for i := range d.ItemPresentInForm {
 		p := &d.ItemPresentInForm[i]
-		item.PHI = item.PHI || p.PHI == "Yes"
 		if p.ItemResponse != nil && kind == "" {
 			kind = strings.ToLower(p.ItemResponse.ResponseType)
 		}
@@ -299,7 +297,6 @@ func (c *compiler) groups(v *odm.MetaDataVersion) {
 				c.refuse("ItemGroupDef %s names the item %s, which is not defined.", d.OID, clip(d.ItemRef[j].ItemOID, maxOID))
 				continue
 			}
-			item.Group = Fold(d.OID)
 			if !slices.Contains(g.Items, ref) {
 				g.Items = append(g.Items, ref)
 			}

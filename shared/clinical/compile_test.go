@@ -98,13 +98,13 @@ func TestCompile(t *testing.T) {
 			"IG_W": {OID: "IG_W", Name: "W", Repeating: true, Items: []string{"I_3", "I_4", "I_5", "I_6", "I_7"}},
 		},
 		Items: map[string]*ItemDef{
-			"I_1": {OID: "I_1", Name: "1", Type: Integer, Codes: is("1", "2"), PHI: true, Group: "IG_V"},
-			"I_2": {OID: "I_2", Name: "2", Codes: is("a", "b"), Multiple: true, Group: "IG_V"},
-			"I_3": {OID: "I_3", Name: "3", Type: Real, Group: "IG_W"},
-			"I_4": {OID: "I_4", Name: "4", Type: Integer, Codes: is("1"), Multiple: true, Group: "IG_W"},
-			"I_5": {OID: "I_5", Name: "5", File: true, Group: "IG_W"},
-			"I_6": {OID: "I_6", Name: "6", Type: PartialDate, Group: "IG_W"},
-			"I_7": {OID: "I_7", Name: "7", Group: "IG_W"},
+			"I_1": {OID: "I_1", Name: "1", Type: Integer, Codes: is("1", "2")},
+			"I_2": {OID: "I_2", Name: "2", Codes: is("a", "b"), Multiple: true},
+			"I_3": {OID: "I_3", Name: "3", Type: Real},
+			"I_4": {OID: "I_4", Name: "4", Type: Integer, Codes: is("1"), Multiple: true},
+			"I_5": {OID: "I_5", Name: "5", File: true},
+			"I_6": {OID: "I_6", Name: "6", Type: PartialDate},
+			"I_7": {OID: "I_7", Name: "7"},
 		},
 	}
 	if diff := cmp.Diff(want, c.Study, cmpopts.IgnoreUnexported(Metadata{})); diff != "" {

@@ -183,6 +183,9 @@ func (g *given) event(ctx context.Context, o occurrence) error {
 		Status: e.Status, WorkflowStatus: e.Status,
 		Removed: yesNo(e.Removed), Archived: yesNo(e.Archived || def.Archived), Locked: yesNo(e.Locked), Signed: yesNo(e.Signed),
 	}
+	if born := g.w.head.doc.DateOfBirth; isDay(born) && e.StartDate >= born {
+		d.SubjectAgeAtEvent = strconv.Itoa(age(born, e.StartDate))
+	}
 	if def.Repeating || def.Common {
 		d.StudyEventRepeatKey = strconv.Itoa(e.Key)
 	}
@@ -206,6 +209,20 @@ func (g *given) event(ctx context.Context, o occurrence) error {
 		return err
 	}
 	return g.emit(odm.EndStudyEventData)
+}
+
+// age is how many years have passed from one day to another, as dates.
+func age(from, to string) int {
+	const year = len("2006")
+	a, errA := strconv.Atoi(from[:year])
+	b, errB := strconv.Atoi(to[:year])
+	if errA != nil || errB != nil { // both were checked when they were taken
+		return 0
+	}
+	if to[year:len(time.DateOnly)] < from[year:] {
+		b--
+	}
+	return b - a
 }
 
 // moment is a time as documents have it: to the second, without zone.

@@ -1,6 +1,7 @@
 package clinical
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -91,20 +92,28 @@ func (r *Registry) resolved(ctx context.Context, grants []Grant) ([]Grant, error
 
 // Role is the actor's role at a place: that at the site, else that in the study, which counts for all its sites. It is empty
 // where there is none (section 1.3). Super administrators of the biobank are data managers everywhere.
-func (a *Actor) Role(p *Place) Role {
+func (a *Actor) Role(p *Place) Role { return a.grant(p).Role }
+
+// RoleName is Role by the name that it was given under, which is its own for a custom role.
+func (a *Actor) RoleName(p *Place) string {
+	g := a.grant(p)
+	return cmp.Or(g.Name, string(g.Role))
+}
+
+// grant is that by which the actor has a role at a place.
+func (a *Actor) grant(p *Place) (of Grant) {
 	if a.Super() {
-		return DataManager
+		return Grant{Role: DataManager}
 	}
-	var role Role
 	for _, g := range a.grants {
 		switch {
 		case g.Study == p.Site.ID:
-			return g.Role
+			return g
 		case g.Study == p.Study.ID:
-			role = g.Role
+			of = g
 		}
 	}
-	return role
+	return of
 }
 
 // below tells whether the actor has a role at a site of the study, whichever.

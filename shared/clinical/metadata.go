@@ -68,9 +68,7 @@ type ItemDef struct {
 	Codes    map[string]bool
 	Multiple bool
 	File     bool
-	PHI      bool
 	Archived bool
-	Group    string // folded OID of its group; the last one that names it
 }
 
 // index enters what is found by OID; metadata that was decoded needs it, too.

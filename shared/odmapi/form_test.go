@@ -49,6 +49,7 @@ func TestOutOfUse(t *testing.T) {
 		}
 	}
 	shows("enrolled", "SubjectData", "", attrs{"UniqueIdentifier": "P-77", "SecondaryID": "S-8", "DateOfBirth": "1980-02-29", "YearOfBirth": "", "Sex": "f", "EnrollmentDate": "2026-01-15", "Status": "Available"})
+	shows("first visit", "StudyEventData", `OID="SE_FIRST"`, attrs{"SubjectAgeAtEvent": "45"}) // born on 29 February
 	steps := []struct {
 		name       string
 		who        caller

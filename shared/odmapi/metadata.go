@@ -60,7 +60,7 @@ func putMetadata(c *call) (any, error) {
 	return v, nil
 }
 
-// metadataURL answers {"filename"} with where to put a document of up to 64 MB.
+// metadataURL answers {"filename"} with where to put a document of up to 64 MB, of which a Study may take 16 MB in memory.
 func metadataURL(c *call) (any, error) {
 	p, err := c.api.Registry.PlaceOf(c.Context(), c.PathValue("study"), "")
 	if err != nil {

@@ -48,7 +48,7 @@ func retrieve(c *call) (any, error) {
 		}
 		return ""
 	}
-	q := switches(c.URL.Query())
+	q := switches(c.URL.RawQuery)
 	ask := odmexport.Request{
 		Study: c.PathValue("study"), Participant: any("participant"), Events: any("event"), Form: any("form"), JSON: asJSON,
 		Metadata: q.is("includeMetadata", false), Data: q.is("clinicalData", true), Audits: q.is("includeAudits", false),
@@ -190,18 +190,25 @@ func wantsJSON(accept []string) (bool, error) {
 // query are the parameters of a request, by their names in lower case (section 6.1).
 type query map[string]string
 
-func switches(v url.Values) query {
+// switches reads them. Of several of one name the last counts; what cannot be read is passed over.
+func switches(raw string) query {
 	q := query{}
-	for name, values := range v {
-		q[strings.ToLower(name)] = values[len(values)-1]
+	for one := range strings.SplitSeq(raw, "&") {
+		values, err := url.ParseQuery(one)
+		if err != nil {
+			continue
+		}
+		for name, v := range values {
+			q[strings.ToLower(name)] = v[len(v)-1]
+		}
 	}
 	return q
 }
 
-// is tells whether a switch is on.
+// is tells whether a switch is on: anything but y and yes is no.
 func (q query) is(name string, usual bool) bool {
 	v, sent := q[strings.ToLower(name)]
-	if !sent || v == "" {
+	if !sent {
 		return usual
 	}
 	return strings.EqualFold(v, "y") || strings.EqualFold(v, "yes")

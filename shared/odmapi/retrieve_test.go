@@ -70,6 +70,16 @@ func TestRetrieval(t *testing.T) {
 			t.Errorf("accepting %q: %s %s", accept, got, a.body)
 		}
 	}
+	// What is neither y nor yes is no, and of one name in several cases the last one counts.
+	for query, want := range map[string]bool{
+		"": true, "clinicaldata=": false, "clinicaldata=maybe": false, "clinicaldata=YES": true, "clinicalData=n&clinicaldata=y": true,
+		"clinicaldata=y&clinicalData=n": false, "includeMedtadata=y&%zz=n": true,
+	} {
+		a := c.do("GET", "/clinicaldata/S_RIVER/Up/*/*?"+query, "")
+		if got := strings.Contains(a.body, "ClinicalData"); a.status != 200 || got != want {
+			t.Errorf("?%s gives data: %t, %d", query, got, a.status)
+		}
+	}
 	if a := c.do("GET", "/clinicaldata/S_RIVER/*/*/*", "", "Accept: image/png"); a.status != 406 {
 		t.Errorf("accepting a picture: %d %s", a.status, a.body)
 	}

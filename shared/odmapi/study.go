@@ -32,7 +32,7 @@ type studyView struct {
 func (c *call) showPlace(p *clinical.Place) studyView {
 	v := studyView{
 		OID: p.Site.OID, Name: p.Site.Name, Unique: p.Site.Unique, Status: p.Site.Status,
-		Environment: p.Environment(), MetadataVersion: p.Study.Version, Role: string(c.actor.Role(p)),
+		Environment: p.Environment(), MetadataVersion: p.Study.Version, Role: c.actor.RoleName(p),
 	}
 	if p.IsSite() {
 		v.Parent = p.Study.OID

@@ -109,6 +109,11 @@ func TestRoles(t *testing.T) {
 	ann := w.signIn("ann")
 	const river, spring = "/clinicaldata/studies/S_RIVER/participants", "/clinicaldata/studies/S_RIVER/sites/S_SPRING/participants"
 	ann.must("POST", river, `{"subjectKey":"R-1"}`)
+	for study, role := range map[string]string{"S_RIVER": "River Warden", "S_MOUTH": "River Warden", "S_SPRING": "Monitor"} {
+		if got := ann.must("GET", "/studies/"+study, "")["role"]; got != role {
+			t.Errorf("the role in %s is %v, want %s", study, got, role)
+		}
+	}
 	// The role at the site counts there, in place of that in the study.
 	ann.do("POST", spring, `{"subjectKey":"R-2"}`).refused(t, 403, "errorCode.noSufficientPrivileges")
 	// A custom role that is given other rights has them at once.
