@@ -1,12 +1,13 @@
 package api
 
 import (
+	"cmp"
+
 	"aliquot/shared/biobank"
 	"aliquot/shared/fault"
 )
 
-// Hierarchical collection (reference openspecimen-rest.md 15.4): trees of specimens, with their visit or without, saved in
-// one transaction.
+// Hierarchical collection (reference openspecimen-rest.md 15.4): trees of specimens, with their visit or without.
 
 // node is a specimen of the request with what its caller pairs the answer by.
 type node struct {
@@ -21,13 +22,13 @@ func collectSpecimens(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	nodes := readNodes(list)
+	nodes, reason := readNodes(list), reasonOf(list)
 	for _, in := range list {
 		if err := in.err(); err != nil {
 			return nil, err
 		}
 	}
-	if err := c.collect(&biobank.CollectDraft{Specimens: specimenNodes(nodes)}); err != nil {
+	if err := c.collect(&biobank.CollectDraft{Specimens: specimenNodes(nodes)}, reason); err != nil {
 		return nil, err
 	}
 	return c.showNodes(nodes)
@@ -45,10 +46,11 @@ func collectVisit(c *call) (any, error) {
 		return nil, fault.New("VISIT_NOT_FOUND", "Give the visit.")
 	}
 	d := &biobank.CollectDraft{Visit: visitDraft(visit, visit.number("id")), Specimens: specimenNodes(nodes)}
+	reason := cmp.Or(in.text("opComments"), visit.text("opComments"), reasonOf(in.objects("specimens")))
 	if err := in.err(); err != nil {
 		return nil, err
 	}
-	if err := c.collect(d); err != nil {
+	if err := c.collect(d, reason); err != nil {
 		return nil, err
 	}
 	shown, err := c.showOne(visits(), d.VisitRecord)
@@ -64,9 +66,18 @@ type collectedView struct {
 	Specimens []specimenView `json:"specimens"`
 }
 
-func (c *call) collect(d *biobank.CollectDraft) error {
-	_, err := c.apply(biobank.Change{Op: biobank.Create, Draft: d})
-	return err
+func (c *call) collect(d *biobank.CollectDraft, reason string) error {
+	return c.api.Registry.Collect(c.Context(), c.actor, c.at, biobank.Change{ID: c.id, Reason: reason}, d)
+}
+
+// reasonOf is why a list of objects is changed at once: what the first of them says that says anything.
+func reasonOf(list []*input) string {
+	for _, in := range list {
+		if reason := in.text("opComments"); reason != "" {
+			return reason
+		}
+	}
+	return ""
 }
 
 func readNodes(list []*input) []*node {

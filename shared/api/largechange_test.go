@@ -113,6 +113,51 @@ func TestManyAliquotsAtOnce(t *testing.T) {
 		t.Errorf("left are %v of %v", got[0]["availableQty"], was)
 	}
 	c.do("POST", "/specimens/collect", kids(101)).refused(t, 400, "SPECIMEN_CHILDREN_LIMIT_MAXED")
+
+	// 100 of one parent, which is closed with the last of them, and as many more below a new one with a visit.
+	many := func(n int, label, more string) string {
+		var list []string
+		for i := range n {
+			list = append(list, fmt.Sprintf(`{"lineage":"Aliquot","label":"%s-%d","barcode":"b%s-%d","initialQty":0.01%s}`, label, i, label, i, more))
+		}
+		return strings.Join(list, ",")
+	}
+	visit := func(name, label, more, last string) string {
+		return fmt.Sprintf(`{"visit":{"cprId":%d,"name":%q,"eventId":%d,"site":"North Biobank"},"specimens":[
+			{"label":"%s","reqId":%d,"initialQty":10,"closeAfterChildrenCreation":true,"opComments":"first day","children":[%s%s]},{"label":"%s-B","type":"Plasma"}]}`,
+			s.registration, name, s.event, label, s.requirement, many(100-strings.Count(last, "label"), label, more), last, label)
+	}
+	got := c.must("POST", "/visits/collect", visit("INV-1.B.8", "M", "", ""))
+	root, second := got["specimens"].([]any)[0].(map[string]any), got["specimens"].([]any)[1].(map[string]any)
+	if kids := root["children"].([]any); len(kids) != 100 || root["availableQty"] != 9.0 || root["activityStatus"] != "Closed" || kids[99].(map[string]any)["parentLabel"] != "M" {
+		t.Errorf("%d children, %v left, %v", len(kids), root["availableQty"], root["activityStatus"])
+	}
+	if second["visitName"] != "INV-1.B.8" {
+		t.Errorf("the second specimen is of visit %v", second["visitName"])
+	}
+	if entries := c.must("GET", fmt.Sprintf("/specimens/%v/audit", root["id"]), "")["entries"].([]any); entries[len(entries)-1].(map[string]any)["reason"] != "first day" {
+		t.Errorf("the audit says %v", entries)
+	}
+	// What is refused for the last of them has not begun.
+	for last, code := range map[string]string{
+		`,{"label":"M-7","lineage":"Aliquot","initialQty":1}`: "SPECIMEN_DUP_LABEL", `,{"label":"R-7","lineage":"Aliquot","initialQty":1}`: "SPECIMEN_DUP_LABEL",
+		`,{"label":"R-x","lineage":"Aliquot"}`: "SPECIMEN_ALIQUOT_QTY_REQ",
+	} {
+		c.do("POST", "/visits/collect", visit("INV-1.B.9", "R", "", last)).refused(t, 400, code)
+	}
+	if a := c.do("GET", "/visits/list?name=INV-1.B.9", ""); a.body != "[]" {
+		t.Errorf("a refused collection left %s", a.body)
+	}
+	if a := c.do("HEAD", "/specimens?label=R-0", ""); a.status != 400 {
+		t.Error("a refused collection left an aliquot")
+	}
+	var roots []string
+	for i := range 60 {
+		roots = append(roots, fmt.Sprintf(`{"visitId":%d,"label":"Root-%d","type":"Whole Blood","initialQty":1}`, s.visit, i))
+	}
+	if list := c.list("POST", "/specimens/collect", "["+strings.Join(roots, ",")+"]"); len(list) != 60 {
+		t.Errorf("%d roots", len(list))
+	}
 }
 
 func TestOneOfSeveralGetsACode(t *testing.T) {

@@ -202,7 +202,7 @@ func changeSpecimens(c *call) (any, error) {
 		}
 		drafts = append(drafts, d)
 	}
-	return c.changeAll(specimens(), drafts, "")
+	return c.changeAll(specimens(), drafts, reasonOf(list))
 }
 
 // changeSpecimenStatus serves PUT /specimens/{id}/status: Active, Closed or Disabled, with a reason.

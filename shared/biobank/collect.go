@@ -1,19 +1,22 @@
 package biobank
 
 import (
+	"cmp"
 	"context"
 
 	"aliquot/shared/fault"
 )
 
 // CollectDraft is a visit and trees of specimens that are saved together, all or none (reference openspecimen-rest.md
-// 15.4). One transaction holds them, two items for each, and one more for a barcode and for a cell: so they are at most 48.
+// 15.4), in one transaction. Registry.Collect saves more than that holds.
 type CollectDraft struct {
 	// Visit is saved first: updated by its ID, or created. Without one each root names its visit or parent.
 	Visit     *VisitDraft
 	Specimens []*SpecimenNode
 	// VisitRecord is what became of Visit.
 	VisitRecord *Record
+	// whole is the collection that this one is a part of, nil for one that is whole.
+	whole *CollectDraft
 	// planned are the keys of what is looked at as it will be, while the draft is planned.
 	planned []Key
 }
@@ -108,11 +111,17 @@ func (d *CollectDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome
 	return b.eachOnce()
 }
 
-// eachOnce refuses a change that would write a record twice, which no transaction can.
+// eachOnce refuses a change that would write a record twice, or claim a name twice, which no transaction can.
 func (b *Batch) eachOnce() error {
-	seen := map[Key]bool{}
+	seen, claimed := map[Key]bool{}, map[string]bool{}
 	for _, round := range b.writes {
 		for _, w := range round {
+			if w.unique != nil && w.taken == nil {
+				if claimed[w.Mark.Name] {
+					return fault.New(w.unique.code, w.unique.text, w.value)
+				}
+				claimed[w.Mark.Name] = true
+			}
 			if w.Record == nil || w.Kind == StandOn {
 				continue
 			}
@@ -129,7 +138,7 @@ func (b *Batch) eachOnce() error {
 func (d *CollectDraft) visit(ctx context.Context, b *Batch, c *Change) (*below, error) {
 	v := d.Visit
 	v.Fills = nil
-	for _, n := range d.Specimens {
+	for _, n := range cmp.Or(d.whole, d).Specimens {
 		v.Fills = append(v.Fills, n.Draft.RequirementID)
 	}
 	o := &Outcome{}

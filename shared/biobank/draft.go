@@ -163,6 +163,7 @@ type SpecimenDraft struct {
 	// What happens to the parent of a new child: it is closed; it was thawed that often for it; where it is still pending,
 	// it is collected with it, and so is its own parent.
 	CloseParent        bool
+	OpenParent         bool // whatever would close it: more children come
 	ThawParent         int64
 	AutoCollectParents bool
 	// Location asks for a cell to be stored in; nil: not sent.

@@ -22,7 +22,7 @@ type debt struct {
 // the draft may have the parent closed afterwards. A person's change settles it in the same transaction; a job's once per
 // chunk, by Settle.
 func (s *SpecimenDraft) taken(ctx context.Context, b *Batch, c *Change, cp *protocolInfo, parent *Record, child *SpecimenDoc) error {
-	d := debt{parent: parent.Key, close: cp.doc.CloseParentSpecimens || s.CloseParent, thaws: s.ThawParent}
+	d := debt{parent: parent.Key, close: (cp.doc.CloseParentSpecimens || s.CloseParent) && !s.OpenParent, thaws: s.ThawParent}
 	if child.Lineage == LineageAliquot && child.InitialQty != nil {
 		d.quantity = *child.InitialQty
 	}
