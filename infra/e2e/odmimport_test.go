@@ -8,17 +8,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	mathrand "math/rand/v2"
 	"mime/multipart"
 	"net/http"
-	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"aliquot/infra/admin"
 	"aliquot/infra/local"
@@ -83,7 +78,8 @@ func (c *clinic) ask(method, path, contentType, body string, want int) string {
 	return string(answer)
 }
 
-// study makes a study with a site and participants, whose metadata collect a weight, a file, and a diary of many lines.
+// study makes a study with a site and participants, whose metadata collect a weight, a file, and a diary of many lines, at one
+// call and at any number of watches.
 func (c *clinic) study(oid string, participants int) {
 	c.Helper()
 	c.ask("PUT", auth4+"/studies/"+oid, "application/json", `{"name":"Sea","uniqueProtocolId":"SEA"}`, 200)
@@ -91,8 +87,9 @@ func (c *clinic) study(oid string, participants int) {
 	c.ask("PUT", auth4+"/studies/"+oid+"/metadata", "application/xml", `<ODM xmlns="http://www.cdisc.org/ns/odm/v1.3" xmlns:OpenClinica="http://www.openclinica.org/ns/odm_ext_v130/v3.1"><Study OID="`+oid+`">
 		<GlobalVariables><StudyName>Sea</StudyName><StudyDescription>Invented</StudyDescription><ProtocolName>SEA</ProtocolName></GlobalVariables>
 		<MetaDataVersion OID="v1.0.0" Name="1">
-		<Protocol><StudyEventRef StudyEventOID="SE_CALL" OrderNumber="1" Mandatory="Yes"/></Protocol>
+		<Protocol><StudyEventRef StudyEventOID="SE_CALL" OrderNumber="1" Mandatory="Yes"/><StudyEventRef StudyEventOID="SE_WATCH" OrderNumber="2" Mandatory="No"/></Protocol>
 		<StudyEventDef OID="SE_CALL" Name="Call" Repeating="No" Type="Scheduled"><FormRef FormOID="F_CALL" Mandatory="No"/></StudyEventDef>
+		<StudyEventDef OID="SE_WATCH" Name="Watch" Repeating="Yes" Type="Scheduled"><FormRef FormOID="F_CALL" Mandatory="No"/></StudyEventDef>
 		<FormDef OID="F_CALL" Name="Call" Repeating="No"><ItemGroupRef ItemGroupOID="IG_CALL" Mandatory="No"/><ItemGroupRef ItemGroupOID="IG_DIARY" Mandatory="No"/></FormDef>
 		<ItemGroupDef OID="IG_CALL" Name="Call" Repeating="No"><ItemRef ItemOID="I_WEIGHT" Mandatory="No"/><ItemRef ItemOID="I_SCAN" Mandatory="No"/></ItemGroupDef>
 		<ItemGroupDef OID="IG_DIARY" Name="Diary" Repeating="Yes"><ItemRef ItemOID="I_LINE" Mandatory="No"/><ItemRef ItemOID="I_DAY" Mandatory="No"/></ItemGroupDef>
@@ -133,23 +130,29 @@ func (c *clinic) send(doc string, files map[string]string) string {
 	c.Helper()
 	parts := map[string]string{"file calls.xml": doc}
 	if files != nil {
-		var b bytes.Buffer
-		z := zip.NewWriter(&b)
-		for name, text := range files {
-			f, err := z.Create(name)
-			if err != nil {
-				c.Fatal(err)
-			}
-			if _, err := io.WriteString(f, text); err != nil {
-				c.Fatal(err)
-			}
-		}
-		if err := z.Close(); err != nil {
-			c.Fatal(err)
-		}
-		parts["attachedFilesZip files.zip"] = b.String()
+		parts["attachedFilesZip files.zip"] = zipped(c.T, files)
 	}
 	return c.post("/clinicaldata/import/xml", parts)
+}
+
+// zipped is a ZIP of files, by their names.
+func zipped(t *testing.T, files map[string]string) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for name, text := range files {
+		f, err := z.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(f, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }
 
 // post sends files by the names of their parts and their own, and returns the job's UUID.
@@ -295,43 +298,4 @@ func TestBulkFilesInAndOut(t *testing.T) {
 // stripped is a document without the moment of its making.
 func stripped(doc string) string {
 	return regexp.MustCompile(`(FileOID|CreationDateTime)="[^"]*"`).ReplaceAllString(doc, "")
-}
-
-// TestKilledClinicalImport kills the worker at random: the data, and the log but for its time stamps, are those of a run
-// that nobody disturbed. ALIQUOT_ODM_KILLS says how often.
-func TestKilledClinicalImport(t *testing.T) {
-	kills := 4
-	if n, err := strconv.Atoi(os.Getenv("ALIQUOT_ODM_KILLS")); err == nil {
-		kills = n
-	}
-	c := newClinic(t, nil)
-	const people = 12
-	c.study("S_CALM", people)
-	c.study("S_WILD", people)
-	moments := regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}Z)?`)
-	killed := 0
-	for round := 1; killed < kills; round++ {
-		calm := c.log(c.send(calls("S_CALM", people, round, ""), nil))
-		uuid := c.send(calls("S_WILD", people, round, ""), nil)
-		for killed < kills {
-			time.Sleep(time.Duration(20+mathrand.IntN(400)) * time.Millisecond)
-			killed += c.stack.KillFunction("odmimport")
-			if !strings.Contains(c.ask("GET", auth4+"/jobs/"+uuid+"/downloadFile", "text/plain", "", 200), "jobInProgress") {
-				break
-			}
-		}
-		wild := c.log(uuid)
-		if d := cmp.Diff(moments.ReplaceAllString(calm, ""), moments.ReplaceAllString(wild, "")); d != "" {
-			t.Fatalf("round %d, %d kills: log (-undisturbed +killed):\n%s", round, killed, d)
-		}
-		plain := func(oid string) string {
-			text := stripped(c.retrieve(oid, "application/xml"))
-			text = regexp.MustCompile(`AL_\d+`).ReplaceAllString(text, "AL")
-			return moments.ReplaceAllString(strings.ReplaceAll(text, oid, "S"), "")
-		}
-		if d := cmp.Diff(plain("S_CALM"), plain("S_WILD")); d != "" {
-			t.Fatalf("round %d, %d kills: data (-undisturbed +killed):\n%s", round, killed, d)
-		}
-	}
-	t.Logf("%d kills", killed)
 }

@@ -418,7 +418,8 @@ func (g *given) item(ctx context.Context, h *held[Group], f *Form, group *GroupD
 		return d, nil
 	}
 	slices.SortFunc(threads, func(a, b *Thread) int {
-		return cmp.Or(cmp.Compare(a.Children[0].At, b.Children[0].At), cmp.Compare(a.ID, b.ID))
+		// A longer id has a higher number: those of one moment come as they were drawn.
+		return cmp.Or(cmp.Compare(a.Children[0].At, b.Children[0].At), cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
 	})
 	for _, t := range threads {
 		n, err := g.thread(ctx, t, d.ItemName)
