@@ -79,7 +79,11 @@ func resetPassword(c *call) (any, error) {
 	if who.User != nil {
 		id = who.User.ID
 	}
-	if err := c.api.Guard.ResetPassword(c.Context(), c.at, id, login, token, fresh); err != nil {
+	guard, err := c.guard()
+	if err != nil {
+		return nil, err
+	}
+	if err := guard.ResetPassword(c.Context(), c.at, id, login, token, fresh); err != nil {
 		return nil, err
 	}
 	return true, nil

@@ -133,7 +133,7 @@ func routes() []route {
 		importRoutes(), uploadRoutes(), scheduleRoutes(), workflowRoutes(),
 		distributionRoutes(),
 		orderRoutes(),
-		cartRoutes(), shipmentRoutes(), containerTypeRoutes(), containerRoutes(), listViewRoutes(), protocolListRoutes(),
+		cartRoutes(), shipmentRoutes(), containerTypeRoutes(), containerRoutes(), listViewRoutes(), protocolListRoutes(), settingRoutes(),
 	} {
 		all = append(all, some...)
 	}

@@ -160,8 +160,8 @@ var bars = []bar{
 
 // The look-up of a session is one call, and one more for whoever is not a super administrator (the sites of the institute),
 // a third for who has roles (all in rights.go): stock ones may have been changed. Acting as another user adds those of the other. Basic
-// credentials cost the look-up of the name, and of the password, before.
-const mostSession = 5
+// credentials cost the look-up of the name, of the settings and of the password, before.
+const mostSession = 6
 
 // TestMain holds what all tests have cost to the bars, when all have run.
 func TestMain(m *testing.M) {

@@ -126,6 +126,10 @@ func rightsRows() []row {
 		{pattern: "PUT /rbac/subjects/{id}/roles/{grant}", path: "/rbac/subjects/{userID}/roles/{grantID}", body: `{"role":{"name":"Researcher"}}`, want: ours},
 		{pattern: "DELETE /rbac/subjects/{id}/roles/{grant}", path: "/rbac/subjects/{userID}/roles/987654", want: columns{"-----", "--x--", "xxx--", "xxx--", "xxx--", "xxx--"}},
 
+		{pattern: "GET /config-settings", want: columns{".", "x", "x", "x", "x", "x"}},
+		{pattern: "PUT /config-settings", body: `{"module":"auth","name":"max_login_sessions","value":"0"}`, want: columns{".", "x", "x", "x", "x", "x"}},
+		{pattern: "GET /config-settings/{id}/audit", path: "/config-settings/1/audit", want: columns{".", "x", "x", "x", "x", "x"}},
+
 		{pattern: "GET /institutes", want: anybody},
 		{pattern: "GET /institutes/count", want: anybody},
 		{pattern: "GET /institutes/byname", query: "?name={instituteName}", want: directory},

@@ -75,6 +75,7 @@ func newRightsWorld(t *testing.T) (w *world, callers map[string]caller, all map[
 	}
 	c.must("POST", "/container-types", `{"name":"Crate","nameFormat":"%PCONT_NAME%-%PCONT_UID%","noOfRows":2,"noOfColumns":2}`)
 	c.must("POST", "/storage-containers", `{"name":"Of a type","typeName":"Crate","siteName":"Depot"}`)
+	c.must("PUT", "/config-settings", `{"module":"auth","name":"max_login_sessions","value":"0"}`)
 	c.must("POST", "/consent-statements", `{"code":"CALL","statement":"We may call."}`)
 	form := c.newForm("habits", `{"name":"habits","caption":"Habits","rows":[[{"type":"stringTextField","name":"ST1","udn":"note","caption":"Note"}],[{"type":"combobox","name":"DD2","udn":"smokes","caption":"Smokes","pvs":[{"value":"Yes"},{"value":"No"}]}]]}`)
 	all = map[string]target{

@@ -59,7 +59,11 @@ func signIn(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	token, err := c.api.Guard.SignIn(c.Context(), c.at, who, password)
+	guard, err := c.guard()
+	if err != nil {
+		return nil, err
+	}
+	token, err := guard.SignIn(c.Context(), c.at, who, password)
 	if err != nil {
 		return nil, err
 	}
@@ -257,7 +261,11 @@ func (c *call) basic() (auth.Caller, error) {
 	if err != nil {
 		return auth.Caller{}, err
 	}
-	_, err = c.api.Guard.Check(c.Context(), c.at, who, password)
+	guard, err := c.guard()
+	if err != nil {
+		return auth.Caller{}, err
+	}
+	_, err = guard.Check(c.Context(), c.at, who, password)
 	if all := fault.All(err); len(all) > 0 && all[0].Kind == fault.User {
 		return auth.Caller{}, all[0].WithKind(fault.SignIn)
 	}

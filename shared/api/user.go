@@ -514,7 +514,11 @@ func changePassword(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.api.Guard.SetPassword(c.Context(), id, doc.LoginName, fresh); err != nil {
+	guard, err := c.guard()
+	if err != nil {
+		return nil, err
+	}
+	if err := guard.SetPassword(c.Context(), id, doc.LoginName, fresh); err != nil {
 		return nil, err
 	}
 	return true, nil
@@ -530,7 +534,11 @@ func (c *call) checkOldPassword(doc biobank.UserDoc, rec *biobank.Record, old st
 		return fault.New("USER_OLD_PASSWD_NOT_SPECIFIED", "The old password is missing.")
 	}
 	who := auth.Candidate{Domain: doc.DomainName, Login: doc.LoginName, User: rec}
-	_, err := c.api.Guard.Verify(c.Context(), c.at, who, old)
+	guard, err := c.guard()
+	if err != nil {
+		return err
+	}
+	_, err = guard.Verify(c.Context(), c.at, who, old)
 	if fault.Is(err, "AUTH_INVALID_CREDENTIALS") {
 		return fault.New("USER_INVALID_OLD_PASSWD", "The old password is not right.")
 	}

@@ -10,13 +10,14 @@
 // A super administrator may act as another user for an hour: by a second session, which names who acts and is good only
 // together with the actor's own.
 //
-// Passwords are stored as argon2id. After MaxFailures wrong ones in a row a login is locked for LockFor: nobody can sign
+// Passwords are stored as argon2id. After MaxFailures wrong ones in a row, or as many as are set, a login is locked for LockFor: nobody can sign
 // in with it, though those who are signed in go on, so that locking is no means to put others out. To somebody who
 // guesses, a name that does not exist looks like one that does: it costs the same reads, hash and writes, counts failures
 // and locks just so, and gets the same answer.
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -83,6 +84,22 @@ type Rules struct {
 	SameAddress bool
 	// PasswordsToExamine is how many of the last passwords a new one must differ from; 0 for none.
 	PasswordsToExamine int
+	// AllowedFailures is how many wrong passwords in a row lock a login; 0 for MaxFailures.
+	AllowedFailures int
+}
+
+// Under is the Guard by rules that were set since it was deployed.
+func (g *Guard) Under(set biobank.SignInRules) *Guard {
+	now := *g
+	for at, n := range map[*int]*int{&now.AllowedFailures: set.Failures, &now.MaxSessions: set.Sessions, &now.PasswordsToExamine: set.Examined} {
+		if n != nil {
+			*at = *n
+		}
+	}
+	if set.Lockdown != nil {
+		now.Lockdown = *set.Lockdown
+	}
+	return &now
 }
 
 // login is the secret part of a user: the document of "login#<user id>".
@@ -187,7 +204,7 @@ func (g *Guard) settle(ctx context.Context, at time.Time, c Candidate, was login
 				l.Failures, l.LockedUntil = 0, 0
 			}
 			l.Failures++
-			if l.Failures >= MaxFailures {
+			if l.Failures >= cmp.Or(g.AllowedFailures, MaxFailures) {
 				l.LockedUntil = at.Add(LockFor).UnixMilli()
 			}
 		}

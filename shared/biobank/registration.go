@@ -70,6 +70,7 @@ func (d *RegistrationDraft) want(ctx context.Context, b *Batch, c *Change) error
 }
 
 func (d *RegistrationDraft) read(ctx context.Context, b *Batch, c *Change) error {
+	b.wantRec(settingsKey)
 	if c.Op != Update {
 		for _, name := range d.sentMarks(ctx, b) {
 			b.wantRec(b.marks[name].To)
@@ -212,6 +213,9 @@ func (d *RegistrationDraft) create(ctx context.Context, b *Batch, c *Change, o *
 	}
 	if p != nil {
 		d.link(b, &l, cp, p, &doc)
+	}
+	if err := d.required(ctx, b, &l, nil, &doc); err != nil {
+		return nil, err
 	}
 	d.check(b, &l, cp, &doc)
 	if err := b.extend(ctx, &l, ParticipantFields, cp, nil, &doc.Extension, d.Extension, b.can(ResParticipantPhi, OpCreate, cp)); err != nil {
@@ -386,6 +390,22 @@ func (d *RegistrationDraft) update(ctx context.Context, b *Batch, c *Change, o *
 	return err
 }
 
+// required tells what the settings ask for and is not there (section 12, CPR_COLLECTION_SITE_REQUIRED, and 13). A stored
+// registration, nil for a new one, may be changed without it in other ways: it only cannot lose it.
+func (d *RegistrationDraft) required(ctx context.Context, b *Batch, l *fault.List, was, is *RegistrationDoc) error {
+	set, err := b.settings(ctx)
+	if err != nil || gone(is.ActivityStatus) {
+		return err
+	}
+	if set.flag(&settingSite) && is.SiteID == 0 && (was == nil || was.SiteID != 0) {
+		l.Add("CPR_COLLECTION_SITE_REQUIRED", "Give the site of the registration.")
+	}
+	if set.flag(&settingUID) && is.Participant.UID == "" && (was == nil || was.Participant.UID != "") {
+		l.Add("PARTICIPANT_UID_REQUIRED", "Give the National ID (uid) of the participant.")
+	}
+	return nil
+}
+
 // patch plans a change of a stored registration and returns the new document.
 func (d *RegistrationDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome, rec *Record, was RegistrationDoc) (*RegistrationDoc, error) {
 	o.PPID = was.PPID
@@ -427,6 +447,9 @@ func (d *RegistrationDraft) patch(ctx context.Context, b *Batch, c *Change, o *O
 	}
 	if is.RegistrationDate == "" {
 		l.Add("CPR_REG_DATE_REQUIRED", "Give the Registration Date.")
+	}
+	if err := d.required(ctx, b, &l, &was, &is); err != nil {
+		return nil, err
 	}
 	d.check(b, &l, cp, &is)
 	if err := b.extend(ctx, &l, ParticipantFields, cp, was.Extension, &is.Extension, d.Extension, phi); err != nil {

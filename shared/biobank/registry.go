@@ -107,7 +107,7 @@ var notFound = map[Type]struct{ code, noun string }{
 	ContextType: {"FORMS_INVALID_FORM_CTXT", "Form association"}, FormRecordType: {"FORMS_REC_NOT_FOUND", "Form record"},
 	Cart: {"SPECIMEN_LIST_NOT_FOUND", "Cart"}, Shipment: {"SHIPMENT_NOT_FOUND", "Shipment"},
 	Container: {"STORAGE_CONTAINER_NOT_FOUND", "Container"}, ContainerType: {"CONTAINER_TYPE_NOT_FOUND", "Container type"},
-	ConsentStatement: {"CONSENT_STATEMENT_NOT_FOUND", "Consent statement"},
+	ConsentStatement: {"CONSENT_STATEMENT_NOT_FOUND", "Consent statement"}, SettingType: {"COMMON_INVALID_INPUT", "Record of settings"},
 }
 
 func missing(t Type, what any) *fault.Fault {

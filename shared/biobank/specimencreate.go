@@ -152,6 +152,9 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 	}
 	fromRequired(&l, req, at)
 	d.inherit(&l, &doc, at, req)
+	if err := b.quantified(ctx, &l, &doc); err != nil {
+		return err
+	}
 	if gone(doc.ActivityStatus) {
 		l.Add("SPECIMEN_CREATE_DISABLED_NA", "A specimen cannot be created as Disabled.")
 	}

@@ -40,9 +40,18 @@ func (d *SpecimenDraft) likeParent(l *fault.List, doc, p *SpecimenDoc) {
 	if Fold(doc.Type) != Fold(p.Type) {
 		l.Add("SPECIMEN_INVALID_SPECIMEN_TYPE", "An aliquot has the type of its parent: %q, not %q.", p.Type, doc.Type)
 	}
-	if doc.InitialQty == nil {
+}
+
+// quantified tells where an aliquot has no quantity and must.
+func (b *Batch) quantified(ctx context.Context, l *fault.List, doc *SpecimenDoc) error {
+	if doc.Lineage != LineageAliquot || doc.InitialQty != nil {
+		return nil
+	}
+	set, err := b.settings(ctx)
+	if err == nil && set.flag(&settingAliquotsQty) {
 		l.Add("SPECIMEN_ALIQUOT_QTY_REQ", "Give the Initial Quantity of an aliquot.")
 	}
+	return err
 }
 
 // check holds the rules that a specimen's own values must keep, new or changed.

@@ -210,6 +210,9 @@ func (d *SpecimenDraft) recheck(ctx context.Context, b *Batch, c *Change, l *fau
 			return err
 		}
 		d.likeParent(l, is, &at.parentDoc)
+		if err := b.quantified(ctx, l, is); err != nil {
+			return err
+		}
 	}
 	if is.Status != was.Status {
 		d.mayHave(l, c, is.Status, &at)

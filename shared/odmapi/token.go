@@ -47,7 +47,11 @@ func token(c *call) (any, error) {
 		}
 	}
 	who := auth.Candidate{Domain: biobank.Domain, Login: in.Username, User: user, From: address}
-	token, err := c.api.Guard.SignInFor(c.Context(), c.at, who, in.Password, tokenLife)
+	settings, err := c.api.Users.Settings(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	token, err := c.api.Guard.Under(settings.SignIn()).SignInFor(c.Context(), c.at, who, in.Password, tokenLife)
 	return text(token), asSignIn(err)
 }
 
