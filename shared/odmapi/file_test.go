@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"aliquot/shared/odmimport"
 )
 
 // A file that came with an import goes to whoever may read the item, and to nobody else.
@@ -19,10 +21,10 @@ func TestFiles(t *testing.T) {
 	for _, label := range []string{"Up", "Down"} {
 		doc := "<ODM>" + strings.NewReplacer("I_PULSE", "I_SCAN", "IG_VITALS", "IG_SCAN", "F_VITALS", "F_SCAN", "61", "Grüße 1.html").Replace(pulse("S_RIVER", label)) + "</ODM>"
 		body, header := form(part{"attachedFilesZip", "x.zip", zipped(t, "Grüße 1.html")}, part{"file", "a.xml", doc})
-		if a := manager.do("POST", "/clinicaldata/import", body, header); a.status != 200 {
-			t.Fatal(a)
+		j := w.job(manager.do("POST", "/clinicaldata/import", body, header))
+		if err := w.importer().Handle(t.Context(), odmimport.Message(j.ID)); err != nil {
+			t.Fatal(err)
 		}
-		w.work(1 << 40)
 	}
 	const river, spring = "/clinicaldata/studies/S_RIVER/files?", "/clinicaldata/studies/S_RIVER/sites/S_SPRING/files?"
 	query := func(label string, more ...string) string {

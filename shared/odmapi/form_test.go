@@ -95,7 +95,7 @@ func TestOutOfUse(t *testing.T) {
 		{"a long second one", manager, subjects, `{"subjectKey":"R-1","secondaryId":"` + strings.Repeat("x", 31) + `"}`, "secondaryIdTooLong", "", nil},
 		{"nobody", manager, subjects, `{"subjectKey":"R-9"}`, "participantNotFound", "", nil},
 		{"the year of the date", entry, subjects, `{"subjectKey":"R-1","yearOfBirth":"1980"}`, "", "SubjectData", attrs{"DateOfBirth": "1980-02-29", "YearOfBirth": ""}},
-		{"another year", entry, subjects, `{"subjectKey":"R-1","yearOfBirth":"1979","sex":"M","phone":"555"}`, "", "SubjectData", attrs{"DateOfBirth": "", "YearOfBirth": "1979", "Sex": "m", "SecondaryID": "S-8"}},
+		{"another year", entry, subjects, `{"subjectKey":"R-1","yearOfBirth":"1979","sex":"M","phone":"+49 555 call"}`, "", "SubjectData", attrs{"DateOfBirth": "", "YearOfBirth": "1979", "Sex": "m", "SecondaryID": "S-8"}},
 		{"remove", entry, subjects, `{"subjectKey":"R-1","removed":true,"reason":"withdrew"}`, "", "SubjectData", attrs{"Status": "Removed"}},
 		{"all of it is invalid", entry, subjects, `{"subjectKey":"R-1","removed":true}`, "", "FormData", attrs{"Status": "invalid", "Removed": "No"}},
 		{"a removed participant's event", entry, events, event + `,"removed":true}`, "participantNotAvailable", "", nil},
@@ -115,6 +115,18 @@ func TestOutOfUse(t *testing.T) {
 		}
 		containing := map[string]string{"FormData": `OID="F_VITALS"`, "StudyEventData": `OID="SE_FIRST"`}[s.element]
 		shows(s.name, s.element, containing, s.attrs)
+	}
+	// What is archived is not given out unasked; what is removed always is.
+	for _, s := range []struct{ path, body, element, containing string }{
+		{events, event, "StudyEventData", `OID="SE_FIRST"`}, {forms, form, "FormData", `UpdatedBy="manager"`},
+	} {
+		for flag, want := range map[string]bool{"archived": false, "removed": true} {
+			manager.must("PUT", s.path, s.body+`,"`+flag+`":true}`)
+			if got := manager.shownAs(s.element, s.containing, "") != nil; got != want {
+				t.Errorf("%s, %s: given out %t", s.element, flag, got)
+			}
+			manager.must("PUT", s.path, s.body+`,"`+flag+`":false}`)
+		}
 	}
 	// While it is out of use an import takes nothing for it.
 	rows := func(want ...string) {
@@ -147,7 +159,7 @@ func TestOutOfUse(t *testing.T) {
 			t.Errorf("no audit %s", want)
 		}
 	}
-	if strings.Contains(a.body, "555") {
+	if strings.Contains(a.body, "555 call") {
 		t.Error("the audit tells contact data")
 	}
 	if log := w.logged(); strings.Contains(log, "Invented") || strings.Contains(log, "P-77") || strings.Contains(log, "withdrew") {
