@@ -166,8 +166,8 @@ func (b *Batch) lookUp(ctx context.Context, changes []Change, out []Outcome) err
 	}
 	if b.retry {
 		for i := range changes {
-			if t := changes[i].Draft.recordType(); changes[i].Op != Update && changes[i].Reserved[string(t)] != 0 {
-				b.wantMark(IDMark(t, changes[i].Reserved[string(t)]+changes[i].Row))
+			if name, ok := changes[i].idMark(); ok {
+				b.wantMark(name)
 			}
 		}
 	}
@@ -179,10 +179,8 @@ func (b *Batch) lookUp(ctx context.Context, changes []Change, out []Outcome) err
 	}
 	if b.retry {
 		for i := range changes {
-			if t := changes[i].Draft.recordType(); changes[i].Op != Update && changes[i].Reserved[string(t)] != 0 {
-				if m := b.marks[IDMark(t, changes[i].Reserved[string(t)]+changes[i].Row)]; m.Source == changes[i].Source {
-					b.wantRec(m.To)
-				}
+			if name, ok := changes[i].idMark(); ok && b.marks[name].Source == changes[i].Source {
+				b.wantRec(b.marks[name].To)
 			}
 		}
 	}
@@ -465,14 +463,21 @@ func (b *Batch) planSafely(ctx context.Context, c *Change, o *Outcome) (err erro
 	return c.Draft.(planner).plan(ctx, b, c, o)
 }
 
+// idMark is the mark of the id that is set aside for what the row of a job makes, if there is one.
+func (c *Change) idMark() (name string, ok bool) {
+	t := c.Draft.recordType()
+	first, ok := c.Reserved[string(t)]
+	return IDMark(t, first+c.Row), ok && c.Op != Update
+}
+
 // doneBefore answers a create that an earlier try has finished from what it wrote: what has happened since (a parent
 // closed, a label changed) is not the row's fault.
 func (b *Batch) doneBefore(ctx context.Context, c *Change, o *Outcome) (bool, error) {
-	t := c.Draft.recordType()
-	if !b.retry || c.Op == Update || c.Reserved[string(t)] == 0 {
+	name, ok := c.idMark()
+	if !b.retry || !ok {
 		return false, nil
 	}
-	m, err := b.mark(ctx, IDMark(t, c.Reserved[string(t)]+c.Row))
+	m, err := b.mark(ctx, name)
 	if err != nil || m.IsZero() || m.Source != c.Source {
 		return false, err
 	}
@@ -504,8 +509,13 @@ func (b *Batch) done(ctx context.Context, rec *Record, c *Change) (bool, error) 
 	if sameJob(rec.Source, c.Source) && sourceRow(rec.Source) > sourceRow(c.Source) {
 		return true, nil // a later row could make it only because this one was done and gave the name up
 	}
-	if len(rec.Changes) < keptChanges {
-		return false, nil
+	return b.changedBy(ctx, rec, c)
+}
+
+// changedBy tells whether an earlier try of the change has changed the record, or made it.
+func (b *Batch) changedBy(ctx context.Context, rec *Record, c *Change) (bool, error) {
+	if rec.Done(c.Source) || !b.retry || len(rec.Changes) < keptChanges {
+		return rec.Done(c.Source), nil
 	}
 	trail, err := b.store.Trail(ctx, rec.Type, rec.ID)
 	if err != nil {

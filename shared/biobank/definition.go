@@ -45,7 +45,7 @@ func (d *DefinitionDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outc
 	if cp.doc, err = Decode[ProtocolDoc](o.Record); err != nil {
 		return err
 	}
-	ids, err := b.definitionIDs(ctx, d.Events)
+	ids, err := b.definitionIDs(ctx, c, d.Events)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (n *EventNode) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 		return err
 	}
 	delete(b.protocols, cp.id)
-	ids, err := b.definitionIDs(ctx, []*EventNode{n})
+	ids, err := b.definitionIDs(ctx, c, []*EventNode{n})
 	if err != nil {
 		return err
 	}
@@ -156,11 +156,15 @@ func (i *idBlock) next(t Type) int64 {
 	return i.at[t] - 1
 }
 
-// idBlock draws ids for n records of each type.
-func (b *Batch) idBlock(ctx context.Context, n map[Type]int64) (*idBlock, error) {
+// idBlock draws ids for n records of each type. The row of a job that makes one takes that which is set aside for it.
+func (b *Batch) idBlock(ctx context.Context, c *Change, n map[Type]int64) (*idBlock, error) {
 	ids := &idBlock{at: map[Type]int64{}}
 	for t, count := range n {
 		if count == 0 {
+			continue
+		}
+		if set, ok := c.Reserved[string(t)]; ok && count == 1 {
+			ids.at[t] = set + c.Row
 			continue
 		}
 		first, err := b.store.Reserve(ctx, string(t), count)
@@ -172,12 +176,12 @@ func (b *Batch) idBlock(ctx context.Context, n map[Type]int64) (*idBlock, error)
 	return ids, nil
 }
 
-func (b *Batch) definitionIDs(ctx context.Context, events []*EventNode) (*idBlock, error) {
+func (b *Batch) definitionIDs(ctx context.Context, c *Change, events []*EventNode) (*idBlock, error) {
 	var reqs int64
 	for _, e := range events {
 		reqs += countNodes(e.Requirements)
 	}
-	return b.idBlock(ctx, map[Type]int64{Event: int64(len(events)), Requirement: reqs})
+	return b.idBlock(ctx, c, map[Type]int64{Event: int64(len(events)), Requirement: reqs})
 }
 
 // ahead writes what lies below a new record before that record, where one transaction does not hold it all: nothing leads
@@ -188,7 +192,7 @@ func (b *Batch) ahead(ctx context.Context, root Key) error {
 	for _, round := range b.writes {
 		total += len(round)
 	}
-	if total <= maxTransaction {
+	if total <= maxTransaction || b.bulk {
 		return nil
 	}
 	opening := false

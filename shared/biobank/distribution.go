@@ -211,8 +211,9 @@ func (d *DistributionDraft) plan(ctx context.Context, b *Batch, c *Change, o *Ou
 
 // references resolves the people, institutes and sites that the draft names. Where it patches, what was not sent is kept.
 func (d *DistributionDraft) references(ctx context.Context, b *Batch, l *fault.List, was, is *DistributionDoc) error {
+	whole := d.Merge == nil || was.ActivityStatus == "" // a new one, or one that is replaced
 	is.InstituteID, is.ReceivingSiteID, is.PI, is.Coordinators, is.Sites = was.InstituteID, was.ReceivingSiteID, was.PI, was.Coordinators, was.Sites
-	if d.Institute != nil || d.Merge == nil {
+	if d.Institute != nil || whole {
 		is.InstituteID = 0
 		if name := deref(d.Institute); name == "" {
 			l.Add("DP_INSTITUTE_REQUIRED", "Give the institute that receives the specimens.")
@@ -220,13 +221,13 @@ func (d *DistributionDraft) references(ctx context.Context, b *Batch, l *fault.L
 			return err
 		}
 	}
-	if d.ReceivingSite != nil || d.Merge == nil {
+	if d.ReceivingSite != nil || whole {
 		is.ReceivingSiteID = 0
 		if err := d.receiving(ctx, b, l, is); err != nil {
 			return err
 		}
 	}
-	if d.PI.Sent() || d.Merge == nil {
+	if d.PI.Sent() || whole {
 		is.PI = 0
 		if err := told(l, assign(&is.PI)(b.userID(ctx, d.PI, "USER_NOT_FOUND"))); err != nil {
 			return err
@@ -246,14 +247,14 @@ func (d *DistributionDraft) references(ctx context.Context, b *Batch, l *fault.L
 			l.Add("DP_PI_DOES_NOT_BELONG_TO_INST", "The principal investigator does not belong to the receiving institute.")
 		}
 	}
-	if d.Coordinators != nil || d.Merge == nil {
+	if d.Coordinators != nil || whole {
 		ids, err := b.userIDs(ctx, l, d.Coordinators, "USER_NOT_FOUND")
 		if err != nil {
 			return err
 		}
 		is.Coordinators = ids
 	}
-	if d.Sites == nil && d.Merge != nil {
+	if d.Sites == nil && !whole {
 		return nil
 	}
 	if len(d.Sites) == 0 {

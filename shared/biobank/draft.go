@@ -62,6 +62,7 @@ type UserDraft struct {
 	ID          int64
 	Institute   string
 	PrimarySite string
+	Grants      []GrantRef // nil: not sent
 	Doc         UserDoc
 	Merge       func(*UserDoc)
 }
@@ -83,7 +84,7 @@ type ProtocolDraft struct {
 // SiteRef names a site of a protocol with the code it has there.
 type SiteRef struct{ Name, Code string }
 
-// EventDraft is found by ID, else protocol and Doc.Label.
+// EventDraft is found by ID, else protocol and Doc.Label, else protocol and Doc.Code.
 type EventDraft struct {
 	ID          int64
 	Protocol    ProtocolRef
@@ -92,13 +93,15 @@ type EventDraft struct {
 	Merge       func(*EventDoc)
 }
 
-// RequirementDraft is found by ID.
+// RequirementDraft is found by ID, else protocol, event and Doc.Code.
 type RequirementDraft struct {
-	ID                  int64
-	Protocol            ProtocolRef
-	EventID             int64
-	EventLabel          string
-	ParentCode          string
+	ID         int64
+	Protocol   ProtocolRef
+	EventID    int64
+	EventLabel string
+	ParentCode string
+	// UID is what a file calls the requirement, ParentUID what it calls that which it is made from (see Tie).
+	UID, ParentUID      string
 	Collector, Receiver UserRef
 	Doc                 RequirementDoc
 	Merge               func(*RequirementDoc)

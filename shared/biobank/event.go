@@ -1,6 +1,7 @@
 package biobank
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -34,10 +35,51 @@ func (d *EventDraft) read(context.Context, *Batch, *Change) error { return nil }
 // plan checks and writes an event. Its label and code are unique within the protocol, which is read whole: marks decide
 // between two that are made at the same time.
 func (d *EventDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
-	if c.Op != Create {
-		return d.update(ctx, b, c, o)
+	if c.Op == Create {
+		return (&EventNode{Draft: d}).plan(ctx, b, c, o)
 	}
-	return (&EventNode{Draft: d}).plan(ctx, b, c, o)
+	id, done, err := d.stored(ctx, b, c, o)
+	if done || err != nil {
+		return err
+	}
+	if id == 0 && c.Op == Upsert {
+		return (&EventNode{Draft: d}).plan(ctx, b, c, o)
+	}
+	found := *d
+	found.ID = id
+	return found.update(ctx, b, c, o)
+}
+
+// stored is the id of the event that the draft means, 0 for none of an upsert. It is done where an earlier try of the row
+// has made the change.
+func (d *EventDraft) stored(ctx context.Context, b *Batch, c *Change, o *Outcome) (id int64, before bool, err error) {
+	if d.ID != 0 && (!b.bulk || !d.Protocol.Sent()) {
+		return d.ID, false, nil
+	}
+	cp, err := d.protocol(ctx, b)
+	if err != nil {
+		return 0, false, err
+	}
+	for _, e := range cp.events {
+		if before, err := b.changedBy(ctx, e.rec, c); before || err != nil {
+			return 0, before, done(o, e.rec, err)
+		}
+	}
+	switch e := cp.eventByLabel(d.Doc.Label); {
+	case d.ID != 0 && cp.event(d.ID) != nil:
+		return d.ID, false, nil
+	case d.Doc.Label != "" && e != nil:
+		return e.id, false, nil
+	}
+	for _, e := range cp.events {
+		if d.Doc.Code != "" && Fold(e.doc.Code) == Fold(d.Doc.Code) && e.doc.ActivityStatus != StatusDisabled {
+			return e.id, false, nil
+		}
+	}
+	if c.Op == Update {
+		return 0, false, fault.New("CPE_NOT_FOUND", "Event %q was not found in collection protocol %s.", cmp.Or(d.Doc.Label, d.Doc.Code), b.actor.calls(cp))
+	}
+	return 0, false, nil
 }
 
 // protocol is the protocol of a new event, which the actor may change.

@@ -54,6 +54,9 @@ func Levels() []Level { return slices.Sorted(maps.Keys(levelRules)) }
 // Custom tells whether the level is of custom fields, of which an object has those of one form.
 func (l Level) Custom() bool { return levelRules[l].owner == "" }
 
+// InProtocol tells whether a form may be associated with the level in one protocol.
+func (l Level) InProtocol() bool { return levelRules[l].inCP }
+
 // LevelsOf are the levels whose records hang on objects of a type, in alphabetical order.
 func LevelsOf(owner Type) []Level {
 	return slices.DeleteFunc(Levels(), func(l Level) bool { return l.Custom() || levelRules[l].owner != owner })

@@ -53,13 +53,60 @@ func (d *RequirementDraft) read(context.Context, *Batch, *Change) error { return
 // plan checks and writes a requirement below its event.
 func (d *RequirementDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
 	if c.Op != Create {
-		return d.update(ctx, b, c, o)
+		id, done, err := d.stored(ctx, b, c, o)
+		if done || err != nil {
+			return err
+		}
+		if id != 0 || c.Op == Update {
+			found := *d
+			found.ID = id
+			return found.update(ctx, b, c, o)
+		}
 	}
 	all := &RequirementsDraft{
 		EventID: d.EventID, Protocol: d.Protocol, EventLabel: d.EventLabel, ParentID: d.Doc.ParentID, ParentCode: d.ParentCode,
 		PoolID: d.Doc.PoolID, Nodes: []*RequirementNode{{Draft: d}},
 	}
 	return all.plan(ctx, b, c, o)
+}
+
+// Tie names the requirement that one of a file is made from, by the id that the file's row of that name has or will have.
+func (d *RequirementDraft) Tie(parent int64) { d.Doc.ParentID = parent }
+
+// stored is the id of the requirement that the draft means, 0 for none of an upsert. It is done where an earlier try of the
+// row has made the change.
+func (d *RequirementDraft) stored(ctx context.Context, b *Batch, c *Change, o *Outcome) (id int64, before bool, err error) {
+	if d.ID != 0 && (!b.bulk || !d.Protocol.Sent()) {
+		return d.ID, false, nil
+	}
+	if !d.Protocol.Sent() || d.EventLabel == "" {
+		return 0, false, fault.New("SR_CPE_REQUIRED", "Give the event of the requirement.")
+	}
+	cp, err := b.protocol(ctx, d.Protocol)
+	if err != nil {
+		return 0, false, err
+	}
+	for _, e := range cp.events {
+		for _, q := range e.reqs {
+			if before, err := b.changedBy(ctx, q.rec, c); before || err != nil {
+				return 0, before, done(o, q.rec, err)
+			}
+		}
+	}
+	event := cp.eventByLabel(d.EventLabel)
+	switch {
+	case event == nil:
+		return 0, false, fault.New("CPE_NOT_FOUND", "Event %q was not found in collection protocol %s.", d.EventLabel, b.actor.calls(cp))
+	case d.ID != 0 && cp.requirement(event.id, d.ID, "") != nil:
+		return d.ID, false, nil
+	}
+	if q := cp.requirement(event.id, 0, d.Doc.Code); q != nil {
+		return q.id, false, nil
+	}
+	if c.Op == Update {
+		return 0, false, fault.New("SR_NOT_FOUND", "Requirement %q was not found in event %q.", d.Doc.Code, event.doc.Label)
+	}
+	return 0, false, nil
 }
 
 // update changes a stored requirement. Its event, parent and lineage stay as they are.

@@ -65,7 +65,7 @@ func (d *RequirementsDraft) plan(ctx context.Context, b *Batch, c *Change, o *Ou
 	if len(l) > 0 {
 		return l
 	}
-	ids, err := b.idBlock(ctx, map[Type]int64{Requirement: countNodes(d.Nodes)})
+	ids, err := b.idBlock(ctx, c, map[Type]int64{Requirement: countNodes(d.Nodes)})
 	if err != nil {
 		return err
 	}

@@ -148,7 +148,7 @@ func (d *UserDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 	if rec == nil {
 		cannotBegin(&l, is.ActivityStatus)
 	}
-	if err := d.references(ctx, b, &l, &was, is); err != nil {
+	if err := d.references(ctx, b, c, &l, &was, is); err != nil {
 		return err
 	}
 	d.check(&l, is)
@@ -250,7 +250,7 @@ func (d *UserDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome,
 }
 
 // references resolves the institute, the site and the places of the roles.
-func (d *UserDraft) references(ctx context.Context, b *Batch, l *fault.List, was, is *UserDoc) error {
+func (d *UserDraft) references(ctx context.Context, b *Batch, c *Change, l *fault.List, was, is *UserDoc) error {
 	if d.Institute != "" {
 		id, err := b.instituteID(ctx, d.Institute)
 		if fault.All(err) != nil {
@@ -277,6 +277,12 @@ func (d *UserDraft) references(ctx context.Context, b *Batch, l *fault.List, was
 		}
 		if is.InstituteID != 0 && site.InstituteID != is.InstituteID {
 			l.Add("SITE_NOT_FOUND", "The primary site %q is not one of the user's institute.", site.Name)
+		}
+	}
+	if d.Grants != nil {
+		var err error
+		if is.Roles, err = d.granted(ctx, b, c, l, was); err != nil {
+			return err
 		}
 	}
 	for i := range is.Roles {

@@ -211,6 +211,11 @@ var (
 	errFlag        = misfit{codeParse, "must be yes or no"}
 	errFixed       = misfit{codeParse, "cannot be cleared: it must be blank or a value"}
 	errUnsupported = misfit{codeParse, "is not supported: it must be blank"}
+	errWhole       = misfit{codeParse, "must be a whole number"}
+	errObject      = misfit{codeParse, "must be a JSON object"}
+	errNames       = misfit{codeParse, "must be a list with commas, without an item that is blank"}
+	errTwice       = misfit{codeParse, "must be named once"}
+	errDisposal    = misfit{"SPECIMEN_INVALID_DISPOSE_STATUS", "must be Closed or Disabled"}
 )
 
 const maxQuoted = 40

@@ -100,6 +100,7 @@ type worker struct {
 
 	done map[int64]bool // rows finished in earlier turns
 	kin  map[string]int64
+	uids map[string]int64 // the rows of the chunk, by what the file calls them
 
 	slots   []slot
 	cells   [][]byte
@@ -191,7 +192,7 @@ func (w *worker) prepare(ctx context.Context) error {
 		return max(shown, w.chunk.Done+w.count.done), max(shownFailed, w.chunk.Failed+w.count.failed)
 	}
 	w.batch = im.Under(w.chunk, im.until, progress).Import(actor, w.job.CreatedAt, o.Location, w.chunk.Fence > 1)
-	w.kin = map[string]int64{}
+	w.kin, w.uids = map[string]int64{}, map[string]int64{}
 	if deadline, ok := ctx.Deadline(); ok {
 		left := deadline.Sub(im.Now())
 		w.stopAt = deadline.Add(-min(20*time.Second, left/5))
@@ -368,7 +369,7 @@ func (w *worker) linked(ctx context.Context) error {
 		return err
 	}
 	turn := make([]slot, 0, window)
-	for _, wave := range order(own, refs, lanes, biobank.Op(w.job.ImportType) != biobank.Update) {
+	for _, wave := range order(own, refs, lanes, operation(w.job) != biobank.Update) {
 		rows := wave.rows[:0]
 		for _, i := range wave.rows {
 			if !w.done[w.slots[i].row] {
@@ -378,7 +379,7 @@ func (w *worker) linked(ctx context.Context) error {
 		if len(rows) == 0 {
 			continue
 		}
-		if w.count.failed > 0 && biobank.Op(w.job.ImportType) != biobank.Create {
+		if w.count.failed > 0 && (operation(w.job) != biobank.Create || w.schema.looks) {
 			// What made a row fail may be gone once the rows behind it are done. It must not succeed when the chunk is
 			// tried again.
 			if err := w.checkpoint(ctx); err != nil {
@@ -421,6 +422,9 @@ func (w *worker) parse(s *slot, row int64, rec *csvfile.Record) {
 		return
 	}
 	s.why = w.binding.Reason(w.cells)
+	if q, ok := s.draft.(*biobank.RequirementDraft); ok && q.UID != "" {
+		w.uids[q.UID] = row
+	}
 	if parent := biobank.CountedBelow(s.draft); parent != "" {
 		s.kin = w.kin[parent]
 		w.kin[parent]++
@@ -454,12 +458,15 @@ func (w *worker) apply(ctx context.Context, slots []slot) error {
 		if s.err == nil {
 			s.err = w.actor
 		}
+		if s.err == nil {
+			s.err = w.tie(s.draft)
+		}
 		if s.err != nil {
 			continue
 		}
 		source := prefix + strconv.FormatInt(s.row, 10)
 		w.changes = append(w.changes, biobank.Change{
-			Op: biobank.Op(w.job.ImportType), Draft: s.draft, Source: source, ID: source, Reason: s.why,
+			Op: operation(w.job), Draft: s.draft, Source: source, ID: source, Reason: s.why,
 			Reserved: w.head.Reserved, Row: s.row, Kin: s.kin, Shared: w.span.Linked,
 		})
 		w.at = append(w.at, i)
@@ -481,6 +488,22 @@ func (w *worker) apply(ctx context.Context, slots []slot) error {
 		w.finish(s, &o)
 	}
 	return err
+}
+
+// tie names the requirement that a row's is made from, where the file calls it by a name of its own: rows that hang together
+// are in one chunk, and the id of what a row makes is known before it is made.
+func (w *worker) tie(d biobank.Draft) error {
+	q, ok := d.(*biobank.RequirementDraft)
+	if !ok || q.ParentUID == "" {
+		return nil
+	}
+	first, made := w.head.Reserved[string(biobank.Requirement)]
+	row := w.uids[q.ParentUID]
+	if row == 0 || !made {
+		return fault.New("SR_PARENT_NOT_FOUND", "The file has no row with the Unique ID %q that the requirement could be made from.", q.ParentUID)
+	}
+	q.Tie(first + row)
+	return nil
 }
 
 // finish writes the line of a row with an outcome.

@@ -71,7 +71,7 @@ func ParseFileName(name string) (Dropped, error) {
 	if s == nil {
 		return bad("%q is no record type that can be imported.", d.ObjectType)
 	}
-	if d.Multiple {
+	if d.Multiple && !s.several {
 		return bad("records of type %s have one row each; leave _m out.", d.ObjectType)
 	}
 	return d, nil

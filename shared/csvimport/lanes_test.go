@@ -356,6 +356,10 @@ func (r *rig) crowd() {
 	r.apply(r.admin, &biobank.ContainerDraft{Site: &site, Doc: biobank.ContainerDoc{Name: "Box", Grid: biobank.Grid{Rows: 2, Columns: 3}, StoreSpecimens: true}})
 	r.apply(r.admin, &biobank.ContainerDraft{Site: &site, Doc: biobank.ContainerDoc{Name: "Tank", StoreSpecimens: true}})
 	r.apply(r.admin, &biobank.ContainerDraft{Site: &site, Doc: biobank.ContainerDoc{Name: "Rack", Grid: biobank.Grid{Rows: 9, Columns: 9, Assignment: "VT_BOTTOM_UP_LEFT_RIGHT"}, StoreSpecimens: true}})
+	for _, code := range []string{"STORE", "SHARE"} {
+		r.apply(r.admin, &biobank.StatementDraft{Doc: biobank.StatementDoc{Code: code, Statement: "You may " + code}})
+		r.apply(r.admin, &biobank.ProtocolConsentsDraft{ProtocolID: 1, Statement: biobank.StatementRef{Code: code}})
+	}
 	q := biobank.Quantity(100_000_000)
 	for i := range 6 {
 		r.apply(r.admin, &biobank.SpecimenDraft{VisitName: "V-1", Doc: biobank.SpecimenDoc{Label: fmt.Sprintf("U-%d", i+1), Type: "Plasma", InitialQty: &q, CreatedOn: day}})

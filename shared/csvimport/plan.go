@@ -165,7 +165,7 @@ func (im *Importer) sendChunks(ctx context.Context, j *jobs.Job, now int64) erro
 
 // options are what the job says about reading its rows.
 func options(j *jobs.Job) (Options, error) {
-	o := Options{Op: biobank.Op(j.ImportType), DateFormat: j.DateFormat, TimeFormat: j.TimeFormat, Location: time.UTC}
+	o := Options{Op: operation(j), DateFormat: j.DateFormat, TimeFormat: j.TimeFormat, Location: time.UTC}
 	if j.TimeZone != "" {
 		loc, err := time.LoadLocation(j.TimeZone)
 		if err != nil {
@@ -225,7 +225,7 @@ func (im *Importer) makePlan(ctx context.Context, j *jobs.Job) error {
 	if unknown := s.binding.Unknown(); len(unknown) > 0 {
 		j.Warnings = append(j.Warnings, "These columns are not known and were not read: "+fewNames(unknown)+".")
 		nested := slices.ContainsFunc(unknown, func(c string) bool { return strings.Contains(c, "#") })
-		if cp := strings.TrimSpace(j.Params["cpId"]); nested && schema.levels != nil && (cp == "" || cp == "-1") {
+		if cp := strings.TrimSpace(j.Params["cpId"]); nested && slices.ContainsFunc(schema.levels, biobank.Level.InProtocol) && (cp == "" || cp == "-1") {
 			j.Warnings = append(j.Warnings, "Custom fields are read by imports into one collection protocol: give it as cpId.")
 		}
 	}
@@ -510,7 +510,7 @@ func (s *scan) locate(ctx context.Context) error {
 // reserve sets numbers aside for the job's rows, so that row n gets the same ones however often it is tried.
 func (im *Importer) reserve(ctx context.Context, j *jobs.Job, h *head, schema *Schema, named map[string]bool) error {
 	h.Reserved = map[string]int64{}
-	if biobank.Op(j.ImportType) == biobank.Update && j.ObjectType != "masterSpecimen" {
+	if schema.unreserved || operation(j) == biobank.Update && j.ObjectType != "masterSpecimen" {
 		return nil
 	}
 	a, err := im.actor(ctx, j)
@@ -552,6 +552,10 @@ func (s *Schema) recordType() biobank.Type {
 	switch s.objectType {
 	case "masterSpecimen":
 		return biobank.Specimen
+	case "cpe":
+		return biobank.Event
+	case "distributionProtocol":
+		return biobank.DistributionProtocol
 	case "storageContainer":
 		return biobank.Container
 	case "storageContainerType":

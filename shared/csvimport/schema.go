@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"aliquot/shared/biobank"
+	"aliquot/shared/jobs"
 )
 
 // Schema is the columns of an object type (reference openspecimen-import-query.md section 2): what they are called, what
@@ -22,8 +23,17 @@ type Schema struct {
 	// levels are those of the custom fields that the objects may have; custom are their forms, where a job has them, and
 	// more the columns of a form's records.
 	levels []biobank.Level
-	custom map[biobank.Level]*biobank.Form
-	more   []string
+	// op is the operation of all jobs of the type, where it has only one; unreserved tells that its rows draw their numbers
+	// themselves.
+	op         biobank.Op
+	unreserved bool
+	// looks tells that what a row makes depends on what others have made, and not by names alone: why it is refused must be kept
+	// before the rows behind it are done.
+	looks bool
+	// several tells that several rows may be about one object, which file names then say.
+	several bool
+	custom  map[biobank.Level]*biobank.Form
+	more    []string
 }
 
 // column is one column, or one family of numbered columns, as captions show it.
@@ -56,7 +66,8 @@ var schemas = sync.OnceValue(func() map[string]*Schema {
 	all := map[string]*Schema{}
 	for _, s := range []*Schema{
 		registrationSchema(), visitSchema(), specimenSchema(), masterSchema(), instituteSchema(), siteSchema(),
-		protocolSchema(), containerSchema(), containerTypeSchema(),
+		protocolSchema(), containerSchema(), containerTypeSchema(), eventSchema(), requirementSchema(),
+		aliquotSchema(), derivativeSchema(), disposalSchema(), consentSchema(), userSchema(), userRolesSchema(), distributionSchema(),
 		formRecordsSchema(typeExtensions), formRecordsSchema(typeUserExtensions),
 	} {
 		all[s.objectType] = s
@@ -67,9 +78,16 @@ var schemas = sync.OnceValue(func() map[string]*Schema {
 // SchemaFor is the schema of an object type as the import job names it, or nil when there is none.
 func SchemaFor(objectType string) *Schema { return schemas()[objectType] }
 
-// ObjectType is the name of the type in jobs and file names: cpr, visit, specimen, masterSpecimen, institute, site, cp,
-// storageContainer, storageContainerType.
+// ObjectType is the name of the type in jobs and file names, as in cpr.
 func (s *Schema) ObjectType() string { return s.objectType }
+
+// operation is what a job does with its rows: what it was asked to, where its type has several operations.
+func operation(j *jobs.Job) biobank.Op {
+	if s := SchemaFor(j.ObjectType); s != nil && s.op != "" {
+		return s.op
+	}
+	return biobank.Op(j.ImportType)
+}
 
 // Label names many of the objects, for the title of a job.
 func (s *Schema) Label() string { return s.label }

@@ -102,11 +102,14 @@ func containerSchema() *Schema {
 			{tag: "container.barcode", own: true, captions: []string{"Barcode"}},
 			{tag: "container.name", captions: []string{parent}},
 		}, cellKeys("Storage Location#", "Parent Container Name")...),
+		levels: []biobank.Level{biobank.ContainerFields},
 		binder: func(h *header, o Options) func(*input) biobank.Draft {
 			part := bindPart(h, fields)
+			custom := o.customFields(h, biobank.ContainerFields)
 			return func(in *input) biobank.Draft {
 				d := &container{}
 				set := part.read(in, d)
+				d.Extension = custom(in)
 				if o.Op != biobank.Create {
 					d.Merge = merger(part, d, set, func(d *container) *biobank.ContainerDoc { return &d.Doc })
 				}

@@ -48,7 +48,7 @@ func SchemaOf(ctx context.Context, reg *biobank.Registry, objectType string, par
 	cp, err := strconv.ParseInt(params["cpId"], 10, 64)
 	inProtocol := err == nil && cp > 0
 	for _, level := range s.levels {
-		if !inProtocol && level != biobank.SiteFields {
+		if !inProtocol && level.InProtocol() {
 			continue // the template of all protocols has no custom fields
 		}
 		f, _, err := reg.CustomForm(ctx, level, max(cp, 0))

@@ -71,11 +71,14 @@ func protocolSchema() *Schema {
 			{tag: "cp.title", own: true, captions: []string{"Title"}},
 			{tag: "cp.code", own: true, captions: []string{"Code"}},
 		},
+		levels: []biobank.Level{biobank.ProtocolFields},
 		binder: func(h *header, o Options) func(*input) biobank.Draft {
 			part := bindPart(h, fields)
+			custom := o.customFields(h, biobank.ProtocolFields)
 			return func(in *input) biobank.Draft {
 				d := &protocol{}
 				set := part.read(in, d)
+				d.Extension = custom(in)
 				if o.Op != biobank.Create {
 					d.Merge = merger(part, d, set, func(d *protocol) *biobank.ProtocolDoc { return &d.Doc })
 				}
