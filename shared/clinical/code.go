@@ -1,5 +1,7 @@
 package clinical
 
+import "cmp"
+
 // Code is why an element was not taken, without the prefix that it has on the wire (section 5). The misspelt ones are the
 // wire's. Codes of the reference that nothing raises are listed with the reason in the tests that raise all the others:
 // codes_test.go in odmimport and odmapi.
@@ -11,6 +13,21 @@ func (c Code) Wire() string {
 		return "errorcode." + string(c)
 	}
 	return "errorCode." + string(c)
+}
+
+// Sentence says a code in words, for what shows codes with messages: our own endpoints, and why a job failed.
+func (c Code) Sentence() string { return cmp.Or(sentences[c], "This could not be done.") }
+
+var sentences = map[Code]string{
+	StudyOIDNotFound:       "There is no study or site with this OID in which you have a role.",
+	SiteNotFound:           "There is no site with this OID in this study in which you have a role.",
+	NoRoleSetUp:            "You have no role in this study.",
+	NoSufficientPrivileges: "Your role does not allow this.",
+	InvalidXMLFile:         "The document cannot be read.",
+	FileFormatNotSupported: "The document must be a file whose name ends in .xml.",
+	InvalidUUID:            "There is no upload with this UUID.",
+	StudyOIDNotAvailable:   "The study is not open for data.",
+	SiteNotAvailable:       "The site is not open for data.",
 }
 
 // The codes of a request.

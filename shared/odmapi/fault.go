@@ -107,17 +107,6 @@ var legacies = map[clinical.Code]legacy{
 	noLogFileFound:                  {"", http.StatusOK},
 }
 
-// sentences are for our own endpoints, where a code comes with a message.
-var sentences = map[clinical.Code]string{
-	clinical.StudyOIDNotFound:       "There is no study or site with this OID in which you have a role.",
-	clinical.SiteNotFound:           "There is no site with this OID in this study in which you have a role.",
-	clinical.NoRoleSetUp:            "You have no role in this study.",
-	clinical.NoSufficientPrivileges: "Your role does not allow this.",
-	clinical.InvalidXMLFile:         "The document cannot be read.",
-	clinical.FileFormatNotSupported: "The document must be a file whose name ends in .xml.",
-	clinical.InvalidUUID:            "There is no upload with this UUID.",
-}
-
 // statusOf is the HTTP status of a refusal.
 func (c *call) statusOf(err error) int {
 	var code clinical.Code
@@ -219,10 +208,7 @@ type problem struct {
 func (c *call) problems(err error) []problem {
 	var code clinical.Code
 	if errors.As(err, &code) {
-		message := sentences[code]
-		if message == "" {
-			message = "This could not be done."
-		}
+		message := code.Sentence()
 		if more := strings.TrimPrefix(err.Error(), code.Wire()); more != "" {
 			message += " " + strings.TrimSpace(more)
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"aliquot/shared/archive"
+	"aliquot/shared/clinical"
 	"aliquot/shared/fault"
 	"aliquot/shared/jobs"
 )
@@ -61,7 +62,7 @@ func ByBaseName(z *zip.Reader) (Named, error) {
 			continue // folders, and what macOS adds
 		}
 		if files[base] != nil {
-			return nil, fault.New("fileFormatNotSupported", "Two of the attached files have one name. Give each file its own name.")
+			return nil, fault.New(clinical.FileFormatNotSupported.Wire(), "Two of the attached files have one name. Give each file its own name.")
 		}
 		files[base] = f
 	}
@@ -72,7 +73,7 @@ func ByBaseName(z *zip.Reader) (Named, error) {
 func refusedZip(err error) error {
 	var r *archive.Refused
 	if errors.As(err, &r) {
-		return fault.New("fileFormatNotSupported", "The ZIP of attached files cannot be read: %s", r.Reason)
+		return fault.New(clinical.FileFormatNotSupported.Wire(), "The ZIP of attached files cannot be read: %s", r.Reason)
 	}
 	return err
 }

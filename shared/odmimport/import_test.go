@@ -517,7 +517,7 @@ func TestJobOfADroppedDocument(t *testing.T) {
 	}{
 		{"s_a", map[string]string{"study": "S_A", "site": "", "log": "A-1-TEST_XML_IMPORT_2026-03-02-101530045+0000.csv"}, []string{"7", "7#10"}, jobs.Queued, ""},
 		{"S_b", map[string]string{"study": "S_A", "site": "S_B", "log": "A-1-B-TEST_XML_IMPORT_2026-03-02-101530045+0000.csv"}, []string{"7", "7#11"}, jobs.Queued, ""},
-		{"S_C", map[string]string{"study": "S_C"}, []string{"7"}, jobs.Failed, "errorCode.studyOIDNotFound (studyOIDNotFound)"},
+		{"S_C", map[string]string{"study": "S_C"}, []string{"7"}, jobs.Failed, "There is no study or site with this OID in which you have a role. (errorCode.studyOIDNotFound)"},
 	} {
 		key := "lab/odm/" + test.folder + "/april.xml"
 		if err := im.Drop(t.Context(), "intake", key, "v1"); err != nil {

@@ -90,7 +90,7 @@ func (m *Planners) author(place *clinical.Place) func(context.Context, string) (
 func refusal(err error) error {
 	var code clinical.Code
 	if errors.As(err, &code) {
-		return fault.New(string(code), "%s", code.Wire())
+		return fault.New(code.Wire(), "%s", code.Sentence())
 	}
 	return err
 }

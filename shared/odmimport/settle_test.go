@@ -206,7 +206,7 @@ func TestDamagedFile(t *testing.T) {
 // What was not looked at before there was a job, since it was dropped or is large, ends the job at once with the code that a
 // request is answered with, and leaves nothing. The names begin with the ids of the attacks.
 func TestHostileDocuments(t *testing.T) {
-	const xml, zip = "errorCode.invalidXMLFile: line ", "The ZIP of attached files cannot be read: "
+	const xml, zip = "The document cannot be read: line ", "The ZIP of attached files cannot be read: "
 	good := query("SS_1", "1")
 	value := func(v string) string { return query("SS_1", v) }
 	for name, tt := range map[string]struct {

@@ -149,7 +149,7 @@ func (r *run) read(ctx context.Context) error {
 func notODM(err error) error {
 	var f *odm.Fault
 	if errors.As(err, &f) {
-		return fault.New("invalidXMLFile", "%s", clinical.InvalidXMLFile.Wire()+": "+f.Error())
+		return fault.New(clinical.InvalidXMLFile.Wire(), "The document cannot be read: %s.", f)
 	}
 	return err
 }
