@@ -70,6 +70,11 @@ func TestRetrieval(t *testing.T) {
 			t.Errorf("accepting %q: %s %s", accept, got, a.body)
 		}
 	}
+	for query, want := range map[string]int{"": 1, "?legacyNamespaceKeys=y": 2} {
+		if a := c.do("GET", "/clinicaldata/S_RIVER/Up/*/*"+query, ""); strings.Count(a.body, `"@xmlns:OpenClinica":`) != want {
+			t.Errorf("%q: %s", query, a.body)
+		}
+	}
 	// What is neither y nor yes is no, and of one name in several cases the last one counts.
 	for query, want := range map[string]bool{
 		"": true, "clinicaldata=": false, "clinicaldata=maybe": false, "clinicaldata=YES": true, "clinicalData=n&clinicaldata=y": true,

@@ -36,6 +36,8 @@ type Request struct {
 	Notes    bool `json:"notes,omitempty"`
 	Archived bool `json:"archived,omitempty"`
 	JSON     bool `json:"json,omitempty"`
+	// Namespaces asks for the keys of namespaces in JSON that OpenClinica's has (section 7.1, rule 15).
+	Namespaces bool `json:"namespaces,omitempty"`
 }
 
 // ContentType is the media type of the document.
@@ -184,7 +186,7 @@ func (d *Document) Write(ctx context.Context, out io.Writer, from *clinical.Reac
 	to := &later{out: out, on: from == nil}
 	w := odm.NewXMLWriter(to)
 	if d.request.JSON {
-		w = odm.NewJSONWriter(to, odm.JSON{})
+		w = odm.NewJSONWriter(to, odm.JSON{NamespaceKeys: d.request.Namespaces})
 	}
 	if err := d.begin(ctx, w, from); err != nil {
 		return nil, err
