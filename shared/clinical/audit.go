@@ -6,12 +6,9 @@ import (
 	"aliquot/shared/odm"
 )
 
-// audited is something of which it is told what happened to it (section 6.6).
-type audited struct {
-	// begun is the type of its beginning, new what it then is.
-	begun, old, new string
-	properties      []auditedProperty
-}
+// audited are the states of something of which it is told how they changed (section 6.6). How it began is no entry: who made
+// it when is told beside it (CreatedBy, CreatedDate), and the worked retrieval of the contract has none.
+type audited []auditedProperty
 
 // auditedProperty is a state, by its name in the record, of which changes are told. Other properties follow from values.
 type auditedProperty struct {
@@ -28,7 +25,7 @@ const subjectChanged = "Study subject value changed" // of 3.x; 4.x has no words
 var masked = map[string]string{"": "Masked"}
 
 var (
-	auditedSubject = audited{begun: "Participant Created", properties: []auditedProperty{
+	auditedSubject = audited{
 		{name: "removed", words: "Participant status changed", shown: "Status", usual: "No", as: map[string]string{"No": "Available", "Yes": "Removed"}},
 		{name: "signed", words: "Participant status changed", shown: "Status", usual: "No", as: map[string]string{"No": "Available", "Yes": "signed"}},
 		{name: "uniqueIdentifier", words: subjectChanged, shown: "UniqueIdentifier"},
@@ -41,28 +38,28 @@ var (
 		{name: "lastName", words: subjectChanged, shown: "LastName", as: masked},
 		{name: "email", words: subjectChanged, shown: "Email", as: masked},
 		{name: "phone", words: subjectChanged, shown: "Phone", as: masked},
-	}}
-	auditedEvent = audited{begun: "Study Event scheduled", old: "not scheduled", new: EventScheduled, properties: []auditedProperty{
-		{name: "status", words: "Study Event workflow status changed", shown: "WorkflowStatus", usual: EventScheduled},
+	}
+	auditedEvent = audited{
+		{name: "status", words: "Study Event workflow status changed", shown: "WorkflowStatus"},
 		{name: "startDate", words: "Study Event start date changed", shown: "StartDate"},
 		{name: "endDate", words: "Study Event end date changed", shown: "EndDate"},
 		{name: "signed", words: "Study Event signed status changed", shown: "Signed", usual: "No"},
 		{name: "locked", words: "Study Event locked status changed", shown: "Locked", usual: "No"},
 		{name: "removed", words: "Study Event removed status changed", shown: "Removed", usual: "No"},
 		{name: "archived", words: "Study Event archived status changed", shown: "Archived", usual: "No"},
-	}}
-	auditedForm = audited{begun: "Event CRF Started", old: "not started", new: FormInitial, properties: []auditedProperty{
-		{name: "status", words: "Event CRF workflow status changed", shown: "WorkflowStatus", usual: FormInitial},
+	}
+	auditedForm = audited{
+		{name: "status", words: "Event CRF workflow status changed", shown: "WorkflowStatus"},
 		{name: "sdv", words: "Event CRF SDV Status updated", shown: "SdvStatus"},
 		{name: "removed", words: "Event CRF removed status changed", shown: "Removed", usual: "No"},
 		{name: "archived", words: "Event CRF archived status changed", shown: "Archived", usual: "No"},
-	}}
+	}
 )
 
-func (a *audited) property(name string) *auditedProperty {
-	for i := range a.properties {
-		if a.properties[i].name == name {
-			return &a.properties[i]
+func (a audited) property(name string) *auditedProperty {
+	for i := range a {
+		if a[i].name == name {
+			return &a[i]
 		}
 	}
 	return nil
@@ -79,15 +76,15 @@ func (p *auditedProperty) say(value string) string {
 	return p.as[""]
 }
 
-// beginning is how something began, with those of its states now that it may have had from then on.
+// beginning is when something began, with those of its states now that it may have had from then on.
 type beginning struct {
 	by, at int64
 	now    map[string]string
 }
 
-// audits emits how something began and the changes of its states. Its place is a sort key, with formLevel and an OID for a
+// audits emits the changes of the states of something. Its place is a sort key, with formLevel and an OID for a
 // form in an event.
-func (g *given) audits(ctx context.Context, place string, of *audited, b beginning) error {
+func (g *given) audits(ctx context.Context, place string, of audited, b beginning) error {
 	if g.logs == nil {
 		return nil
 	}
@@ -106,11 +103,8 @@ func (g *given) audits(ctx context.Context, place string, of *audited, b beginni
 	for i := len(changes) - 1; i >= 0; i-- {
 		first[changes[i].property] = changes[i].old
 	}
-	if err := add(change{by: b.by, at: b.at}, of.begun, "", of.old, of.new); err != nil {
-		return err
-	}
-	for i := range of.properties {
-		p := &of.properties[i]
+	for i := range of {
+		p := &of[i]
 		if _, may := b.now[p.name]; !may || first[p.name] == p.usual {
 			continue
 		}
@@ -123,6 +117,9 @@ func (g *given) audits(ctx context.Context, place string, of *audited, b beginni
 		if err := add(c, p.words, p.shown, p.say(c.old), p.say(c.new)); err != nil {
 			return err
 		}
+	}
+	if len(out.AuditLog) == 0 {
+		return nil
 	}
 	return g.emit(&out)
 }

@@ -132,7 +132,7 @@ func (g *given) participant(ctx context.Context, all []occurrence) error {
 		}
 	}
 	rec := g.w.head.rec
-	if err := g.audits(ctx, subjectLevel, &auditedSubject, beginning{by: rec.CreatedBy, at: rec.CreatedAt}); err != nil {
+	if err := g.audits(ctx, subjectLevel, auditedSubject, beginning{by: rec.CreatedBy, at: rec.CreatedAt}); err != nil {
 		return err
 	}
 	return g.emit(odm.EndSubjectData)
@@ -204,8 +204,8 @@ func (g *given) event(ctx context.Context, o occurrence) error {
 		}
 	}
 	rec := o.event.rec
-	now := map[string]string{"status": e.Status, "signed": yesNo(e.Signed)}
-	if err := g.audits(ctx, rec.Key.Sort, &auditedEvent, beginning{rec.CreatedBy, rec.CreatedAt, now}); err != nil {
+	now := map[string]string{"signed": yesNo(e.Signed)}
+	if err := g.audits(ctx, rec.Key.Sort, auditedEvent, beginning{rec.CreatedBy, rec.CreatedAt, now}); err != nil {
 		return err
 	}
 	return g.emit(odm.EndStudyEventData)
@@ -266,8 +266,8 @@ func (g *given) form(ctx context.Context, e *Event, i instance) error {
 	if err := g.groups(ctx, e, def, f); err != nil {
 		return err
 	}
-	place, now := EventKey(g.w.id, Fold(e.OID), e.Key).Sort+formLevel+Fold(f.OID), map[string]string{"status": f.Status, "sdv": f.SDV}
-	if err := g.audits(ctx, place, &auditedForm, beginning{f.CreatedBy, f.CreatedAt, now}); err != nil {
+	place, now := EventKey(g.w.id, Fold(e.OID), e.Key).Sort+formLevel+Fold(f.OID), map[string]string{"sdv": f.SDV}
+	if err := g.audits(ctx, place, auditedForm, beginning{f.CreatedBy, f.CreatedAt, now}); err != nil {
 		return err
 	}
 	return g.emit(odm.EndFormData)

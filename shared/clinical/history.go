@@ -142,7 +142,7 @@ func changes(e *biobank.Entry, sort string, was, is map[string]any, take func(st
 	if reason == byImport { // which is none
 		reason = ""
 	}
-	compare := func(place string, a, b map[string]any, told *audited) {
+	compare := func(place string, a, b map[string]any, told audited) {
 		names := maps.Clone(a)
 		if names == nil {
 			names = map[string]any{}
@@ -164,15 +164,15 @@ func changes(e *biobank.Entry, sort string, was, is map[string]any, take func(st
 	case sort[0] == 'g':
 		compare(sort, inner(was, "values"), inner(is, "values"), nil)
 	case sort == subjectLevel:
-		compare(sort, was, is, &auditedSubject)
+		compare(sort, was, is, auditedSubject)
 	case sort[0] == 'a':
 		before, after := inner(was, "forms"), inner(is, "forms")
 		for oid := range after {
 			if f := inner(before, oid); f != nil { // a form that began tells so itself
-				compare(sort+formLevel+oid, f, inner(after, oid), &auditedForm)
+				compare(sort+formLevel+oid, f, inner(after, oid), auditedForm)
 			}
 		}
-		compare(sort, was, is, &auditedEvent)
+		compare(sort, was, is, auditedEvent)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"aliquot/shared/biobank"
@@ -247,6 +248,7 @@ func (p *Planner) find(ctx context.Context, oid, label string) (int64, Code, err
 	if p.Cursor.Scope == 0 {
 		return 0, ParticipantNotFound, nil
 	}
+	label = strings.TrimSpace(label) // as the participants' own are
 	if oid == "" && label == "" {
 		return 0, MissingParticipantID, nil
 	}

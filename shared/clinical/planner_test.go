@@ -201,6 +201,7 @@ func TestPlan(t *testing.T) {
 		{"unknown by ID", "", document(`<SubjectData OpenClinica:StudySubjectID="X"/>`), []string{",X Failed participantNotFound"}},
 		{"removed", "", document(`<SubjectData SubjectKey="SS_GONE"/>`), []string{"SS_GONE Failed participantNotFound"}},
 		{"two with an ID", "", document(`<SubjectData OpenClinica:StudySubjectID="Twin"/>`), []string{",Twin Failed multipleParticipantsFound"}},
+		{"with blanks around its ID", "", document(`<SubjectData SubjectKey="SS_ANN" OpenClinica:StudySubjectID=" Ann "/>`), []string{"SS_ANN,Ann Failed subjectDoesNotContainStudyEventData"}},
 		{"both, of two people", "", document(`<SubjectData SubjectKey="SS_ANN" OpenClinica:StudySubjectID="Ben"/>`), []string{"SS_ANN,Ben Failed participantIdentiersMismatch"}},
 		{"another study", "", strings.ReplaceAll(say(ann, ""), "S_RIVER", "S_LAKE"), []string{"SS_ANN Failed participantNotFound"}},
 		{"another site", "", strings.ReplaceAll(say(ann, ""), "S_RIVER", "S_NORTH"), []string{"SS_ANN Failed participantNotFound"}},
