@@ -307,6 +307,28 @@ func (b *Batch) rec(ctx context.Context, key Key) (*Record, error) {
 	return b.recs[key], err
 }
 
+// led reads the record that a mark leads to, nil where there is none. A record that is not where the mark says may have moved
+// since the mark was read: so the mark is read once more.
+func (b *Batch) led(ctx context.Context, name string) (*Record, error) {
+	m, err := b.mark(ctx, name)
+	if err != nil || m.IsZero() {
+		return nil, err
+	}
+	rec, err := b.rec(ctx, m.To)
+	if err != nil || rec != nil {
+		return rec, err
+	}
+	found, err := b.store.Marks(ctx, []string{name}, true)
+	if err != nil {
+		return nil, fmt.Errorf("look up a name again: %w", err)
+	}
+	b.marks[name] = found[name]
+	if found[name].To == m.To {
+		return nil, nil
+	}
+	return b.rec(ctx, found[name].To)
+}
+
 // tries is how often a change is planned anew when others change the same records meanwhile.
 const tries = 8
 

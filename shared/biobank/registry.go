@@ -132,23 +132,32 @@ func (r *Registry) Get(ctx context.Context, a *Actor, t Type, id int64) (*Record
 }
 
 func (r *Registry) byID(ctx context.Context, t Type, id int64) (*Record, error) {
-	key := SetKey(t, id)
-	if scattered(t) {
-		name := IDMark(t, id)
+	if !scattered(t) {
+		return r.at(ctx, SetKey(t, id))
+	}
+	name := IDMark(t, id)
+	for was := (Key{}); ; {
 		marks, err := r.Store.Marks(ctx, []string{name}, true)
 		if err != nil {
 			return nil, fmt.Errorf("look up %s: %w", name, err)
 		}
-		m, ok := marks[name]
-		if !ok {
-			return nil, nil
+		key := marks[name].To
+		if key == was {
+			return nil, nil // there is none, or an id that was left without its record
 		}
-		key = m.To
+		rec, err := r.at(ctx, key)
+		if err != nil || rec != nil {
+			return rec, err
+		}
+		was = key // unless it has moved since the mark was read
 	}
-	// With what lies around it, by which its reader's right is told and its view is made.
+}
+
+// at reads a record with what lies around it, by which its reader's right is told and its view is made.
+func (r *Registry) at(ctx context.Context, key Key) (*Record, error) {
 	recs, err := r.Store.Records(ctx, append(around(key), key), true)
 	if err != nil {
-		return nil, fmt.Errorf("read %s %d: %w", t, id, err)
+		return nil, fmt.Errorf("read record %s: %w", key.Sort, err)
 	}
 	return recs[key], nil
 }

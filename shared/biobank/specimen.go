@@ -212,11 +212,7 @@ func (d *SpecimenDraft) named() bool { return d.RequirementID != 0 || d.Requirem
 func (d *SpecimenDraft) find(ctx context.Context, b *Batch, c *Change) (*Record, SpecimenDoc, error) {
 	var none SpecimenDoc
 	try := func(mark string, holds func(*SpecimenDoc) bool) (*Record, SpecimenDoc, error) {
-		m, err := b.mark(ctx, mark)
-		if err != nil || m.IsZero() {
-			return nil, none, err
-		}
-		rec, err := b.rec(ctx, m.To)
+		rec, err := b.led(ctx, mark)
 		if err != nil || rec == nil {
 			return nil, none, err
 		}

@@ -26,11 +26,7 @@ func (d *SpecimenDraft) place(ctx context.Context, b *Batch, lineage string) (at
 	}
 	switch {
 	case d.VisitID != 0:
-		m, err := b.mark(ctx, IDMark(Visit, d.VisitID))
-		if err != nil {
-			return at, err
-		}
-		rec, err := b.rec(ctx, m.To)
+		rec, err := b.led(ctx, IDMark(Visit, d.VisitID))
 		if err != nil {
 			return at, err
 		}
@@ -73,11 +69,7 @@ func (d *SpecimenDraft) placeBelowParent(ctx context.Context, b *Batch) (at belo
 	default:
 		return at, fault.New("SPECIMEN_PARENT_REQUIRED", "Give the Parent Specimen Label of a derived specimen or an aliquot.")
 	}
-	m, err := b.mark(ctx, name)
-	if err != nil {
-		return at, err
-	}
-	rec, err := b.rec(ctx, m.To)
+	rec, err := b.led(ctx, name)
 	if err != nil {
 		return at, err
 	}

@@ -99,14 +99,7 @@ func (d *VisitDraft) find(ctx context.Context, b *Batch, c *Change) (*Record, Vi
 		if byID && d.ID == 0 || !byID && (d.Doc.Name == "" || c.ByID) {
 			continue
 		}
-		m, err := b.mark(ctx, name)
-		if err != nil || m.IsZero() {
-			if err != nil {
-				return nil, none, err
-			}
-			continue
-		}
-		rec, err := b.rec(ctx, m.To)
+		rec, err := b.led(ctx, name)
 		if err != nil {
 			return nil, none, err
 		}

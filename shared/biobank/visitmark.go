@@ -87,7 +87,7 @@ func (b *Batch) visit(ctx context.Context, name string) (Key, string, error) {
 		}
 		return m.To, m.Info, nil
 	}
-	rec, err := b.rec(ctx, m.To)
+	rec, err := b.led(ctx, m.Name)
 	if err != nil || rec == nil {
 		return Key{}, "", err
 	}
@@ -95,5 +95,5 @@ func (b *Batch) visit(ctx context.Context, name string) (Key, string, error) {
 	if err != nil || doc.Name != name || doc.ActivityStatus == StatusDisabled {
 		return Key{}, "", err
 	}
-	return m.To, doc.Status, nil
+	return rec.Key, doc.Status, nil
 }

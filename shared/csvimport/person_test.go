@@ -1,0 +1,44 @@
+package csvimport_test
+
+import (
+	"strings"
+	"testing"
+
+	"aliquot/shared/biobank"
+)
+
+// A row that registers somebody whom another protocol knows, by eMPI, National ID or MRN, links the two registrations; where
+// its values lead to two people it is refused (reference openspecimen-import-query.md 2.9).
+func TestAPersonOfAnotherProtocolIsLinked(t *testing.T) {
+	onBoth(t, func(t *testing.T, r *rig) {
+		r.protocol(biobank.ProtocolDoc{ShortTitle: "TARN", Title: "Tarn Study"})
+		r.mustImport("cpr_create_20260301080000000.csv", lines(
+			"CP Short Title,PPID,Registration Date,First Name,eMPI,National ID,PMI#1#Site Name,PMI#1#MRN",
+			"LAKE,L-1,01-02-2026,Mira,E-1,,,", "LAKE,L-2,01-02-2026,Tomo,,N-2,,", "LAKE,L-3,01-02-2026,Ulla,,,Lakeside Biobank,M-3", "LAKE,L-4,01-02-2026,Nils,E-4,,,"))
+		j, report := r.importFile("cpr_create_20260301080000001.csv", lines(
+			"CP Short Title,PPID,Registration Date,eMPI,National ID,PMI#1#Site Name,PMI#1#MRN",
+			"TARN,T-0,01-02-2026,E-1,N-2,,", "TARN,T-1,01-02-2026,E-1,,,", "TARN,T-2,01-02-2026,,N-2,,", "TARN,T-3,01-02-2026,,,Lakeside Biobank,M-3"))
+		if j.FailedRows != 1 || !strings.Contains(report, "T-0") || strings.Count(report, "SUCCESS") != 3 {
+			t.Errorf("%d rows failed:\n%s", j.FailedRows, report)
+		}
+		r.mustImport("masterSpecimen_create_20260301080000002.csv", lines(
+			"CP Short Title,PPID,eMPI,Event Label,Visit Name,Collection Site,Specimen Label,Type,Initial Quantity,Collection Date",
+			"TARN,T-4,E-4,Baseline,T-4.v,Lakeside Biobank,T-4.s,Plasma,1,03-02-2026"))
+		person := func(cp int64, ppid string) biobank.ParticipantDoc {
+			recs, err := r.reg.ByPPID(t.Context(), r.admin, []int64{cp}, ppid)
+			if err != nil || len(recs) != 1 {
+				t.Fatalf("PPID %s: %v %v", ppid, recs, err)
+			}
+			doc, err := biobank.Decode[biobank.RegistrationDoc](recs[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return doc.Participant
+		}
+		for _, n := range []string{"1", "2", "3", "4"} {
+			if one, two := person(1, "L-"+n), person(2, "T-"+n); one.ID != two.ID || two.FirstName != one.FirstName {
+				t.Errorf("L-%s is %d %s, T-%s is %d %s", n, one.ID, one.FirstName, n, two.ID, two.FirstName)
+			}
+		}
+	})
+}
