@@ -24,6 +24,7 @@ func instituteRoutes() []route {
 			},
 		}.routes(),
 		byNameRoute(n, "INSTITUTE_NOT_FOUND", "Institute"),
+		route{pattern: "GET /institutes/sites", summary: "List the sites of an institute", answers: []siteView{}, serve: instituteSites},
 		getRoute(n),
 		createRoute(n, func(in *input) biobank.Draft { return instituteDraft(in, 0) }),
 		changeRoute("PUT", n, instituteDraft),
@@ -32,6 +33,32 @@ func instituteRoutes() []route {
 		dependentsRoute(n),
 		auditRoute(n),
 	)
+}
+
+// instituteSites serves GET /institutes/sites?name=&siteName=: the sites of the institute of that name, those whose names hold
+// siteName. The reference names the call and its parameters; an institute that does not exist is INSTITUTE_NOT_FOUND.
+func instituteSites(c *call) (any, error) {
+	q := c.query()
+	name, part, page := q.text("name"), q.text("siteName"), q.page("startAt", 100)
+	if q.wrong != nil {
+		return nil, q.wrong
+	}
+	id, err := c.instituteNamed(name)
+	if err != nil {
+		return nil, err
+	}
+	if id == 0 {
+		return nil, notNamed("INSTITUTE_NOT_FOUND", "Institute", name)
+	}
+	all, err := c.api.Registry.Members(c.Context(), c.actor, biobank.Site)
+	if err != nil {
+		return nil, err
+	}
+	recs, err := sorted(all, func(_ int64, doc *biobank.SiteDoc) bool { return doc.InstituteID == id && like(doc.Name, part, false) }, lessSite)
+	if err != nil {
+		return nil, err
+	}
+	return c.show(sites(), cut(recs, page)...)
 }
 
 func instituteDraft(in *input, id int64) biobank.Draft {

@@ -133,6 +133,7 @@ func rightsRows() []row {
 		{pattern: "GET /institutes", want: anybody},
 		{pattern: "GET /institutes/count", want: anybody},
 		{pattern: "GET /institutes/byname", query: "?name={instituteName}", want: directory},
+		{pattern: "GET /institutes/sites", query: "?name={instituteName}", want: directory},
 		{pattern: "GET /institutes/{id}", kind: "institute", want: directory},
 		{pattern: "POST /institutes", body: `{}`, want: columns{"v", "x", "x", "x", "x", "x"}},
 		{pattern: "PUT /institutes/{id}", kind: "institute", body: `{"name":"{instituteName}"}`, want: superOnly},

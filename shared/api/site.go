@@ -17,8 +17,7 @@ func siteRoutes() []route {
 	gone := removal{noun: n, closes: true}
 	return append(
 		members[biobank.SiteDoc]{
-			noun: n, start: "startAt", fits: fitsSite,
-			less: func(a, b *biobank.SiteDoc) int { return strings.Compare(biobank.Fold(a.Name), biobank.Fold(b.Name)) },
+			noun: n, start: "startAt", fits: fitsSite, less: lessSite,
 		}.routes(),
 		byNameRoute(n, "SITE_NOT_FOUND", "Site"),
 		getRoute(n),
@@ -59,11 +58,17 @@ func sitePatch(in *input, id int64) biobank.Draft {
 	return &biobank.SiteDraft{ID: id, Institute: in.text("instituteName"), Coordinators: in.userRefs("coordinators"), Merge: m.onto, Extension: in.extension(true)}
 }
 
+func lessSite(a, b *biobank.SiteDoc) int {
+	return strings.Compare(biobank.Fold(a.Name), biobank.Fold(b.Name))
+}
+
+// fitsSite narrows a list of sites. With listAll=false it has those that the caller works at: those of the own institute for its
+// administrators, for others those where a role counts.
 func fitsSite(c *call, q *query) (func(int64, *biobank.SiteDoc) bool, error) {
 	names, exact := q.names("name"), q.flag("exactMatch", false)
 	include, exclude := q.names("includeType"), q.names("excludeType")
 	res, op := biobank.Resource(q.text("resource")), biobank.Operation(q.text("operation"))
-	institute, named := int64(0), q.text("institute")
+	institute, named, all := int64(0), q.text("institute"), q.flag("listAll", true)
 	if named != "" {
 		var err error
 		if institute, err = c.instituteNamed(named); err != nil {
@@ -75,6 +80,7 @@ func fitsSite(c *call, q *query) (func(int64, *biobank.SiteDoc) bool, error) {
 		case len(names) == 1 && !like(doc.Name, names[0], exact), len(names) > 1 && !among(names, doc.Name):
 		case named != "" && doc.InstituteID != institute:
 		case !among(include, doc.Type), len(exclude) > 0 && among(exclude, doc.Type):
+		case !all && !c.actor.WorksAt(id):
 		case res != "" && op != "" && !c.actor.HoldsAt(res, op, id):
 		default:
 			return true

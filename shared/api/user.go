@@ -24,9 +24,23 @@ func userSummaries() noun {
 		for _, rec := range recs {
 			ids = append(ids, rec.ID)
 		}
-		return r.fetchUsers(ids...)
+		if err := r.fetchUsers(ids...); err != nil {
+			return err
+		}
+		// The protocols that a user leads or coordinates, as far as the caller may see them; the reference does not say which.
+		return r.count(biobank.Protocol, func(rec *biobank.Record) ([]int64, error) {
+			doc, err := biobank.Decode[biobank.ProtocolDoc](rec)
+			return slices.Compact(slices.Sorted(slices.Values(append([]int64{doc.PI}, doc.Coordinators...)))), err
+		})
 	}
-	n.view, n.shows = func(r *related, rec *biobank.Record) (any, error) { return r.summary(rec.ID) }, userSummary{}
+	n.view = func(r *related, rec *biobank.Record) (any, error) {
+		v, err := r.summary(rec.ID)
+		if v != nil {
+			v.CPCount = r.counts[rec.ID]
+		}
+		return v, err
+	}
+	n.shows, n.counted = userSummary{}, true
 	return n
 }
 
@@ -37,7 +51,7 @@ func userRoutes() []route {
 		members[biobank.UserDoc]{noun: userSummaries(), start: "start", fits: fitsUser, less: lessUser}.routes(),
 		route{pattern: "GET /users/current-user", summary: "Read the caller", answers: userView{}, serve: currentUser},
 		route{pattern: "PUT /users/password", summary: "Change a password", answers: true, serve: changePassword},
-		getRoute(n),
+		route{pattern: "GET /users/{id}", summary: "Read one of the users", answers: n.shows, serve: getUser},
 		route{pattern: "GET /users/{id}/institute", summary: "Read the institute of a user", answers: instituteView{}, serve: userInstitute},
 		createRoute(n, func(in *input) biobank.Draft { return userDraft(in, 0) }),
 		changeRoute("PUT", n, userDraft),
@@ -364,6 +378,24 @@ type userView struct {
 	TimeZone       *string `json:"timeZone"`
 	CreationDate   *int64  `json:"creationDate"`
 	ActivityStatus string  `json:"activityStatus"`
+	// LoginLocked tells, in GET /users/{id} and to administrators only, whether wrong passwords have locked the login.
+	LoginLocked *bool `json:"loginLocked,omitempty"`
+}
+
+// getUser serves GET /users/{id}.
+func getUser(c *call) (any, error) {
+	rec, doc, err := c.pathUser()
+	if err != nil {
+		return nil, err
+	}
+	shown, err := c.showOne(users(), rec)
+	if err != nil || !c.actor.Administers(&doc) || rec.ID == biobank.SystemUserID {
+		return shown, err
+	}
+	v := shown.(userView)
+	locked, err := c.api.Guard.IsLocked(c.Context(), c.at, rec.ID)
+	v.LoginLocked = &locked
+	return v, err
 }
 
 func gatherUsers(r *related, recs []*biobank.Record) error {

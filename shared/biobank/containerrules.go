@@ -74,7 +74,11 @@ func (d *ContainerDraft) goal(ctx context.Context, b *Batch, l *fault.List, now,
 		}
 	}
 	g.site = site
-	return g, nil
+	at := int64(0)
+	if now != nil && len(now.Recs) > 0 {
+		at = now.Site()
+	}
+	return g, b.open(ctx, l, Site, at, site)
 }
 
 // may checks the right at the site where a container is to lie; that where it lies was checked before.

@@ -221,9 +221,15 @@ func (d *DistributionDraft) references(ctx context.Context, b *Batch, l *fault.L
 			return err
 		}
 	}
+	if err := b.open(ctx, l, Institute, was.InstituteID, is.InstituteID); err != nil {
+		return err
+	}
 	if d.ReceivingSite != nil || whole {
 		is.ReceivingSiteID = 0
 		if err := d.receiving(ctx, b, l, is); err != nil {
+			return err
+		}
+		if err := b.open(ctx, l, Site, was.ReceivingSiteID, is.ReceivingSiteID); err != nil {
 			return err
 		}
 	}

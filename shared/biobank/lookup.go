@@ -264,6 +264,20 @@ func (b *Batch) instituteID(ctx context.Context, name string) (int64, error) {
 	return id, err
 }
 
+// open tells in l where an object begins to name a site or an institute that is closed. What is archived keeps what it has,
+// and what names it may be changed in other ways; nothing new comes to it. Participants, visits and events are not held to
+// that: they are at the sites that their protocol has.
+func (b *Batch) open(ctx context.Context, l *fault.List, t Type, was, is int64) error {
+	if is == was || is == 0 {
+		return nil
+	}
+	rec, err := b.rec(ctx, SetKey(t, is))
+	if err == nil && rec != nil && statusOf(rec) == StatusClosed {
+		l.Add("ACTIVITY_STATUS_INVALID", "%s %d is closed: nothing new can belong to it.", notFound[t].noun, is)
+	}
+	return err
+}
+
 // setID finds a member of a small set by the mark of its name, 0 when there is none: it is deleted or has another name.
 func (b *Batch) setID(ctx context.Context, mark string, u *unique, name string) (int64, error) {
 	m, err := b.mark(ctx, mark)

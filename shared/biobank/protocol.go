@@ -297,6 +297,7 @@ func (d *ProtocolDraft) references(ctx context.Context, b *Batch, l *fault.List,
 	if d.Sites == nil {
 		return nil
 	}
+	before := is.Sites
 	is.Sites = nil
 	for _, s := range d.Sites {
 		id, err := b.siteID(ctx, s.Name)
@@ -313,6 +314,11 @@ func (d *ProtocolDraft) references(ctx context.Context, b *Batch, l *fault.List,
 		}
 		twice := slices.IndexFunc(is.Sites, func(o ProtocolSite) bool { return o.SiteID == id })
 		if twice < 0 {
+			if !slices.ContainsFunc(before, func(o ProtocolSite) bool { return o.SiteID == id }) {
+				if err := b.open(ctx, l, Site, 0, id); err != nil {
+					return err
+				}
+			}
 			is.Sites = append(is.Sites, ProtocolSite{SiteID: id, Code: s.Code})
 		} else if Fold(is.Sites[twice].Code) != Fold(s.Code) {
 			l.Add("CP_DUP_CP_SITE_CODES", "Site %q is given twice, with different codes.", s.Name)

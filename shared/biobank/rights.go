@@ -235,6 +235,11 @@ func (a *Actor) HoldsAt(res Resource, op Operation, site int64) bool {
 	})
 }
 
+// WorksAt tells whether the actor administers a site or has a role that counts there.
+func (a *Actor) WorksAt(site int64) bool {
+	return a.AdministersSite(site) || slices.ContainsFunc(a.User.Roles, func(g Grant) bool { return g.SiteID == site || g.SiteID == 0 && a.sites[site] })
+}
+
 // AdministersSite tells whether the actor may change a site: super administrators, and those of its institute.
 func (a *Actor) AdministersSite(id int64) bool {
 	return a.Super() || a.InstituteAdmin() && a.sites[id]

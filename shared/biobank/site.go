@@ -64,6 +64,9 @@ func (d *SiteDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 			return err
 		}
 		is.InstituteID = id
+		if err := b.open(ctx, &l, Institute, was.InstituteID, id); err != nil {
+			return err
+		}
 	} else if rec == nil || d.Merge == nil {
 		l.Add("SITE_INSTITUTE_REQUIRED", "Give the Institute Name of the site.")
 	}

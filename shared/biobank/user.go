@@ -269,6 +269,12 @@ func (d *UserDraft) references(ctx context.Context, b *Batch, c *Change, l *faul
 		}
 		is.PrimarySiteID = id
 	}
+	if err := b.open(ctx, l, Institute, was.InstituteID, is.InstituteID); err != nil {
+		return err
+	}
+	if err := b.open(ctx, l, Site, was.PrimarySiteID, is.PrimarySiteID); err != nil {
+		return err
+	}
 	moved := is.InstituteID != was.InstituteID
 	if is.PrimarySiteID != 0 && (moved || is.PrimarySiteID != was.PrimarySiteID) {
 		site, err := b.siteDoc(ctx, is.PrimarySiteID)
@@ -320,6 +326,8 @@ func (d *UserDraft) grant(ctx context.Context, b *Batch, l *fault.List, is *User
 		}
 		if !ok {
 			l.Add("RBAC_INV_SITE_USER", "The site of the role does not belong to the user's institute.")
+		} else if err := b.open(ctx, l, Site, 0, g.SiteID); err != nil {
+			return err
 		}
 	}
 	if g.ProtocolID == 0 {
