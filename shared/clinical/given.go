@@ -22,8 +22,7 @@ type given struct {
 	meta *Metadata
 	logs *history
 	emit func(odm.Part) error
-	// whole tells that all item groups are in memory, noted that all notes are.
-	whole, noted bool
+	whole bool // all item groups and notes are in memory
 	// forms are the prefixes of those that are still to be given out.
 	forms []string
 }
@@ -71,31 +70,23 @@ func (g *given) shown() (all []occurrence) {
 }
 
 const (
-	// small is how many bytes of item groups, and of notes, of a participant are held at once: more are read form by form, and
-	// the item groups of a form in pages.
+	// small is up to how many bytes of a participant are held at once: the item groups and notes of others are read form by form,
+	// and the item groups of a form in pages.
 	small = 8 << 20
-	// groupPage is how many item groups are read at once, of up to 180 KB.
+	// groupPage is how many records are read at once, of up to 180 KB.
 	groupPage = 200
 )
 
 // subject emits a participant, and tells whether there was one who has what is asked for.
 func (r *Retrieval) subject(ctx context.Context, meta *Metadata, id int64, emit func(odm.Part) error) (bool, error) {
-	w, err := open(ctx, r.Store, id)
+	w, whole, err := r.read(ctx, id)
 	if err != nil || w == nil {
 		return false, err
 	}
-	g := &given{Retrieval: r, w: w, meta: meta, emit: emit}
+	g := &given{Retrieval: r, w: w, meta: meta, emit: emit, whole: whole}
 	all := g.shown()
 	if r.narrowed() && len(all) == 0 {
 		return false, nil
-	}
-	if g.whole, err = w.loadAll(ctx, "g/"); err != nil {
-		return false, err
-	}
-	if r.Notes || r.Audits { // the reasons of changes are notes
-		if g.noted, err = w.loadAll(ctx, "n/"); err != nil {
-			return false, err
-		}
 	}
 	if r.Audits {
 		if g.logs, err = readHistory(ctx, r.Store, w, cmp.Or(r.auditsHeld, heldAudits)); err != nil {
@@ -138,24 +129,32 @@ func (g *given) participant(ctx context.Context, all []occurrence) error {
 	return g.emit(odm.EndSubjectData)
 }
 
-// loadAll reads the records below a prefix, if they are small together.
-func (w *work) loadAll(ctx context.Context, prefix string) (all bool, err error) {
+// read reads a participant, nil for none: whole, if it is small and all of it is asked for, which takes one request for most;
+// else only the participant and the events.
+func (r *Retrieval) read(ctx context.Context, id int64) (w *work, whole bool, err error) {
+	if r.narrowed() {
+		w, err = open(ctx, r.Store, id)
+		return w, false, err
+	}
 	var recs []*biobank.Record
 	for size, after := 0, ""; ; {
-		page, err := w.store.List(ctx, subjectPart(w.id), prefix, after, groupPage)
+		page, err := r.Store.List(ctx, subjectPart(id), "", after, groupPage)
 		if err != nil {
-			return false, fmt.Errorf("read participant %d: %w", w.id, err)
+			return nil, false, fmt.Errorf("read participant %d: %w", id, err)
 		}
 		recs = append(recs, page...)
 		if len(page) < groupPage {
-			return true, w.keep(recs)
+			w, err = assemble(r.Store, id, recs)
+			return w, true, err
 		}
 		for _, rec := range page {
 			after = rec.Key.Sort
 			size += len(rec.Doc)
 		}
-		if size > small {
-			return false, nil
+		if last := page[len(page)-1].Type; size > small && last != SubjectType && last != EventType {
+			recs = slices.DeleteFunc(recs, func(rec *biobank.Record) bool { return rec.Type != SubjectType && rec.Type != EventType })
+			w, err = assemble(r.Store, id, recs)
+			return w, false, err
 		}
 	}
 }
@@ -277,7 +276,7 @@ func (g *given) form(ctx context.Context, e *Event, i instance) error {
 func (g *given) groups(ctx context.Context, e *Event, def *FormDef, f *Form) error {
 	prefix, notes := FormPrefix(Fold(e.OID), e.Key, Fold(f.OID)), NotePrefix(Fold(e.OID), e.Key, Fold(f.OID))
 	var asked []*held[Group]
-	if (g.Notes || g.Audits) && f.Noted && !g.noted {
+	if (g.Notes || g.Audits) && f.Noted && !g.whole { // the reasons of changes are notes
 		if err := g.w.load(ctx, notes); err != nil {
 			return err
 		}

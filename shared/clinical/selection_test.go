@@ -202,15 +202,17 @@ func (c *crowd) List(_ context.Context, part, prefix, after string, limit int) (
 	if _, err := fmt.Sscanf(part, "subject#%d", &id); err != nil {
 		return nil, err
 	}
-	if prefix == "a" {
+	if after == "" && !strings.HasPrefix(prefix, "g") {
 		out = append(out, c.record(SubjectKey(id), SubjectType, id, Subject{OID: fmt.Sprint("SS_", id), Label: "x", Study: 10, Site: 10}))
 		if id >= c.people-1 {
 			out = append(out, c.event(id))
 		}
+	}
+	if prefix == "a" {
 		return out, nil
 	}
 	first := 0
-	if after != "" {
+	if strings.HasPrefix(after, "g") {
 		if _, err := fmt.Sscanf(after[strings.LastIndex(after, "/")+1:], "%d", &first); err != nil {
 			return nil, err
 		}
@@ -247,6 +249,9 @@ func TestSelectionAmongMany(t *testing.T) {
 		if c, got := get(5000, asked[0], asked[1]); len(got) > 0 || c.lists+c.gets > 0 {
 			t.Errorf("%v: %v after %d reads", asked, got, c.lists+c.gets)
 		}
+	}
+	if c, got := get(300, "", ""); len(got) != 300 || c.lists != 300 || c.gets > 0 {
+		t.Errorf("all: %d participants after %d and %d reads", len(got), c.lists, c.gets)
 	}
 	if c, got := get(5000, "SE_FIRST", ""); len(got) > 0 || c.lists > 0 || c.gets != 50 {
 		t.Errorf("an event that nobody has: %v after %d reads", got, c.lists+c.gets)

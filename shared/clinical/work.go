@@ -48,11 +48,17 @@ func open(ctx context.Context, s biobank.Store, id int64) (*work, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read participant %d: %w", id, err)
 	}
+	return assemble(s, id, recs)
+}
+
+// assemble makes a participant's data of records, nil where the participant itself is not among them.
+func assemble(s biobank.Store, id int64, recs []*biobank.Record) (*work, error) {
 	w := &work{
 		store: s, id: id, events: map[string]*held[Event]{}, groups: map[string]*held[Group]{},
 		notes: map[string]*held[Thread]{}, read: map[string]bool{}, most: map[string]int{},
 	}
 	for _, rec := range recs {
+		var err error
 		switch rec.Type {
 		case SubjectType:
 			w.head, err = hold[Subject](rec)
@@ -66,7 +72,7 @@ func open(ctx context.Context, s biobank.Store, id int64) (*work, error) {
 	if w.head == nil {
 		return nil, nil
 	}
-	return w, nil
+	return w, w.keep(recs)
 }
 
 func hold[T any](rec *biobank.Record) (*held[T], error) {
