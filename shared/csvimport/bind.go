@@ -51,8 +51,9 @@ type Binding struct {
 	draft    func(*input) biobank.Draft
 
 	protocolID int64
-	protocol   int // the cell of CP Short Title, -1: no such column
-	lineage    int // the cell that says whether a master row is about a participant, -1: none or every row is
+	protocol   int   // the cell of CP Short Title, -1: no such column
+	finders    []int // the cells by which a row finds the record that it changes, the first that is given; nil but for an update
+	lineage    int   // the cell that says whether a master row is about a participant, -1: none or every row is
 	reason     int
 }
 
@@ -82,6 +83,9 @@ func (s *Schema) Bind(captions []string, o Options) (*Binding, error) {
 		b.reason = i
 	}
 	b.keys = s.bindKeys(h, &b.lineage)
+	if o.Op == biobank.Update {
+		b.finders = s.finders(h)
+	}
 	b.bound = h.bound()
 	b.unknown = h.unknown()
 	return b, nil
@@ -115,6 +119,27 @@ func (s *Schema) missing(h *header, o Options) error {
 		return fault.New(codeParse, "The file has no column %s. Add it to the header line.", missing[0])
 	}
 	return fault.New(codeParse, "The file lacks the columns %s. Add them to the header line.", strings.Join(missing, ", "))
+}
+
+// finders are the cells of the columns that an update needs one of.
+func (s *Schema) finders(h *header) []int {
+	var cells []int
+	for _, caption := range slices.Concat(s.update...) {
+		if i := h.find(caption); i >= 0 && caption != captionProtocol && !slices.Contains(cells, i) {
+			cells = append(cells, i)
+		}
+	}
+	return cells
+}
+
+// finder tells by which of the columns the row finds its record, from 1, 0 for none of them.
+func (b *Binding) finder(cells [][]byte) int {
+	for n, i := range b.finders {
+		if _, s := cellAt(cells, i); s == given {
+			return n + 1
+		}
+	}
+	return 0
 }
 
 // Unknown lists the captions that mean nothing here, custom fields included, and numbered ones that lie behind a gap:

@@ -359,6 +359,9 @@ func (w *worker) linked(ctx context.Context) error {
 		if s.err == nil {
 			w.binding.Identity(w.cells, &ids)
 		}
+		if w.head.Mixed {
+			ids.Own = append(ids.Own, mixedKey)
+		}
 		own, refs, lanes = append(own, ids.Own), append(refs, ids.Refs), append(lanes, ids.Lane)
 		if w.done[row] {
 			*s = slot{row: row}

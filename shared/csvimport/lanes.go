@@ -7,6 +7,13 @@ import (
 	"aliquot/shared/fault"
 )
 
+// maxMixed is the most rows of a file that are done one after the other because they find their records in different ways:
+// some by the identifier, some by the label. Which of them are about one record only the records tell.
+const maxMixed = 5_000
+
+// mixedKey is what all rows of such a file share.
+const mixedKey = 1
+
 // rowKey is a hash of something that a row is about, with the row: 12 bytes, since a plan holds one or two for every row
 // of the file.
 type rowKey struct {
@@ -31,6 +38,11 @@ func (k rowKey) hash() uint64 { return uint64(k.hi)<<32 | uint64(k.lo) }
 // they lie in different chunks they go into a lane: one chunk, so one worker, for all of them, with everything that they
 // in turn belong to. A lane of more than maxLane rows fails the file.
 func (s *scan) link() error {
+	if s.head.Mixed = s.head.Mixed && s.head.Rows <= maxMixed; s.head.Mixed {
+		for row := range uint32(s.head.Rows) {
+			s.keys = append(s.keys, newRowKey(mixedKey, row, true))
+		}
+	}
 	slices.SortFunc(s.keys, func(a, b rowKey) int {
 		switch ah, bh := a.hash(), b.hash(); {
 		case ah < bh:

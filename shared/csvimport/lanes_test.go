@@ -373,6 +373,30 @@ func TestLikeRowByRow(t *testing.T) { likeRowByRow(t, randomFile) }
 // So it is with the cells that specimens get.
 func TestCellsLikeRowByRow(t *testing.T) { likeRowByRow(t, storedFile) }
 
+// So it is with rows that find one record in different ways, and give it other names.
+func TestMixedNamesLikeRowByRow(t *testing.T) {
+	likeRowByRow(t, func(rng *rand.Rand) (name, content string) {
+		var b strings.Builder
+		b.WriteString("Identifier,Specimen Label,Barcode,Comments\n")
+		for i := range 5 + rng.IntN(60) {
+			n, to := 1+rng.IntN(6), 1+rng.IntN(6)
+			switch rng.IntN(6) {
+			case 0:
+				fmt.Fprintf(&b, "%d,,,by id %d\n", n, i)
+			case 1:
+				fmt.Fprintf(&b, "%d,U-%d%s,,\n", n, n, strings.Repeat("b", rng.IntN(2)))
+			case 2:
+				fmt.Fprintf(&b, "%d,,B-%d,\n", n, to)
+			case 3:
+				fmt.Fprintf(&b, ",,B-%d,by barcode %d\n", to, i)
+			default:
+				fmt.Fprintf(&b, ",U-%d%s,,by label %d\n", n, strings.Repeat("b", rng.IntN(2)), i)
+			}
+		}
+		return "specimen_update_20260301080000000.csv", b.String()
+	})
+}
+
 func likeRowByRow(t *testing.T, file func(*rand.Rand) (name, content string)) {
 	t.Helper()
 	base := newRig(t)

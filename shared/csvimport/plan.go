@@ -27,6 +27,8 @@ type head struct {
 	Captions             []string
 	RawHeader            []byte // the header line as in the file
 	Rows                 int64
+	// Mixed tells that rows find their records in different ways, so that all of them are done in order.
+	Mixed bool `json:",omitempty"`
 	// Reserved holds the first number of each reserved range, by counter: row n takes first + n.
 	Reserved map[string]int64
 	// Index holds where each chunk's description ends in the plan's second object.
@@ -363,6 +365,7 @@ func (s *scan) rows(ctx context.Context, schema *Schema) error {
 		var ids Identity
 		var cells [][]byte
 		var now *span
+		found := -1 // the way in which rows find their records
 		for {
 			rec, err := r.Read()
 			if errors.Is(err, io.EOF) {
@@ -392,6 +395,10 @@ func (s *scan) rows(ctx context.Context, schema *Schema) error {
 				continue
 			}
 			cells = clean(cells, rec.Fields)
+			if by := s.binding.finder(cells); by > 0 {
+				s.head.Mixed = s.head.Mixed || found > 0 && by != found
+				found = by
+			}
 			ids.Own, ids.Refs = ids.Own[:0], ids.Refs[:0]
 			s.binding.Identity(cells, &ids)
 			for _, h := range ids.Own {
