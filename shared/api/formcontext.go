@@ -169,7 +169,7 @@ func saveFormContexts(c *call) (any, error) {
 			return nil, err
 		}
 	}
-	if _, err := c.apply(biobank.Change{Op: biobank.Update, Draft: d}); err != nil {
+	if _, err := c.apply(biobank.Change{Op: biobank.Update, Draft: d, Reason: reasonOf(list)}); err != nil {
 		return nil, err
 	}
 	return c.showContexts(d.Records)

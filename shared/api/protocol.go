@@ -301,6 +301,7 @@ type protocolSiteView struct {
 }
 
 type printSettingView struct {
+	ID        int64   `json:"id"`
 	Lineage   string  `json:"lineage"`
 	PrintMode *string `json:"printMode,omitempty"`
 	Copies    *int64  `json:"copies,omitempty"`
@@ -433,8 +434,22 @@ func viewProtocol(r *related, rec *biobank.Record) (any, error) {
 	if v.CPSites, err = r.protocolSites(doc); err != nil {
 		return nil, err
 	}
-	for _, s := range doc.LabelPrintSettings {
-		v.LabelPrintSettings = append(v.LabelPrintSettings, printSettingView{s.Lineage, orNull(s.PrintMode), orNull(s.Copies)})
-	}
+	v.LabelPrintSettings = printSettings(rec.ID, doc.LabelPrintSettings)
 	return v, nil
+}
+
+// printSettings are the settings of a protocol, those of primary specimens first, then those of derived ones and of aliquots.
+// A protocol has one for each at most: so the lineage gives it a number that no other protocol's setting has.
+func printSettings(cp int64, settings []biobank.PrintSetting) []printSettingView {
+	lineages := []string{biobank.LineageNew, biobank.LineageDerived, biobank.LineageAliquot}
+	views := []printSettingView{}
+	for i, lineage := range lineages {
+		for _, s := range settings {
+			if s.Lineage == lineage {
+				id := (cp-1)*int64(len(lineages)) + int64(i) + 1
+				views = append(views, printSettingView{id, lineage, orNull(s.PrintMode), orNull(s.Copies)})
+			}
+		}
+	}
+	return views
 }

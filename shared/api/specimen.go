@@ -50,6 +50,8 @@ func specimenDoc(in *input) biobank.SpecimenDoc {
 		Concentration: in.quantity("concentration"), Biohazards: in.texts("biohazards"),
 		FreezeThawCycles: in.number("freezeThawCycles"), CreatedOn: in.millis("createdOn"), ImageID: in.text("imageId"),
 		Comments: in.text("comments"), ActivityStatus: in.text("activityStatus"),
+		StorageType: in.text("storageType"), SortOrder: in.maybeNumber("sortOrder"), PreBarcoded: in.maybeFlag("preBarcodedTube"),
+		LabelPrintMode: in.text("labelAutoPrintMode"),
 	}
 	for _, o := range in.objects("externalIds") {
 		doc.ExternalIDs = append(doc.ExternalIDs, biobank.ExternalID{Name: o.text("name"), Value: o.text("value")})
@@ -141,6 +143,7 @@ func specimenPatch(in *input, id int64) *biobank.SpecimenDraft {
 		ID: id, Protocol: in.protocolRef(), VisitID: in.number("visitId"), VisitName: in.text("visitName"),
 		RequirementID: in.number("reqId"), RequirementCode: in.text("reqCode"), ParentID: in.number("parentId"),
 		ParentLabel: in.text("parentLabel"), Location: in.location("storageLocation"), Move: in.transfer(),
+		CloseParent: in.flag("closeParent"), ThawParent: in.thaws(),
 		CheckOut: in.flag("checkout"), Holding: in.location("holdingLocation"), Force: in.flag("forceDelete"), AutoCollectParents: in.flag("autoCollectParents"),
 		NewContainer: in.newContainer(), Extension: in.extension(true),
 	}
@@ -165,6 +168,10 @@ func specimenPatch(in *input, id int64) *biobank.SpecimenDraft {
 	m.set(in, "externalIds", func(d *doc) { d.ExternalIDs = fresh.ExternalIDs })
 	m.set(in, "comments", func(d *doc) { d.Comments = fresh.Comments })
 	m.set(in, "activityStatus", func(d *doc) { d.ActivityStatus = fresh.ActivityStatus })
+	m.set(in, "storageType", func(d *doc) { d.StorageType = fresh.StorageType })
+	m.set(in, "sortOrder", func(d *doc) { d.SortOrder = fresh.SortOrder })
+	m.set(in, "preBarcodedTube", func(d *doc) { d.PreBarcoded = fresh.PreBarcoded })
+	m.set(in, "labelAutoPrintMode", func(d *doc) { d.LabelPrintMode = fresh.LabelPrintMode })
 	collected, collector := in.collection()
 	received, receiver := in.received()
 	m = append(m, func(is *doc) {

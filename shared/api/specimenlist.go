@@ -271,7 +271,7 @@ func (w *wish) below(parent int64, filled map[int64]bool, up *specimenView) []sp
 			AnatomicSite: orNull(doc.AnatomicSite), Laterality: orNull(doc.Laterality), Pathology: orNull(doc.Pathology),
 			ReqLabel: orNull(doc.Name), InitialQty: doc.InitialQty, Concentration: doc.Concentration,
 			StorageLocation: storageLocation{ID: -1}, StorageType: orNull(doc.StorageType), Code: orNull(doc.Code),
-			ReqCode: orNull(doc.Code), LabelFmt: orNull(doc.LabelFmt), ExternalIDs: []biobank.ExternalID{}, Biohazards: []string{},
+			ReqCode: orNull(doc.Code), LabelFmt: orNull(doc.LabelFmt), LabelAutoPrintMode: orNull(doc.LabelPrintMode), PreBarcodedTube: doc.PreBarcoded, ExternalIDs: []biobank.ExternalID{}, Biohazards: []string{},
 		}
 		if w.visit != nil {
 			v.VisitID, v.VisitName, v.VisitStatus, v.VisitDate = &w.visit.ID, orNull(w.is.Name), orNull(w.is.Status), orNull(w.is.VisitDate)

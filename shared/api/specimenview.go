@@ -1,12 +1,14 @@
 package api
 
 import (
+	"cmp"
 	"strings"
 
 	"aliquot/shared/biobank"
 )
 
-// specimenView has its nulls.
+// specimenView has its nulls. Its units are among them: the reference tells what they are only in definitions of protocols,
+// and those we do not keep.
 type specimenView struct {
 	OpComments          *string              `json:"opComments"`
 	ID                  *int64               `json:"id,omitempty"` // nil for one that is anticipated
@@ -78,6 +80,10 @@ type specimenView struct {
 	DPID                *int64               `json:"dpId"`
 	CheckedOut          bool                 `json:"checkedOut"`
 	CheckoutPosition    *storageLocation     `json:"checkoutPosition"`
+	PreBarcodedTube     bool                 `json:"preBarcodedTube"`
+	AncestorID          *int64               `json:"ancestorId"` // of the primary specimen that a child comes from
+	KitLabel            *string              `json:"kitLabel"`   // kits are not kept: null, as is the next
+	KitBarcode          *string              `json:"kitBarcode"`
 }
 
 // storageLocation is where a specimen lies; id -1 and nulls for one that is not stored.
@@ -213,12 +219,13 @@ func viewSpecimen(r *related, rec *biobank.Record) (any, error) {
 		VisitID: orNull(rec.Key.Visit()), VisitName: orNull(visit.Name), VisitStatus: orNull(visit.Status),
 		SprNo:     orMasked(visit.SurgicalPathologyNumber, r.c.seesPHI(rec.Key.Protocol(), around.protocol)),
 		VisitDate: orNull(visit.VisitDate), CPShortTitle: around.protocol.ShortTitle, ReqID: orNull(doc.RequirementID),
-		SortOrder: req.SortOrder, Label: orNull(doc.Label), AdditionalLabel: orNull(doc.AdditionalLabel),
+		SortOrder: cmp.Or(doc.SortOrder, req.SortOrder), Label: orNull(doc.Label), AdditionalLabel: orNull(doc.AdditionalLabel),
 		Barcode: orNull(doc.Barcode), Type: doc.Type, SpecimenClass: doc.Class, Lineage: doc.Lineage,
 		AnatomicSite: orNull(doc.AnatomicSite), Laterality: orNull(doc.Laterality), Status: &doc.Status,
 		ReqLabel: orNull(req.Name), Pathology: orNull(doc.Pathology), InitialQty: doc.InitialQty,
 		AvailableQty: doc.AvailableQty, Concentration: doc.Concentration, ParentID: orNull(rec.Key.ParentSpecimen()),
-		ParentLabel: orNull(parent.Label), StorageType: orNull(req.StorageType),
+		ParentLabel: orNull(parent.Label), StorageType: orNull(cmp.Or(doc.StorageType, req.StorageType)),
+		LabelAutoPrintMode: orNull(cmp.Or(doc.LabelPrintMode, req.LabelPrintMode)), PreBarcodedTube: req.PreBarcoded,
 		ActivityStatus: &doc.ActivityStatus, CreatedOn: orNull(doc.CreatedOn), Code: orNull(req.Code),
 		DistributionStatus: &status, AvailabilityStatus: &status, FreezeThawCycles: doc.FreezeThawCycles,
 		ImageID: orNull(doc.ImageID), ExternalIDs: orEmpty(doc.ExternalIDs), LabelFmt: orNull(req.LabelFmt),
@@ -226,6 +233,12 @@ func viewSpecimen(r *related, rec *biobank.Record) (any, error) {
 	}
 	if v.ExtensionDetail, err = r.extension(doc.Extension, rec.ID, r.c.seesPHI(rec.Key.Protocol(), around.protocol)); err != nil {
 		return nil, err
+	}
+	if doc.PreBarcoded != nil {
+		v.PreBarcodedTube = *doc.PreBarcoded
+	}
+	if rec.Key.ParentSpecimen() != 0 {
+		v.AncestorID = orNull(primaryID(rec.Key))
 	}
 	v.DPID = orNull(doc.Held().ReservedFor)
 	v.Reserved = v.DPID != nil

@@ -50,6 +50,14 @@ func (s *SpecimenDoc) AppendJSON(b []byte) []byte {
 		b = append(b, ']')
 	}
 	b = jsonText(b, "comments", s.Comments)
+	b = jsonText(b, "storageType", s.StorageType)
+	if s.SortOrder != nil {
+		b = strconv.AppendInt(jsonName(b, "sortOrder"), *s.SortOrder, 10)
+	}
+	if s.PreBarcoded != nil {
+		b = strconv.AppendBool(jsonName(b, "preBarcodedTube"), *s.PreBarcoded)
+	}
+	b = jsonText(b, "labelAutoPrintMode", s.LabelPrintMode)
 	if c := s.Collection; c != nil {
 		b = append(jsonName(b, "collectionEvent"), '{')
 		b = jsonInt(b, "time", c.Time)

@@ -15,6 +15,7 @@ func FuzzSpecimenJSON(f *testing.F) {
 			AnatomicSite: text, Laterality: label, Pathology: text, Status: text, InitialQty: &q, AvailableQty: &q,
 			Concentration: &q, Biohazards: []string{text, label}, FreezeThawCycles: n, CreatedOn: n, CreatedBy: n, ImageID: text,
 			ExternalIDs: []ExternalID{{text, label}, {label, text}}, Comments: text,
+			StorageType: text, SortOrder: &n, PreBarcoded: new(bool), LabelPrintMode: label,
 			Collection: &CollectionEvent{n, n, text, label, text}, Received: &ReceivedEvent{n, n, text, label},
 			Disposal: &DisposalEvent{n, n, text, label}, Pool: []int64{n, 7}, PoolID: n,
 			Location: &Location{n, n, amount}, CheckedOut: &Location{ContainerID: n}, Moved: &Move{n, amount, text},

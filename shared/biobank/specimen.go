@@ -10,30 +10,35 @@ import (
 // SpecimenDoc is a specimen (reference openspecimen-rest.md section 15). Its protocol, registration, visit and parent
 // are told by the record's key.
 type SpecimenDoc struct {
-	RequirementID    int64            `json:"reqId,omitempty"`
-	Label            string           `json:"label,omitempty"`
-	AdditionalLabel  string           `json:"additionalLabel,omitempty"`
-	Barcode          string           `json:"barcode,omitempty"`
-	Class            string           `json:"specimenClass"`
-	Type             string           `json:"type"`
-	Lineage          string           `json:"lineage"`
-	AnatomicSite     string           `json:"anatomicSite,omitempty"`
-	Laterality       string           `json:"laterality,omitempty"`
-	Pathology        string           `json:"pathology,omitempty"`
-	Status           string           `json:"status"`
-	InitialQty       *Quantity        `json:"initialQty,omitempty"`
-	AvailableQty     *Quantity        `json:"availableQty,omitempty"`
-	Concentration    *Quantity        `json:"concentration,omitempty"`
-	Biohazards       []string         `json:"biohazards,omitempty"`
-	FreezeThawCycles int64            `json:"freezeThawCycles,omitempty"`
-	CreatedOn        int64            `json:"createdOn,omitempty"` // epoch ms
-	CreatedBy        int64            `json:"createdBy,omitempty"`
-	ImageID          string           `json:"imageId,omitempty"`
-	ExternalIDs      []ExternalID     `json:"externalIds,omitempty"`
-	Comments         string           `json:"comments,omitempty"`
-	Collection       *CollectionEvent `json:"collectionEvent,omitempty"`
-	Received         *ReceivedEvent   `json:"receivedEvent,omitempty"`
-	Disposal         *DisposalEvent   `json:"disposalEvent,omitempty"`
+	RequirementID    int64        `json:"reqId,omitempty"`
+	Label            string       `json:"label,omitempty"`
+	AdditionalLabel  string       `json:"additionalLabel,omitempty"`
+	Barcode          string       `json:"barcode,omitempty"`
+	Class            string       `json:"specimenClass"`
+	Type             string       `json:"type"`
+	Lineage          string       `json:"lineage"`
+	AnatomicSite     string       `json:"anatomicSite,omitempty"`
+	Laterality       string       `json:"laterality,omitempty"`
+	Pathology        string       `json:"pathology,omitempty"`
+	Status           string       `json:"status"`
+	InitialQty       *Quantity    `json:"initialQty,omitempty"`
+	AvailableQty     *Quantity    `json:"availableQty,omitempty"`
+	Concentration    *Quantity    `json:"concentration,omitempty"`
+	Biohazards       []string     `json:"biohazards,omitempty"`
+	FreezeThawCycles int64        `json:"freezeThawCycles,omitempty"`
+	CreatedOn        int64        `json:"createdOn,omitempty"` // epoch ms
+	CreatedBy        int64        `json:"createdBy,omitempty"`
+	ImageID          string       `json:"imageId,omitempty"`
+	ExternalIDs      []ExternalID `json:"externalIds,omitempty"`
+	Comments         string       `json:"comments,omitempty"`
+	// What follows was sent for this specimen; what was not is as its requirement says.
+	StorageType    string           `json:"storageType,omitempty"`
+	SortOrder      *int64           `json:"sortOrder,omitempty"`
+	PreBarcoded    *bool            `json:"preBarcodedTube,omitempty"`
+	LabelPrintMode string           `json:"labelAutoPrintMode,omitempty"`
+	Collection     *CollectionEvent `json:"collectionEvent,omitempty"`
+	Received       *ReceivedEvent   `json:"receivedEvent,omitempty"`
+	Disposal       *DisposalEvent   `json:"disposalEvent,omitempty"`
 	// Pool are the specimens that a pool was made of, PoolID the pool that a specimen was put into last.
 	Pool   []int64 `json:"pool,omitempty"`
 	PoolID int64   `json:"poolId,omitempty"`

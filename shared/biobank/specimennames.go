@@ -11,8 +11,8 @@ import (
 //
 // The reference tells little of the two that are not the label. Here an additional label follows the rules of labels, but
 // that it may be left out by who gives them by hand: then it is made, too. Barcodes are made in protocols with
-// barcodingEnabled and a format, and by hand in all others; a tube that the requirement says has its barcode already
-// (preBarcodedTube) comes with its own, or without any.
+// barcodingEnabled and a format, and by hand in all others; a tube of which the specimen or its requirement says that it has its
+// barcode already (preBarcodedTube) comes with its own, or without any.
 
 // DefaultAliquotFormat makes the labels of aliquots that come without one, where the protocol has no format for them. It
 // refuses no label that is sent.
@@ -38,7 +38,7 @@ func (d *SpecimenDraft) names(ctx context.Context, b *Batch, c *Change, l *fault
 		into             *string
 	}{
 		{doc.AdditionalLabel, "additional label", namesTag, cp.additional, &doc.AdditionalLabel},
-		{doc.Barcode, "barcode", namesCode, cp.barcodeOf(req), &doc.Barcode},
+		{doc.Barcode, "barcode", namesCode, cp.barcodeOf(doc, req), &doc.Barcode},
 	} {
 		if made.name != "" || made.format == nil {
 			continue
@@ -53,9 +53,13 @@ func (d *SpecimenDraft) names(ctx context.Context, b *Batch, c *Change, l *fault
 	return nil
 }
 
-// barcodeOf is the format of the barcode of a specimen for the requirement, nil where it brings its own.
-func (p *protocolInfo) barcodeOf(req *requirementInfo) *Format {
-	if req != nil && req.doc.PreBarcoded {
+// barcodeOf is the format of the barcode of a specimen, nil where it brings its own.
+func (p *protocolInfo) barcodeOf(doc *SpecimenDoc, req *requirementInfo) *Format {
+	has := req != nil && req.doc.PreBarcoded
+	if doc.PreBarcoded != nil {
+		has = *doc.PreBarcoded
+	}
+	if has {
 		return nil
 	}
 	return p.barcode
@@ -71,7 +75,7 @@ func ownNames(l *fault.List, cp *protocolInfo, was, is *SpecimenDoc, req *requir
 			l.Add("SPECIMEN_INVALID_LABEL", "Additional Label %q does not fit the format of the collection protocol.", is.AdditionalLabel)
 		}
 	}
-	if is.Barcode != was.Barcode && cp.barcodeOf(req) != nil {
+	if is.Barcode != was.Barcode && cp.barcodeOf(is, req) != nil {
 		l.Add("SPECIMEN_MANUAL_BARCODE_NOT_ALLOWED", "Barcodes of collection protocol %q are generated; leave Barcode as it is.", cp.doc.ShortTitle)
 	}
 }

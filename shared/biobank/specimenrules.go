@@ -115,6 +115,8 @@ func (d *SpecimenDraft) check(l *fault.List, doc *SpecimenDoc) {
 	tooLong(l, "Specimen Label", doc.Label, 255)
 	tooLong(l, "Barcode", doc.Barcode, 255)
 	tooLong(l, "Additional Label", doc.AdditionalLabel, 255)
+	tooLong(l, "Storage type", doc.StorageType, 255)
+	oneOf(l, &doc.LabelPrintMode, "", "CP_INVALID_SPMN_LABEL_PRINT_MODE", "Label print mode", labelPrintModes...)
 	tooLong(l, "Comments", doc.Comments, 4000)
 }
 

@@ -1,0 +1,73 @@
+package api_test
+
+import (
+	"fmt"
+	"testing"
+)
+
+func TestFieldsThatASpecimenHasOfItsRequirement(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	req := idOf(c.must("POST", "/specimen-requirements", fmt.Sprintf(`{"eventId":%d,"code":"PR","specimenClass":"Fluid","type":"Plasma","sortOrder":4,
+		"labelAutoPrintMode":"ON_COLLECTION","preBarcodedTube":true,%s}`, s.event, primary)))
+	fields := []string{"storageType", "sortOrder", "labelAutoPrintMode", "preBarcodedTube", "ancestorId", "kitLabel", "kitBarcode"}
+	told := func(v map[string]any) string {
+		var out []any
+		for _, f := range fields {
+			is, sent := v[f]
+			if !sent {
+				t.Errorf("there is no %s", f)
+			}
+			out = append(out, is)
+		}
+		return fmt.Sprint(out)
+	}
+	plain := c.must("POST", "/specimens", fmt.Sprintf(`{"visitId":%d,"reqId":%d,"label":"F-1","initialQty":4}`, s.visit, req))
+	if got := told(plain); got != "[Virtual 4 ON_COLLECTION true <nil> <nil> <nil>]" {
+		t.Errorf("as the requirement says: %s", got)
+	}
+	own := c.must("POST", "/specimens", fmt.Sprintf(`{"visitId":%d,"reqId":%d,"label":"F-2","storageType":"Manual","sortOrder":0,"labelAutoPrintMode":"none","preBarcodedTube":false}`, s.visit, req))
+	if got := told(own); got != "[Manual 0 NONE false <nil> <nil> <nil>]" {
+		t.Errorf("as was sent: %s", got)
+	}
+	path := fmt.Sprintf("/specimens/%v", own["id"])
+	if got := told(c.must("PUT", path, `{"storageType":null,"sortOrder":null,"labelAutoPrintMode":"","preBarcodedTube":true}`)); got != "[Virtual 4 ON_COLLECTION true <nil> <nil> <nil>]" {
+		t.Errorf("cleared: %s", got)
+	}
+	c.do("PUT", path, `{"labelAutoPrintMode":"SOMETIMES"}`).refused(t, 400, "CP_INVALID_SPMN_LABEL_PRINT_MODE")
+	child := c.must("POST", "/specimens", fmt.Sprintf(`{"parentId":%v,"lineage":"Derived","type":"Plasma","label":"F-3"}`, plain["id"]))
+	grandchild := c.must("POST", "/specimens", fmt.Sprintf(`{"parentId":%v,"lineage":"Derived","type":"Plasma","label":"F-4"}`, child["id"]))
+	if child["ancestorId"] != plain["id"] || grandchild["ancestorId"] != plain["id"] {
+		t.Errorf("ancestors are %v and %v, not %v", child["ancestorId"], grandchild["ancestorId"], plain["id"])
+	}
+	// A pending child is collected: what is said of its parent counts then.
+	pending := c.must("POST", "/specimens", fmt.Sprintf(`{"parentId":%v,"lineage":"Aliquot","status":"Pending","initialQty":1}`, plain["id"]))
+	c.must("PUT", fmt.Sprintf("/specimens/%v", pending["id"]), `{"status":"Collected","label":"F-5","closeParent":true,"incrParentFreezeThaw":2}`)
+	parent := c.must("GET", fmt.Sprintf("/specimens/%v", plain["id"]), "")
+	if parent["activityStatus"] != "Closed" || parent["freezeThawCycles"] != 2.0 || parent["availableQty"] != 3.0 {
+		t.Errorf("the parent is %v, was thawed %v times and has %v left", parent["activityStatus"], parent["freezeThawCycles"], parent["availableQty"])
+	}
+	list := c.list("PUT", "/specimens", fmt.Sprintf(`[{"id":%v,"comments":"a"},{"id":%v,"comments":"b","opComments":"checked"}]`, child["id"], grandchild["id"]))
+	for _, one := range list {
+		entries := c.must("GET", fmt.Sprintf("/specimens/%v/audit", one["id"]), "")["entries"].([]any)
+		if entries[len(entries)-1].(map[string]any)["reason"] != "checked" {
+			t.Errorf("the audit says %v", entries)
+		}
+	}
+}
+
+func TestPrintSettingsOfAProtocol(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	w.newStudy(c)
+	got := c.must("POST", "/collection-protocols", `{"shortTitle":"PRINT","title":"PRINT","principalInvestigator":{"loginName":"admin"},"cpSites":[{"siteName":"North Biobank"}],
+		"spmnLabelPrintSettings":[{"id":77,"lineage":"Aliquot","printMode":"NONE"},{"lineage":"New","printMode":"ON_COLLECTION","copies":2},{"lineage":"Derived"}]}`)
+	settings := []map[string]any{}
+	for _, s := range got["spmnLabelPrintSettings"].([]any) {
+		settings = append(settings, s.(map[string]any))
+	}
+	if column(settings, "lineage") != "New,Derived,Aliquot" || column(settings, "id") != "4,5,6" || settings[0]["copies"] != 2.0 {
+		t.Errorf("settings %v", settings)
+	}
+}
