@@ -72,7 +72,7 @@ func TestKilledClinicalImport(t *testing.T) {
 		kills = n
 	}
 	c := newClinic(t, nil)
-	const people = 8
+	const people = 6
 	c.study("S_CALM", people)
 	c.study("S_WILD", people)
 	moments := regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}Z)?`)
@@ -106,7 +106,7 @@ func TestKilledClinicalImport(t *testing.T) {
 		if d := cmp.Diff(data, plain("S_WILD")); d != "" {
 			t.Fatalf("round %d, %d kills: data (-undisturbed +killed):\n%s", round, killed, d)
 		}
-		for _, want := range []string{`ID="Q7.1"`, `NoteType="Annotation"`, `OpenClinica:Signed="Yes"`} {
+		for _, want := range []string{`ID="Q5.1"`, `NoteType="Annotation"`, `OpenClinica:Signed="Yes"`} {
 			if !strings.Contains(data, want) {
 				t.Fatalf("the data do not hold %s", want)
 			}

@@ -55,10 +55,7 @@ func (r *Registry) ScheduleEvent(ctx context.Context, by By, p *Place, meta *Met
 		case status != "" && status != EventScheduled:
 			return nil, InvalidEventTransitionStatus
 		}
-		last := 0
-		for _, e := range w.occurrences(def.OID) {
-			last = max(last, e.doc.Key)
-		}
+		last := w.last(def.OID)
 		key := 1
 		if def.Repeating {
 			sent, ok := repeatKey(d.Key)

@@ -76,8 +76,11 @@ func SubjectKey(subject int64) biobank.Key { return biobank.Key{Part: subjectPar
 
 // EventKey is where an occurrence of an event lies, with its forms' states.
 func EventKey(subject int64, event string, key int) biobank.Key {
-	return biobank.Key{Part: subjectPart(subject), Sort: fmt.Sprintf("a/%s/"+repeat, escape(event), key)}
+	return biobank.Key{Part: subjectPart(subject), Sort: eventPrefix(event) + fmt.Sprintf(repeat, key)}
 }
+
+// eventPrefix is what the sort keys of an event's occurrences begin with.
+func eventPrefix(event string) string { return "a/" + escape(event) + "/" }
 
 // FormPrefix is what the sort keys of a form's item groups begin with.
 func FormPrefix(event string, key int, form string) string {

@@ -43,13 +43,9 @@ func (p *Planner) resolve(w *work, meta *Metadata, c *eventCursor, formOID strin
 	if longer(c.Sent.StudyEventLocation, maxLocation) {
 		return ValueTooLong
 	}
-	all := w.occurrences(def.OID)
-	last := 0
-	for _, e := range all {
-		last = max(last, e.doc.Key)
-	}
+	last := w.last(def.OID)
 	if def.Common && !def.Repeating {
-		return p.resolveByForm(meta, c, all, last, formOID)
+		return p.resolveByForm(w, meta, c, formOID)
 	}
 	if !def.Repeating {
 		c.Key = 1
@@ -86,9 +82,9 @@ func (p *Planner) resolve(w *work, meta *Metadata, c *eventCursor, formOID strin
 }
 
 // resolveByForm finds the occurrence of a common event that holds a form; a new one is made only when an item is stored.
-func (p *Planner) resolveByForm(meta *Metadata, c *eventCursor, all []*held[Event], last int, formOID string) Code {
-	c.Key = last + 1
-	for _, e := range all {
+func (p *Planner) resolveByForm(w *work, meta *Metadata, c *eventCursor, formOID string) Code {
+	c.Key = w.last(c.OID) + 1
+	for _, e := range w.occurrences(c.OID) {
 		if e.doc.holds(meta, formOID) {
 			c.Key = e.doc.Key
 			if !e.doc.available() {

@@ -25,7 +25,7 @@ type work struct {
 	groups map[string]*held[Group]  // by sort key
 	notes  map[string]*held[Thread] // by sort key
 	read   map[string]bool          // the prefixes below which groups or notes were read
-	most   map[string]int           // the highest repeats of item groups that were read or made, by what their keys begin with
+	most   map[string]int           // the highest repeats of events and item groups that were read or made, by what their keys begin with
 	window window                   // of a form that is not read whole
 }
 
@@ -63,7 +63,11 @@ func assemble(s biobank.Store, id int64, recs []*biobank.Record) (*work, error) 
 		case SubjectType:
 			w.head, err = hold[Subject](rec)
 		case EventType:
-			w.events[rec.Key.Sort], err = hold[Event](rec)
+			var e *held[Event]
+			if e, err = hold[Event](rec); err == nil {
+				w.events[rec.Key.Sort] = e
+				w.numbered(rec.Key.Sort, e.doc.Key)
+			}
 		}
 		if err != nil {
 			return nil, err
@@ -91,20 +95,30 @@ func (w *work) event(oid string, key int) *held[Event] {
 
 // occurrences are those of an event, by key.
 func (w *work) occurrences(oid string) []*held[Event] {
-	var all []*held[Event]
-	for _, k := range slices.Sorted(maps.Keys(w.events)) {
-		if e := w.events[k]; Fold(e.doc.OID) == Fold(oid) {
-			all = append(all, e)
+	prefix := eventPrefix(Fold(oid))
+	var keys []string
+	for k := range w.events {
+		if strings.HasPrefix(k, prefix) {
+			keys = append(keys, k)
 		}
+	}
+	slices.Sort(keys)
+	all := make([]*held[Event], len(keys))
+	for i, k := range keys {
+		all[i] = w.events[k]
 	}
 	return all
 }
+
+// last is the highest key of an event's occurrences, 0 for none.
+func (w *work) last(oid string) int { return w.most[eventPrefix(Fold(oid))] }
 
 // schedule makes an occurrence.
 func (w *work) schedule(e *Event) *held[Event] {
 	key := EventKey(w.id, Fold(e.OID), e.Key)
 	h := fresh(key, EventType, w.id, e)
 	w.events[key.Sort] = h
+	w.numbered(key.Sort, e.Key)
 	return h
 }
 
@@ -159,8 +173,13 @@ func (w *work) keep(recs []*biobank.Record) (err error) {
 // put takes a repeat of an item group.
 func (w *work) put(sort string, g *held[Group]) {
 	w.groups[sort] = g
-	group := sort[:strings.LastIndexByte(sort, '/')+1]
-	w.most[group] = max(w.most[group], g.doc.Key)
+	w.numbered(sort, g.doc.Key)
+}
+
+// numbered notes the number of a repeat, or of an occurrence, at the end of its sort key.
+func (w *work) numbered(sort string, n int) {
+	of := sort[:strings.LastIndexByte(sort, '/')+1]
+	w.most[of] = max(w.most[of], n)
 }
 
 // after is the version that the participant has when a plan for it is written, nil for none.
