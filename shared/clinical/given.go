@@ -18,10 +18,10 @@ import (
 // given is a participant while the data are given out.
 type given struct {
 	*Retrieval
-	w    *work
-	meta *Metadata
-	logs *history
-	emit func(odm.Part) error
+	w     *work
+	meta  *Metadata
+	logs  *history
+	emit  func(odm.Part) error
 	whole bool // all item groups and notes are in memory
 	// forms are the prefixes of those that are still to be given out.
 	forms []string
