@@ -71,3 +71,41 @@ func TestPrintSettingsOfAProtocol(t *testing.T) {
 		t.Errorf("settings %v", settings)
 	}
 }
+
+func TestWhatListsOfSpecimensAndVisitsAreNarrowedTo(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	w.newFreezer(c)
+	c.associate(c.newForm("ofspecimens", smoking), "SpecimenExtension", -1, "")
+	c.associate(c.newForm("ofvisits", smoking), "VisitExtension", -1, "")
+	path := fmt.Sprintf("/specimens/%d", s.specimen)
+	c.must("PUT", path, `{"storageLocation":{"name":"Box","positionX":"1","positionY":"A"},"extensionDetail":{"useUdn":true,"attrsMap":{"status":"Current"}}}`)
+	c.must("POST", "/visits", fmt.Sprintf(`{"cprId":%d,"name":"INV-1..7","site":"North Biobank","visitDate":"2001-01-01","extensionDetail":{"useUdn":true,"attrsMap":{"status":"Current"}}}`, s.registration))
+	for query, want := range map[string]string{
+		"": "INV-1-S,INV-1-S-1", "&storageLocationSite=north+biobank": "INV-1-S", "&storageLocationSite=Nowhere": "", "&exactMatch=false": "INV-1-S,INV-1-S-1",
+	} {
+		for _, minimal := range []string{"", "&minimalInfo=true"} {
+			if got := column(c.list("GET", "/specimens?label=INV-1-S&label=INV-1-S-1"+query+minimal, ""), "label"); got != want {
+				t.Errorf("%s%s: %s, want %s", query, minimal, got, want)
+			}
+		}
+	}
+	for list, query := range map[string]string{"/specimens": "?label=INV-1-S", "/visits/list": "?name=INV-1..7"} {
+		if got := c.list("GET", list+query, "")[0]["extensionDetail"]; got == nil {
+			t.Errorf("%s shows no custom fields", list)
+		}
+		if got := c.list("GET", list+query+"&includeExtensions=false", "")[0]["extensionDetail"]; got != nil {
+			t.Errorf("%s shows %v", list, got)
+		}
+	}
+	visits := fmt.Sprintf("/visits?cprId=%d", s.registration)
+	if got := column(c.list("GET", visits, ""), "name"); got != "INV-1..7,INV-1.B.1" {
+		t.Errorf("by dates: %s", got)
+	}
+	if got := column(c.list("GET", visits+"&sortByDates=false", ""), "name"); got != "INV-1.B.1,INV-1..7" {
+		t.Errorf("as saved: %s", got)
+	}
+	c.do("GET", visits+"&sortByDates=perhaps", "").refused(t, 400, "INVALID_REQUEST")
+	c.do("GET", "/specimens?label=x&exactMatch=perhaps", "").refused(t, 400, "INVALID_REQUEST")
+}

@@ -36,12 +36,16 @@ func labelExists(c *call) (any, error) {
 }
 
 // listSpecimens serves specimens by id, label, barcode, the tree of a visit, or the collected primary ones of a protocol,
-// whichever is asked for first; nothing when nothing is.
+// whichever is asked for first; nothing when nothing is. Of what was found, storageLocationSite leaves what is at that site,
+// and includeExtensions=false shows none of the custom fields. Labels and barcodes are looked for whole, whatever exactMatch
+// says: no index has parts of them.
 func listSpecimens(c *call) (any, error) {
 	q := c.query()
 	ids, labels, barcodes := q.numbers("id"), q.texts("label"), q.texts("barcode")
 	cpr, visit, event, cp := q.number("cprId"), q.number("visitId"), q.number("eventId"), q.number("cpId")
 	page, minimal := q.page("startAt", 100), q.flag("minimalInfo", false)
+	site, extensions := q.text("storageLocationSite"), q.flag("includeExtensions", true)
+	q.flag("exactMatch", true) // read, so that a wrong one is refused: it changes nothing
 	if q.wrong != nil {
 		return nil, q.wrong
 	}
@@ -66,7 +70,22 @@ func listSpecimens(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.showSpecimens(recs, minimal)
+	views, err := c.show(specimens(), recs...)
+	if err != nil {
+		return nil, err
+	}
+	shown := []any{}
+	for _, view := range views {
+		v := view.(specimenView)
+		if site != "" && (v.StorageSite == nil || biobank.Fold(*v.StorageSite) != biobank.Fold(site)) {
+			continue
+		}
+		if !extensions {
+			v.ExtensionDetail = nil
+		}
+		shown = append(shown, v)
+	}
+	return specimenInfos(shown, minimal)
 }
 
 // primaries are a page of the collected primary specimens of a protocol, participant by participant: nothing behind it is

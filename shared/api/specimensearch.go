@@ -168,17 +168,26 @@ func (k specimenCriteria) fits(rec *biobank.Record) (bool, error) {
 // infoOnly are the members of a specimen that minimalInfo leaves out (SpecimenInfo, 15.2).
 var infoOnly = []string{
 	"collectionEvent", "receivedEvent", "children", "specimensPool", "pooledSpecimens", "labelFmt", "biohazards", "comments",
-	"extensionDetail", "uid", "parentUid", "reserved", "dpId",
+	"extensionDetail", "uid", "parentUid", "reserved", "dpId", "ancestorId", "kitLabel", "kitBarcode",
 }
 
 // showSpecimens shows specimens, whole or with what is needed to tell them apart.
 func (c *call) showSpecimens(recs []*biobank.Record, minimal bool) (any, error) {
 	views, err := c.show(specimens(), recs...)
-	if err != nil || !minimal {
-		return views, err
+	if err != nil {
+		return nil, err
+	}
+	return specimenInfos(views, minimal)
+}
+
+// specimenInfos are views of specimens, minimal ones without what only the detail of a specimen tells.
+func specimenInfos(views []any, minimal bool) (any, error) {
+	if !minimal {
+		return views, nil
 	}
 	infos := make([]map[string]any, len(views))
 	for i, v := range views {
+		var err error
 		if infos[i], err = asMembers(v); err != nil {
 			return nil, err
 		}

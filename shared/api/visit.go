@@ -90,10 +90,10 @@ func visitDraft(in *input, id int64) *biobank.VisitDraft {
 }
 
 // listVisits serves the visits of a registration, and those that are still to come: one for each open event without a
-// visit. They are in the order of their dates, those without one last.
+// visit. They are in the order of their dates, those without one last; with sortByDates=false in that in which they were saved.
 func listVisits(c *call) (any, error) {
 	q := c.query()
-	id, stats := q.number("cprId"), q.flag("includeStats", false)
+	id, stats, byDates := q.number("cprId"), q.flag("includeStats", false), q.flag("sortByDates", true)
 	if q.wrong != nil {
 		return nil, q.wrong
 	}
@@ -137,7 +137,9 @@ func listVisits(c *call) (any, error) {
 		return nil, err
 	}
 	views = append(views, coming...)
-	slices.SortStableFunc(views, func(a, b visitView) int { return cmp.Compare(a.due(), b.due()) })
+	if byDates {
+		slices.SortStableFunc(views, func(a, b visitView) int { return cmp.Compare(a.due(), b.due()) })
+	}
 	return views, nil
 }
 
@@ -251,14 +253,23 @@ func visitsByName(c *call) (any, error) {
 
 func visitsByNames(c *call) (any, error) {
 	q := c.query()
-	names, page := q.texts("name"), q.page("startAt", 100)
+	names, page, extensions := q.texts("name"), q.page("startAt", 100), q.flag("includeExtensions", true)
 	if q.wrong != nil {
 		return nil, q.wrong
 	}
-	return c.namedVisits(names, page)
+	views, err := c.namedVisits(names, page)
+	if err != nil || extensions {
+		return views, err
+	}
+	for i := range views {
+		v := views[i].(visitView)
+		v.ExtensionDetail = nil
+		views[i] = v
+	}
+	return views, nil
 }
 
-func (c *call) namedVisits(names []string, p page) (any, error) {
+func (c *call) namedVisits(names []string, p page) ([]any, error) {
 	if len(names) > maxPage {
 		return nil, invalid("At most %d names are possible.", maxPage)
 	}
