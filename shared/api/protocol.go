@@ -232,6 +232,7 @@ func protocolDraft(in *input, id int64) biobank.Draft {
 	for _, s := range in.objects("cpSites") {
 		d.Sites = append(d.Sites, biobank.SiteRef{Name: s.text("siteName"), Code: s.text("code")})
 	}
+	d.Distributions = in.distributionRefs("distributionProtocols")
 	for _, s := range in.objects("spmnLabelPrintSettings") {
 		d.Doc.LabelPrintSettings = append(d.Doc.LabelPrintSettings, biobank.PrintSetting{
 			Lineage: s.text("lineage"), PrintMode: s.text("printMode"), Copies: s.number("copies"),
@@ -318,6 +319,9 @@ func gatherProtocols(r *related, recs []*biobank.Record) error {
 		users = append(append(users, doc.PI), doc.Coordinators...)
 		keys = append(keys, extensionKeys(doc.Extension)...)
 		keys = append(keys, setKey(biobank.Protocol, doc.ConsentsSource))
+		for _, id := range doc.DistributionIDs {
+			keys = append(keys, setKey(biobank.DistributionProtocol, id))
+		}
 		for _, s := range doc.Sites {
 			keys = append(keys, setKey(biobank.Site, s.SiteID))
 		}
@@ -335,6 +339,26 @@ func barcodingEnabled(c *call) (any, error) {
 		}
 	}
 	return false, err
+}
+
+// distributionRefs reads an array of distribution protocols, by their short titles or as objects; nil when absent.
+func (in *input) distributionRefs(name string) []biobank.DistributionRef {
+	var refs []biobank.DistributionRef
+	if list, ok := in.members[name].([]any); ok && len(list) > 0 {
+		if _, ok := list[0].(string); ok {
+			for _, title := range in.texts(name) {
+				refs = append(refs, biobank.DistributionRef{ShortTitle: title})
+			}
+			return refs
+		}
+	}
+	for _, o := range in.objects(name) {
+		refs = append(refs, biobank.DistributionRef{ID: o.number("id"), ShortTitle: o.text("shortTitle"), Title: o.text("title")})
+	}
+	if refs == nil && in.sent(name) {
+		return []biobank.DistributionRef{}
+	}
+	return refs
 }
 
 // gatherProtocolItems counts, besides, what lies in each protocol where detailedList asks for it.
@@ -420,7 +444,21 @@ func viewProtocol(r *related, rec *biobank.Record) (any, error) {
 		LabelPrintSettings: []printSettingView{}, CloseParentSpecimens: doc.CloseParentSpecimens,
 		SetQtyToZero: doc.SetQtyToZero, StoreSpr: doc.StoreSpr, ExtractSprText: doc.ExtractSprText, KitLabels: doc.KitLabels,
 		DraftDataEntry: doc.DraftDataEntry, BulkRegistration: doc.BulkRegistration, StorageSiteBasedAccess: doc.StorageSiteBasedAccess,
-		DistributionProtocols: orEmpty(doc.DistributionProtocols), ActivityStatus: doc.ActivityStatus,
+		DistributionProtocols: []string{}, ActivityStatus: doc.ActivityStatus,
+	}
+	for _, id := range doc.DistributionIDs { // those that are there and that the reader may see
+		rec := r.recs[setKey(biobank.DistributionProtocol, id)]
+		sees, err := r.c.actor.SeesDistribution(rec)
+		if err != nil {
+			return nil, err
+		}
+		if sees {
+			dp, err := biobank.Decode[biobank.DistributionDoc](rec)
+			if err != nil {
+				return nil, err
+			}
+			v.DistributionProtocols = append(v.DistributionProtocols, dp.ShortTitle)
+		}
 	}
 	if v.PrincipalInvestigator, err = r.summary(doc.PI); err != nil {
 		return nil, err

@@ -73,6 +73,8 @@ type ProtocolDraft struct {
 	PI           UserRef
 	Coordinators []UserRef // nil: not sent
 	Sites        []SiteRef // nil: not sent
+	// Distributions are the distribution protocols that specimens go out by; nil: not sent.
+	Distributions []DistributionRef
 	// Of a new protocol only: the statements of its consent tiers, or the protocol to take them from.
 	Consents       []StatementRef
 	ConsentsSource ProtocolRef

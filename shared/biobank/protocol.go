@@ -57,9 +57,12 @@ type ProtocolDoc struct {
 	KitLabels               bool              `json:"kitLabelsEnabled,omitempty"`
 	DraftDataEntry          bool              `json:"draftDataEntry,omitempty"`
 	BulkRegistration        bool              `json:"bulkPartRegEnabled,omitempty"`
-	DistributionProtocols   []string          `json:"distributionProtocols,omitempty"`
-	ActivityStatus          string            `json:"activityStatus"`
-	Extension               *Extension        `json:"extension,omitempty"`
+	// DistributionIDs are the distribution protocols that its specimens go out by. DistributionProtocols are their short titles as
+	// a file gives them; nil: not sent.
+	DistributionIDs       []int64    `json:"distributionIds,omitempty"`
+	DistributionProtocols []string   `json:"-"`
+	ActivityStatus        string     `json:"activityStatus"`
+	Extension             *Extension `json:"extension,omitempty"`
 }
 
 // ProtocolSite is a site where a protocol collects.
@@ -112,6 +115,9 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 	cannotBegin(&l, is.ActivityStatus)
 	is.PI, is.Coordinators, is.Sites = was.PI, was.Coordinators, was.Sites
 	if err := d.references(ctx, b, &l, is); err != nil {
+		return err
+	}
+	if err := d.distributions(ctx, b, &l, was.DistributionIDs, is); err != nil {
 		return err
 	}
 	d.check(&l, is)

@@ -289,6 +289,15 @@ func (a *Actor) Sees(rec *Record) (bool, error) {
 	return a.sees(rec, doc.Sites, deciding{})
 }
 
+// SeesDistribution tells whether the actor may see a distribution protocol; nobody sees one that is not there or was deleted.
+func (a *Actor) SeesDistribution(rec *Record) (bool, error) {
+	if rec == nil || statusOf(rec) == StatusDisabled {
+		return false, nil
+	}
+	doc, err := Decode[DistributionDoc](rec)
+	return err == nil && a.distributes(ResDistribution, OpRead, &doc), err
+}
+
 func (r *Registry) protocolSites(ctx context.Context, cp int64) ([]ProtocolSite, error) {
 	doc, err := r.protocolDoc(ctx, cp)
 	return doc.Sites, err
