@@ -153,7 +153,7 @@ func (p *Planner) endEvent(ctx context.Context) error {
 		p.fail(rowEvent, EventDoesNotContainFormData)
 		return nil
 	}
-	if c.Failed || c.Sent.Signed == "" && len(c.Attestations) == 0 {
+	if c.Failed || c.Sent.Signed == "" && len(c.Attestations) == 0 && c.Unfit == "" {
 		return nil
 	}
 	w, _, err := p.current(ctx)
@@ -172,21 +172,35 @@ const (
 	attestedOutside = " [Signed Externally]"
 )
 
+// attest takes an attestation. An event is signed when it ends, so they are held until then: as many as fit into the event's
+// record, whatever a document has, and none of a participant who failed.
+func (p *Planner) attest(text string) {
+	c := p.Cursor.Event
+	if p.Cursor.Subject.ID == 0 || c.Unfit != "" {
+		return
+	}
+	c.Attested += len(text) + len(attestedOutside)
+	switch {
+	case text == "":
+		c.Unfit = AttestationIsMissing
+	case longer(text, maxAttestation), c.Attested > maxRecord:
+		c.Unfit = AttestationTextTooLong
+	default:
+		c.Attestations = append(c.Attestations, text)
+		return
+	}
+	c.Attestations = nil
+}
+
 func (p *Planner) sign(h *held[Event], c *eventCursor) {
 	signed, ok := yes(c.Sent.Signed)
 	if !ok {
 		p.fail(rowSignature, SignedStatusIsInvalid)
 		return
 	}
-	for _, text := range c.Attestations {
-		switch {
-		case text == "":
-			p.fail(rowSignature, AttestationIsMissing)
-			return
-		case longer(text, maxAttestation):
-			p.fail(rowSignature, AttestationTextTooLong)
-			return
-		}
+	if c.Unfit != "" {
+		p.fail(rowSignature, c.Unfit)
+		return
 	}
 	if signed && h.doc.Signed && len(c.Attestations) == 0 {
 		return // as it is

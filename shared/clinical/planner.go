@@ -87,6 +87,9 @@ type eventCursor struct {
 	Forms        int
 	Changed      bool // an item was stored
 	Attestations []string
+	// Attested is how many bytes the attestations have. Unfit is what is wrong with one of them; then none is held.
+	Attested int  `json:"attested,omitempty"`
+	Unfit    Code `json:"unfit,omitempty"`
 }
 
 type formCursor struct {
@@ -172,7 +175,7 @@ func (p *Planner) Take(ctx context.Context, part odm.Part) error {
 		}
 		c.Event = &eventCursor{OID: v.StudyEventOID, Sent: *v}
 	case *odm.Signature:
-		c.Event.Attestations = append(c.Event.Attestations, v.Attestation)
+		p.attest(v.Attestation)
 	case *odm.FormData:
 		return p.form(ctx, v)
 	case *odm.ItemGroupData:
