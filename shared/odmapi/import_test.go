@@ -318,7 +318,7 @@ func TestUploadServesAnImport(t *testing.T) {
 			w.fallback.do("POST", "/clinicaldata/import/"+uuid, "").refused(t, tt.status, tt.code)
 		})
 	}
-	for _, uuid := range []string{"x", "0123", strings.Repeat("g", 36), "6f1c0000-0000-4000-8000-000000000000"} {
+	for _, uuid := range []string{"x", "0123", strings.Repeat("g", 36), overlong, "6f1c0000-0000-4000-8000-000000000000"} {
 		w.fallback.do("POST", "/clinicaldata/import/"+uuid, "").is(t, 404, "errorCode.invalidUuid")
 	}
 	w.fallback.do("POST", path, `{"filename":"a.csv"}`).refused(t, 415, "errorCode.fileFormatNotSupported")

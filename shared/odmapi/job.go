@@ -104,7 +104,7 @@ func (c *call) jobList(list string) (any, error) {
 	}
 	before := int64(0)
 	if uuid := c.URL.Query().Get("after"); uuid != "" {
-		last, err := c.api.Jobs.ByUUID(c.Context(), strings.ToLower(uuid))
+		last, err := c.jobOf(uuid)
 		switch {
 		case err != nil:
 			return nil, err
@@ -153,9 +153,17 @@ func (c *call) jobPlace() (*clinical.Place, error) {
 	return site, nil
 }
 
+// jobOf finds a job by a UUID that a client names, in any case; nil for one that is unknown, or is none.
+func (c *call) jobOf(uuid string) (*jobs.Job, error) {
+	if uuid = strings.ToLower(uuid); !isUUID(uuid) {
+		return nil, nil
+	}
+	return c.api.Jobs.ByUUID(c.Context(), uuid)
+}
+
 // job finds the job of the path, nil for one that is unknown, of none of the types, or deleted.
 func (c *call) job(types ...string) (*jobs.Job, error) {
-	j, err := c.api.Jobs.ByUUID(c.Context(), strings.ToLower(c.PathValue("uuid")))
+	j, err := c.jobOf(c.PathValue("uuid"))
 	if err != nil || j == nil || j.Deleted || !slices.Contains(types, j.ObjectType) {
 		return nil, err
 	}

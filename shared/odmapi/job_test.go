@@ -16,6 +16,9 @@ import (
 	"aliquot/shared/odmimport"
 )
 
+// overlong is no UUID, and longer than a key of the store may be.
+var overlong = strings.Repeat("a", 2100)
+
 // finish ends a job as the importer does, with a log.
 func (w *world) finish(j *jobs.Job, log string) {
 	w.t.Helper()
@@ -59,6 +62,8 @@ func TestLogs(t *testing.T) {
 		w.api.LegacyCodes = false
 	}
 	wants("unknown", "/jobs/x/downloadFile", c, 404, "errorCode.invalidUuid", 404, "error.invalidUuid")
+	wants("no UUID", "/jobs/"+overlong+"/downloadFile", c, 404, "errorCode.invalidUuid", 404, "error.invalidUuid")
+	c.do("GET", "/clinicaldata/retrievals/"+overlong, "").refused(t, 404, "errorCode.invalidUuid")
 	wants("another's", path, other, 403, "errorCode.noSufficientPrivileges", 200, "errorCode.noSufficientPrivileges")
 	wants("in progress", path, c, 200, "errorCode.jobInProgress", 200, "error.jobInProgress")
 	w.wait(time.Minute)
@@ -159,7 +164,7 @@ func TestPagesOfJobs(t *testing.T) {
 		for _, bad := range []string{"0", "101", "-1", "x", "2.5"} {
 			c.do("GET", list+"?maxResults="+bad, "").refused(t, 400, "COMMON_INVALID_INPUT")
 		}
-		for _, unknown := range []string{"x", foreign.UUID} {
+		for _, unknown := range []string{"x", overlong, foreign.UUID} {
 			if a := c.do("GET", list+"?after="+unknown, ""); a.status != 400 || a.header.Get("X-runtimeApp-error") != "error.invalidUuid" {
 				t.Errorf("after %s: %d %v", unknown, a.status, a.header)
 			}
@@ -216,7 +221,7 @@ func TestJobs(t *testing.T) {
 		t.Errorf("the caller's own are %v", all)
 	}
 
-	for path, name := range map[string]string{"/jobs/x": "error.invalidUuid", "/jobs/" + atSite.UUID: "error.incorrectUser"} {
+	for path, name := range map[string]string{"/jobs/x": "error.invalidUuid", "/jobs/" + overlong: "error.invalidUuid", "/jobs/" + atSite.UUID: "error.incorrectUser"} {
 		if a := w.fallback.do("DELETE", path, ""); a.status != 400 || a.header.Get("X-runtimeApp-error") != name {
 			t.Errorf("DELETE %s: %d %v, want %s", path, a.status, a.header, name)
 		}

@@ -157,7 +157,7 @@ func isUUID(s string) bool {
 // beginning is read here, up to its first ClinicalData; what is wrong further on ends the job, and a file that is missing
 // is told in its row.
 func importUpload(c *call) (any, error) {
-	if known, err := c.api.Jobs.ByUUID(c.Context(), strings.ToLower(c.PathValue("uuid"))); err != nil {
+	if known, err := c.jobOf(c.PathValue("uuid")); err != nil {
 		return nil, err
 	} else if known != nil {
 		if known.OwnerID != c.actor.ID || known.Deleted {
