@@ -111,6 +111,31 @@ func TestParticipantsOwnSite(t *testing.T) {
 	w.fallback.must("POST", events, event("Own"))
 }
 
+// Authors and assignees of notes have a role in the study or at one of its sites, whichever site a document begins with.
+func TestAuthorsOfSeveralSites(t *testing.T) {
+	w := newWorld(t)
+	w.river()
+	w.newUser("stray")
+	w.newUser("upstream")
+	w.grant("S_SPRING", "upstream", "Clinical Research Coordinator")
+	for site, label := range map[string]string{"S_MOUTH": "Down", "S_SPRING": "Up"} {
+		w.fallback.must("POST", "/clinicaldata/studies/S_RIVER/sites/"+site+"/participants", `{"subjectKey":"`+label+`"}`)
+	}
+	for _, tt := range []struct{ login, want string }{
+		{"upstream", "Down Inserted ,Up Inserted ,Up Inserted "},
+		{"stray", "Down No Change ,Up No Change ,Up Failed Q-stray-A:errorCode.userNotValid,Up Failed Q-stray-A:errorCode.assignedUserNotValid"},
+	} {
+		asked := strings.Replace(pulse("S_SPRING", "Up"), `"61"/>`, fmt.Sprintf(`"61"><OpenClinica:DiscrepancyNotes><OpenClinica:DiscrepancyNote ID="Q-%[1]s" NoteType="Query">`+
+			`<OpenClinica:ChildNote ID="Q-%[1]s-A" Status="New" UserName=%[1]q><OpenClinica:DetailedNote>So slow?</OpenClinica:DetailedNote><UserRef OpenClinica:UserName=%[1]q/></OpenClinica:ChildNote>`+
+			`</OpenClinica:DiscrepancyNote></OpenClinica:DiscrepancyNotes></ItemData>`, tt.login), 1)
+		doc := "<ODM>" + pulse("S_MOUTH", "Down") + asked + "</ODM>"
+		got := w.rows(w.job(w.fallback.do("POST", "/clinicaldata/import", doc, "Content-Type: application/xml")), doc)
+		if strings.Join(got, ",") != tt.want {
+			t.Errorf("notes by %s: %q, want %q", tt.login, got, tt.want)
+		}
+	}
+}
+
 // Which files a participant has is told to nobody who does not see the participant.
 func TestFilesOfOthers(t *testing.T) {
 	w := newWorld(t)

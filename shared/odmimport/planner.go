@@ -44,7 +44,7 @@ func (m *Planners) Make(ctx context.Context, j *jobs.Job) (*clinical.Planner, er
 	p := &clinical.Planner{
 		Store: m.Studies.Store, Job: fmt.Sprintf("odm%d", j.ID), By: j.OwnerID, Now: m.Now,
 		Study:  clinical.Scope{ID: place.Study.ID, OID: place.Study.OID, Meta: meta.Study},
-		Author: m.author(place),
+		Author: m.author(&clinical.Place{Study: place.Study, Site: place.Study}),
 	}
 	p.Closed = map[int64]clinical.Code{}
 	for _, s := range append(sites, place.Study) {
@@ -71,7 +71,8 @@ func (m *Planners) actor(ctx context.Context, j *jobs.Job) (*clinical.Actor, err
 	return m.Studies.Actor(ctx, user)
 }
 
-// author finds users with a role at the place, each once for a job.
+// author finds users with a role at the place, each once for a job. It is the study, whichever site a document begins with:
+// one with the data of several sites has notes by the people of all of them.
 func (m *Planners) author(place *clinical.Place) func(context.Context, string) (int64, error) {
 	known := map[string]int64{}
 	return func(ctx context.Context, login string) (int64, error) {
