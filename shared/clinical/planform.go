@@ -94,7 +94,8 @@ func status(v *odm.FormData) string {
 	return v.Status
 }
 
-// instance is the form that an item is stored in; it is made, and its event with it, when there is none.
+// instance is the form that an item, or what is said of it, is stored in. It is made, and its event with it, when there is
+// none: then data entry has started (section 3.6).
 func (p *Planner) instance(w *work) (*held[Event], *Form) {
 	c := &p.Cursor
 	h := w.event(c.Event.OID, c.Event.Key)
@@ -111,6 +112,9 @@ func (p *Planner) instance(w *work) (*held[Event], *Form) {
 			h.doc.Forms = map[string]*Form{}
 		}
 		h.change().Forms[c.Form.Form] = f
+		if h.doc.Status == EventScheduled {
+			h.doc.Status = EventStarted
+		}
 	}
 	return h, f
 }
@@ -132,9 +136,7 @@ func (p *Planner) endForm(ctx context.Context) error {
 	}
 	h := w.event(p.Cursor.Event.OID, p.Cursor.Event.Key)
 	if h == nil || h.doc.Forms[c.Form] == nil { // no item was stored
-		if c.SDV != "" && c.Bad > 0 {
-			p.fail(rowSDV, SDVNotUpdatedBecauseOfItemFailure)
-		}
+		p.verify(h, &Form{}) // which it is too early for, whatever is asked
 		return nil
 	}
 	f := h.doc.Forms[c.Form]
@@ -149,7 +151,7 @@ func (p *Planner) endForm(ctx context.Context) error {
 	return nil
 }
 
-// verify sets the state of source data verification that is asked for.
+// verify sets the state of source data verification that is asked for. Of a form that is not stored it only tells why not.
 func (p *Planner) verify(h *held[Event], f *Form) {
 	c := p.Cursor.Form
 	want := ""
@@ -167,8 +169,15 @@ func (p *Planner) verify(h *held[Event], f *Form) {
 		return
 	}
 	row := p.place(rowSDV)
+	automatic := func() {
+		row.Status, row.Message = RowSkipped, "SDV Status set automatically"
+		p.rows = append(p.rows, row)
+	}
 	switch {
 	case f.SDV == want:
+		if c.Moved {
+			automatic()
+		}
 		return
 	case c.Bad > 0:
 		p.fail(rowSDV, SDVNotUpdatedBecauseOfItemFailure)
@@ -176,9 +185,8 @@ func (p *Planner) verify(h *held[Event], f *Form) {
 	case want == SDVVerified && f.Status != FormComplete:
 		p.fail(rowSDV, FormShouldBeCompleteForSDV)
 		return
-	case want == SDVReady && f.SDV == SDVChanged && c.Changed:
-		row.Status, row.Message = RowSkipped, "SDV Status set automatically"
-		p.rows = append(p.rows, row)
+	case want == SDVReady && c.Moved: // what is verified is not verified any more, as asked, and tells why
+		automatic()
 		return
 	case want == SDVReady && f.SDV == "": // a form is ready to be verified unless something else is said
 		return
@@ -334,8 +342,8 @@ func (p *Planner) changed(w *work, h *held[Event], f *Form) {
 	f.UpdatedAt, f.UpdatedBy = stamp(p.at), p.By
 	if f.SDV == SDVVerified {
 		f.SDV = SDVChanged
+		p.Cursor.Form.Moved = true
 	}
-	p.Cursor.Form.Changed = true
 	p.touched(w, h)
 }
 
@@ -349,55 +357,25 @@ func (p *Planner) item(def *GroupDef, at Path, oid, status, message string, date
 	p.rows = append(p.rows, r)
 }
 
-// items takes the items of a group.
+// items takes the items of a group. What is said in notes is taken whatever becomes of the value: a query is often about one
+// that is missing or wrong.
 func (p *Planner) items(ctx context.Context, w *work, meta *Metadata, def *GroupDef, at Path, v *odm.ItemGroupData) error {
-	c := p.Cursor.Form
-	sort := GroupKey(w.id, at).Sort
 	for i := range v.ItemData {
 		d := &v.ItemData[i]
-		c.Items++
+		p.Cursor.Form.Items++
 		item := meta.Items[Fold(d.ItemOID)]
-		oid := d.ItemOID
-		code := Code("")
 		switch {
-		case item == nil || item.Archived:
-			code = ItemNotFound
+		case item == nil:
+			p.refuse(def, at, d.ItemOID, ItemNotFound.Wire())
+			continue
+		case item.Archived:
+			p.refuse(def, at, item.OID, ItemNotFound.Wire())
+			continue
 		case !slices.Contains(def.Items, Fold(item.OID)):
-			code = ItemGroupDoesNotContainItemData
-		}
-		if item != nil {
-			oid = item.OID
-		}
-		if code == "" && d.NoValue {
-			c.NotDone++
-			p.item(def, at, oid, RowSkipped, "No item value present", false)
-			if err := p.discuss(ctx, w, def, item, at, d); err != nil {
-				return err
-			}
+			p.refuse(def, at, item.OID, ItemGroupDoesNotContainItemData.Wire())
 			continue
 		}
-		if code == "" {
-			code = item.Check(d.Value)
-		}
-		message, file := code.Wire(), ""
-		if code == "" && item.File && d.Value != "" {
-			var whole bool
-			var err error
-			if file, whole, err = p.file(ctx, w.groups[sort], oid, d.Value); err != nil {
-				return err
-			}
-			if !whole {
-				code = MissingItemFile
-				message = code.Wire() + "." + d.Value
-			}
-		}
-		if code != "" {
-			c.Bad++
-			c.NotDone++
-			p.item(def, at, oid, RowFailed, message, false)
-			continue
-		}
-		if err := p.store(ctx, w, def, item, at, sort, d.Value, file); err != nil {
+		if err := p.value(ctx, w, def, item, at, d); err != nil {
 			return err
 		}
 		if err := p.discuss(ctx, w, def, item, at, d); err != nil {
@@ -405,6 +383,39 @@ func (p *Planner) items(ctx context.Context, w *work, meta *Metadata, def *Group
 		}
 	}
 	return nil
+}
+
+// refuse adds the row of an item whose value is not taken.
+func (p *Planner) refuse(def *GroupDef, at Path, oid, message string) {
+	p.Cursor.Form.Bad++
+	p.Cursor.Form.NotDone++
+	p.item(def, at, oid, RowFailed, message, false)
+}
+
+// value takes the value of an item, if it has one that is valid.
+func (p *Planner) value(ctx context.Context, w *work, def *GroupDef, item *ItemDef, at Path, d *odm.ItemData) error {
+	if d.NoValue {
+		p.Cursor.Form.NotDone++
+		p.item(def, at, item.OID, RowSkipped, "No item value present", false)
+		return nil
+	}
+	if code := item.Check(d.Value); code != "" {
+		p.refuse(def, at, item.OID, code.Wire())
+		return nil
+	}
+	sort, file := GroupKey(w.id, at).Sort, ""
+	if item.File && d.Value != "" {
+		key, whole, err := p.file(ctx, w.groups[sort], item.OID, d.Value)
+		if err != nil {
+			return err
+		}
+		if !whole {
+			p.refuse(def, at, item.OID, MissingItemFile.Wire()+"."+d.Value)
+			return nil
+		}
+		file = key
+	}
+	return p.store(ctx, w, def, item, at, sort, d.Value, file)
 }
 
 // file keeps the file that a value names and tells where it lies. It is not whole if it neither came along nor is what the
@@ -439,9 +450,7 @@ func (p *Planner) store(ctx context.Context, w *work, def *GroupDef, item *ItemD
 		g = fresh(GroupKey(w.id, at), GroupType, w.id, &Group{OID: def.OID, Key: at.GroupKey, Values: map[string]string{}})
 	}
 	if !takes(g, oid, value, file) {
-		p.Cursor.Form.Bad++
-		p.Cursor.Form.NotDone++
-		p.item(def, at, oid, RowFailed, ValueTooLong.Wire(), false)
+		p.refuse(def, at, oid, ValueTooLong.Wire())
 		return nil
 	}
 	w.put(sort, g)

@@ -104,7 +104,7 @@ type formCursor struct {
 	Items    int
 	NotDone  int  // items that keep the form from being complete
 	Bad      int  // items and groups that failed
-	Changed  bool // an item was stored
+	Moved    bool // it was verified until an item was stored
 	WasDone  bool // the form was complete before
 	// Large tells that the form has too many repeats to be read whole, Discussed that it has too many notes. Highest is then
 	// the highest repeat by item group, as long as the participant has the Version.
