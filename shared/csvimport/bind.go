@@ -239,6 +239,7 @@ var (
 	errWhole       = misfit{codeParse, "must be a whole number"}
 	errObject      = misfit{codeParse, "must be a JSON object"}
 	errNames       = misfit{codeParse, "must be a list with commas, without an item that is blank"}
+	errCode        = misfit{codeParse, "must be a barcode, or ##set_to_blank## to take it away"}
 	errTwice       = misfit{codeParse, "must be named once"}
 	errDisposal    = misfit{"SPECIMEN_INVALID_DISPOSE_STATUS", "must be Closed or Disabled"}
 )

@@ -398,6 +398,9 @@ var otherFlows = []flow{
 	{"disposals", "specimenDisposal_update_20260301080000000.csv", "CP Short Title,Specimen Label,Activity Status,Disposal Date,Disposal Reason,Comments,User#Email Address\n" +
 		"LAKE,U-9,Closed,,,,\nLAKE,U-1,Active,,,,\nLAKE,U-1,,,,,\nGEN,U-1,Closed,,,,\nLAKE,U-1,Closed,03-13-2026,,,\nLAKE,U-1,Closed,,,,nobody@example.org\n" +
 		"LAKE,U-1,closed,03-02-2026 10:00,Lost,on the way,ada@example.org\nLAKE,U-2,Disabled,,,,\nLAKE,U-2,Closed,,,,\nLAKE,U-3,Closed,,Empty,,\n"},
+	{"positions", "containerSpecimen_update_20260301080000000.csv", "Location#Container Name,Location#Container Barcode,Location#Row,Location#Column,Location#Position,Specimen#Barcode\n" +
+		",,1,1,,N-1\nRack,,,,,N-1\nNowhere,,1,1,,N-1\nTank,,,,1,N-1\nRack,,1,99,,N-1\nRack,,9,9,,N-1\nRack,,1,1,,\nRack,,x,1,,N-1\nRack,,,,one,N-1\n" +
+		"Rack,,,,1,N-1\nRack,,,,2,N-1\nRack,,,,2,N-2\nRack,,,,1,##set_to_blank##\nRack,,,,2,N-1\n"},
 	{"consents", "consent_create_20260301080000000_m.csv", "CP Short Title,PPID,Consent Date,Consent Witness#Email Address,Consent Comments,Consent Statement,Consent Statement Code,Consent Response,Signed Consent Form\n" +
 		"LAKE,P-9,,,,,STORE,Yes,\nLAKE,P-1,,,,,NONE,Yes,\nLAKE,P-1,,,,,STORE,Perhaps,\nLAKE,P-1,,nobody@example.org,,,STORE,Yes,\nLAKE,P-1,,,,,STORE,Yes,form.pdf\nLAKE,P-1,01-01-2030,,,,STORE,Yes,\n" +
 		"LAKE,P-1,01-02-2026,ada@example.org,by phone,,STORE,Yes,\nLAKE,P-1,,,,You may SHARE,,No,\nLAKE,P-1,,,,,store,No,\nGEN,G-1,,,,,STORE,Yes,\nLAKE,P-2,03-02-2026,,,,,,\n"},

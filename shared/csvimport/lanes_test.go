@@ -364,6 +364,10 @@ func (r *rig) crowd() {
 	for i := range 6 {
 		r.apply(r.admin, &biobank.SpecimenDraft{VisitName: "V-1", Doc: biobank.SpecimenDoc{Label: fmt.Sprintf("U-%d", i+1), Type: "Plasma", InitialQty: &q, CreatedOn: day}})
 	}
+	for i := range 2 {
+		at := &biobank.LocationRef{Name: "Rack", Position: int64(i + 1)}
+		r.apply(r.admin, &biobank.SpecimenDraft{VisitName: "V-2", Location: at, Doc: biobank.SpecimenDoc{Label: fmt.Sprintf("R-%d", i+1), Type: "Plasma", InitialQty: &q, CreatedOn: day}})
+	}
 }
 
 // However a file is cut, and in whatever order its messages come, records and report are those of its rows done one after

@@ -67,7 +67,7 @@ var schemas = sync.OnceValue(func() map[string]*Schema {
 	for _, s := range []*Schema{
 		registrationSchema(), visitSchema(), specimenSchema(), masterSchema(), instituteSchema(), siteSchema(),
 		protocolSchema(), containerSchema(), containerTypeSchema(), eventSchema(), requirementSchema(),
-		aliquotSchema(), derivativeSchema(), disposalSchema(), consentSchema(), userSchema(), userRolesSchema(), distributionSchema(),
+		aliquotSchema(), derivativeSchema(), disposalSchema(), locatedSchema(), consentSchema(), userSchema(), userRolesSchema(), distributionSchema(),
 		formRecordsSchema(typeExtensions), formRecordsSchema(typeUserExtensions),
 	} {
 		all[s.objectType] = s

@@ -165,3 +165,47 @@ func containerTypeSchema() *Schema {
 		},
 	}
 }
+
+// locatedSchema is containerSpecimen, section 2.8: it gives barcodes to the specimens that lie in the cells of containers.
+func locatedSchema() *Schema {
+	type located = biobank.LocatedDraft
+	number := cellNumber(func(d *located) **biobank.LocationRef { at := &d.At; return &at }, "Location#Position")
+	fields := []field[located]{
+		ref("Location#Container Name", func(d *located) *string { return &d.At.Name }),
+		ref("Location#Container Barcode", func(d *located) *string { return &d.At.Barcode }),
+		ref("Location#Row", func(d *located) *string { return &d.At.Y }),
+		ref("Location#Column", func(d *located) *string { return &d.At.X }),
+		number.fixed(),
+		text("Specimen#Barcode", func(d *located) *string { return &d.Barcode }),
+	}
+	barcode := "Specimen#Barcode"
+	keys := []identityKey{{tag: "specimen.barcode", own: true, captions: []string{barcode}}}
+	for _, container := range []string{"Location#Container Name", "Location#Container Barcode"} {
+		keys = append(
+			keys,
+			identityKey{tag: "cell", own: true, captions: []string{container, "Location#Row", "Location#Column"}},
+			identityKey{tag: "cell.number", own: true, captions: []string{container, "Location#Position"}},
+		)
+	}
+	return &Schema{
+		objectType: "containerSpecimen",
+		label:      "Container Specimens",
+		generated:  []string{"OS_IDENTIFIER", "OS_SPECIMEN_LABEL"},
+		columns:    columnsOf(fields),
+		update:     [][]string{{"Location#Container Name", "Location#Container Barcode"}, {"Location#Row", "Location#Position"}, {barcode}},
+		op:         biobank.Update,
+		keys:       keys,
+		binder: func(h *header, _ Options) func(*input) biobank.Draft {
+			part := bindPart(h, fields)
+			code := h.find(barcode)
+			return func(in *input) biobank.Draft {
+				d := &located{}
+				part.read(in, d)
+				if raw, s := in.cell(code); s == nothing && code >= 0 {
+					in.refuse(code, raw, errCode)
+				}
+				return d
+			}
+		},
+	}
+}
