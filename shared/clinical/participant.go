@@ -23,6 +23,8 @@ const (
 	EmailAddressTooLong        Code = "emailAddressTooLong"
 	PhoneTooLong               Code = "phoneTooLong"
 	ParticipantIDNotValid      Code = "participantIDNotValid"
+	ParticipantOIDNotValid     Code = "participantOIDNotValid"
+	ParticipantOIDExists       Code = "participantOIDAlreadyExists"
 	UniqueIdentifierTooLong    Code = "uniqueIdentifierTooLong"
 	SecondaryIDTooLong         Code = "secondaryIdTooLong"
 	DateOfBirthNotValid        Code = "dateOfBirthNotValid"
@@ -52,7 +54,10 @@ type Participant struct {
 
 // SubjectDraft is what is asked of a participant: what is empty is not given.
 type SubjectDraft struct {
-	Label                             string // Participant ID
+	Label string // Participant ID
+	// OID is the one that the participant has in another system, by which documents of that name it, perhaps alone. Empty: one is
+	// made of the ID. Of a participant that exists it is not changed.
+	OID                               string
 	FirstName, LastName, Email, Phone string
 	// What documents show (section 6.5). Nobody looks whether another participant has the identifiers. Of the birth the date or
 	// the year is kept: a date takes the place of a year, and another year that of a date.
@@ -72,6 +77,8 @@ func (d *SubjectDraft) check() error {
 		return ParticipantIDTooLong
 	case !utf8.ValidString(d.Label) || notInPath(d.Label): // requests name it in their paths
 		return ParticipantIDNotValid
+	case d.OID != "" && (!utf8.ValidString(d.OID) || notInPath(d.OID) || len(escape(Fold(d.OID))) > maxOID):
+		return ParticipantOIDNotValid
 	case longer(d.FirstName, maxFirstName):
 		return FirstNameTooLong
 	case longer(d.LastName, maxLastName):
@@ -126,7 +133,8 @@ func (d *SubjectDraft) put(s *Subject) bool {
 }
 
 // AddParticipant makes a participant at a place that takes data, for who may change data there. An ID is taken once at each
-// site. It costs a number and a transaction, and another transaction where the OID is taken.
+// site, an OID once in the study (ParticipantOIDExists). It costs a number and a transaction, and another transaction where
+// the OID that was made of the ID is taken.
 func (r *Registry) AddParticipant(ctx context.Context, by By, p *Place, d SubjectDraft) (*Participant, error) {
 	if err := by.MayChange(p); err != nil {
 		return nil, err
@@ -134,7 +142,7 @@ func (r *Registry) AddParticipant(ctx context.Context, by By, p *Place, d Subjec
 	if err := p.Open(); err != nil {
 		return nil, err
 	}
-	d.Label = strings.TrimSpace(d.Label)
+	d.Label, d.OID = strings.TrimSpace(d.Label), strings.TrimSpace(d.OID)
 	if err := d.check(); err != nil {
 		return nil, err
 	}
@@ -143,10 +151,10 @@ func (r *Registry) AddParticipant(ctx context.Context, by By, p *Place, d Subjec
 		return nil, fmt.Errorf("draw a participant id: %w", err)
 	}
 	s := Subject{
-		OID: subjectOID(d.Label), Label: d.Label, Study: p.Study.ID, Site: p.Site.ID,
+		OID: cmp.Or(d.OID, subjectOID(d.Label)), Label: d.Label, Study: p.Study.ID, Site: p.Site.ID,
 	}
 	d.put(&s)
-	taken := s.OID == "SS_"
+	taken := s.OID == "SS_" && d.OID == ""
 	for range tries {
 		if taken {
 			if s.OID, err = r.otherOID(s.OID); err != nil {
@@ -161,6 +169,8 @@ func (r *Registry) AddParticipant(ctx context.Context, by By, p *Place, d Subjec
 		switch {
 		case err == nil:
 			return participant(rec)
+		case errors.Is(err, errOIDTaken) && d.OID != "":
+			return nil, ParticipantOIDExists
 		case errors.Is(err, errOIDTaken):
 			taken = true
 		case !errors.Is(err, errMoved):
@@ -194,7 +204,7 @@ func (r *Registry) PutParticipant(ctx context.Context, by By, p *Place, d Subjec
 }
 
 // UpdateParticipant changes what is known of the participant of a place with an ID: what is empty stays as it is. It removes
-// and restores a participant, too; of one who is removed nothing else is changed (ParticipantNotAvailable), nor are data taken.
+// and restores a participant, too; another OID is ParticipantIdentifiersMismatch; of one who is removed nothing else is changed (ParticipantNotAvailable), nor are data taken.
 // Done again with the same By.ID it changes nothing. The other refusals are those of Participant and of AddParticipant.
 func (r *Registry) UpdateParticipant(ctx context.Context, by By, p *Place, d SubjectDraft) (*Participant, error) {
 	d.Label = strings.TrimSpace(d.Label)
@@ -204,6 +214,9 @@ func (r *Registry) UpdateParticipant(ctx context.Context, by By, p *Place, d Sub
 	var done *Participant
 	err := r.changeAnySubject(ctx, by, p, d.Label, d.Reason, func(w *work) ([]biobank.Write, error) {
 		s := w.head.doc
+		if d.OID != "" && Fold(d.OID) != Fold(s.OID) {
+			return nil, ParticipantIdentifiersMismatch
+		}
 		if !w.head.rec.Done(by.ID) {
 			was := s.Removed
 			turned := turn(&s.Removed, d.Removed)

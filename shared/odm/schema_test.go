@@ -1,7 +1,10 @@
 package odm
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -166,6 +169,7 @@ func validDocument(g *rand.Rand) []Part {
 }
 
 // Documents of other systems keep what this package knows of them, and come out the same however often they go through.
+// Where a .json lies beside one, that is its JSON.
 func TestDocumentsOfOthers(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(data(t), "*", "*.xml"))
 	if err != nil || len(files) == 0 {
@@ -186,12 +190,50 @@ func TestDocumentsOfOthers(t *testing.T) {
 			same(t, parse(t, written).toJSON(""), mustWrite(t, asJSON(JSON{}), parts))
 			if filepath.Base(name) == "retrieve.xml" {
 				same(t, string(doc), written)
-				expected, err := os.ReadFile(strings.TrimSuffix(name, ".xml") + ".json")
-				if err != nil {
-					t.Fatal(err)
-				}
-				same(t, string(expected), mustWrite(t, asJSON(JSON{NamespaceKeys: true}), parts))
+			}
+			expected, err := os.ReadFile(strings.TrimSuffix(name, ".xml") + ".json")
+			if errors.Is(err, fs.ErrNotExist) {
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := mustWrite(t, asJSON(JSON{NamespaceKeys: true}), parts)
+			if filepath.Base(name) == "retrieve.xml" {
+				same(t, string(expected), got)
+			}
+			if diff := cmp.Diff(converted(t, string(expected)), converted(t, got)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}
+}
+
+// converted is JSON without what the writer decides: the order of attributes, the schema that is named, the white space
+// around texts, and where namespaces are declared.
+func converted(t *testing.T, doc string) any {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal([]byte(doc), &v); err != nil {
+		t.Fatal(err)
+	}
+	var strip func(any) any
+	strip = func(v any) any {
+		switch v := v.(type) {
+		case string:
+			return strings.TrimSpace(v)
+		case []any:
+			for i := range v {
+				v[i] = strip(v[i])
+			}
+		case map[string]any:
+			for key := range v {
+				if v[key] = strip(v[key]); strings.HasPrefix(key, "@xmlns") || key == "@xsi:schemaLocation" {
+					delete(v, key)
+				}
+			}
+		}
+		return v
+	}
+	return strip(v)
 }

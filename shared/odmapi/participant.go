@@ -124,7 +124,7 @@ func (c *call) logins(ids []int64) (map[int64]string, error) {
 }
 
 // addParticipant makes a participant of {"subjectKey","firstName","lastName","email","phone"} and, which is ours,
-// {"uniqueIdentifier","secondaryId","dateOfBirth","yearOfBirth","sex","enrollmentDate"}. To register for Participate, which
+// {"subjectOid","uniqueIdentifier","secondaryId","dateOfBirth","yearOfBirth","sex","enrollmentDate"}. To register for Participate, which
 // this product has not, is refused as where it is not active.
 func addParticipant(c *call) (any, error) {
 	p, d, err := c.subjectDraft()
@@ -152,7 +152,7 @@ func updateParticipant(c *call) (any, error) {
 // subjectDraft reads what is asked of a participant, for who may change data at the place of the path.
 func (c *call) subjectDraft() (*clinical.Place, clinical.SubjectDraft, error) {
 	var in struct {
-		SubjectKey, FirstName, LastName, Email, EmailAddress, Phone, PhoneNumber             string
+		SubjectKey, SubjectOID, FirstName, LastName, Email, EmailAddress, Phone, PhoneNumber string
 		UniqueIdentifier, SecondaryID, DateOfBirth, YearOfBirth, Sex, EnrollmentDate, Reason string
 		Removed                                                                              *bool
 	}
@@ -164,7 +164,7 @@ func (c *call) subjectDraft() (*clinical.Place, clinical.SubjectDraft, error) {
 		err = c.read(&in)
 	}
 	d := clinical.SubjectDraft{
-		Label: in.SubjectKey, FirstName: in.FirstName, LastName: in.LastName, Email: cmp.Or(in.Email, in.EmailAddress), Phone: cmp.Or(in.Phone, in.PhoneNumber),
+		Label: in.SubjectKey, OID: in.SubjectOID, FirstName: in.FirstName, LastName: in.LastName, Email: cmp.Or(in.Email, in.EmailAddress), Phone: cmp.Or(in.Phone, in.PhoneNumber),
 		UniqueIdentifier: in.UniqueIdentifier, SecondaryID: in.SecondaryID, DateOfBirth: in.DateOfBirth, YearOfBirth: in.YearOfBirth, Sex: in.Sex,
 		EnrollmentDate: in.EnrollmentDate, Removed: in.Removed, Reason: in.Reason,
 	}

@@ -24,14 +24,17 @@ func TestParticipants(t *testing.T) {
 	}
 	c.do("POST", atSpring, `{"subjectKey":" riv-001 "}`).is(t, 400, refusal("participantIDAlreadyExists", "S_SPRING"))
 	for name, tt := range map[string]struct{ body, code string }{
-		"no id":           {`{}`, "missingParticipantID"},
-		"a blank id":      {`{"subjectKey":"  "}`, "missingParticipantID"},
-		"a long id":       {`{"subjectKey":"` + strings.Repeat("x", 31) + `"}`, "participantIdTooLong"},
-		"a line in an id": {`{"subjectKey":"a\nb"}`, "participantIDNotValid"},
-		"a long name":     {`{"subjectKey":"n","firstName":"` + strings.Repeat("x", 36) + `"}`, "firstNameTooLong"},
-		"a long surname":  {`{"subjectKey":"n","lastName":"` + strings.Repeat("x", 36) + `"}`, "lastNameTooLong"},
-		"a long address":  {`{"subjectKey":"n","emailAddress":"` + strings.Repeat("x", 256) + `"}`, "emailAddressTooLong"},
-		"a long number":   {`{"subjectKey":"n","phoneNumber":"` + strings.Repeat("1", 31) + `"}`, "phoneTooLong"},
+		"no id":             {`{}`, "missingParticipantID"},
+		"a blank id":        {`{"subjectKey":"  "}`, "missingParticipantID"},
+		"a long id":         {`{"subjectKey":"` + strings.Repeat("x", 31) + `"}`, "participantIdTooLong"},
+		"a line in an id":   {`{"subjectKey":"a\nb"}`, "participantIDNotValid"},
+		"a slash in an OID": {`{"subjectKey":"n","subjectOid":"SS/1"}`, "participantOIDNotValid"},
+		"a long OID":        {`{"subjectKey":"n","subjectOid":"` + strings.Repeat("x", 129) + `"}`, "participantOIDNotValid"},
+		"an OID of another": {`{"subjectKey":"n","subjectOid":"ss_riv001"}`, "participantOIDAlreadyExists"},
+		"a long name":       {`{"subjectKey":"n","firstName":"` + strings.Repeat("x", 36) + `"}`, "firstNameTooLong"},
+		"a long surname":    {`{"subjectKey":"n","lastName":"` + strings.Repeat("x", 36) + `"}`, "lastNameTooLong"},
+		"a long address":    {`{"subjectKey":"n","emailAddress":"` + strings.Repeat("x", 256) + `"}`, "emailAddressTooLong"},
+		"a long number":     {`{"subjectKey":"n","phoneNumber":"` + strings.Repeat("1", 31) + `"}`, "phoneTooLong"},
 	} {
 		t.Run(name, func(t *testing.T) { c.do("POST", atSpring, tt.body).is(t, 400, refusal(tt.code, "S_SPRING")) })
 	}
@@ -83,6 +86,9 @@ func TestParticipants(t *testing.T) {
 		c.do("GET", atRiver+query, "").refused(t, 400, "COMMON_INVALID_INPUT")
 	}
 	c.do("GET", atRiver+"?after=SS_NONE", "").is(t, 400, refusal("participantNotFound", ""))
+	// One that comes from another system keeps its OID.
+	c.do("POST", atMouth, `{"subjectKey":"7","subjectOid":" 07 "}`).is(t, 200, `{"subjectKey":"7","subjectOid":"07","status":"Available","participateStatus":""}`)
+	c.do("PUT", atMouth, `{"subjectKey":"7","subjectOid":"08"}`).refused(t, 400, "errorCode.participantIdentiersMismatch")
 
 	c.must("PUT", "/studies/S_SPRING/status", `{"status":"Frozen"}`)
 	c.do("POST", atSpring, `{"subjectKey":"n"}`).is(t, 400, refusal("siteNotAvailable", "S_SPRING"))
