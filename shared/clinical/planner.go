@@ -46,6 +46,8 @@ type Planner struct {
 	// order is that in which participants were first met.
 	order []int64
 	at    time.Time
+	// held is how many bytes were read of participants who are done with.
+	held int
 	// marks are those of the note ids that the plan brings. free are numbers for ids that were drawn, drawn how many at once.
 	marks map[string]bool
 	free  []int64
@@ -129,6 +131,16 @@ type Plan struct {
 // Size is how many rows are waiting to be cut.
 func (p *Planner) Size() int { return len(p.rows) }
 
+// Held is how many bytes of what is stored are held until the next Cut. Of the participant who is open it leaves out what the
+// next plan has to read again, so that a cut always makes room.
+func (p *Planner) Held() int {
+	if c := p.Cursor.Subject; c != nil && p.work[c.ID] != nil {
+		w := p.work[c.ID]
+		return p.held + w.size - max(w.begun, w.counted)
+	}
+	return p.held
+}
+
 // source is what the next plan's writes carry.
 func (p *Planner) source() string { return fmt.Sprintf("%s#%d", p.Job, p.Cursor.Plans+1) }
 
@@ -154,7 +166,7 @@ func (p *Planner) Cut() (*Plan, error) {
 	}
 	p.Cursor.Plans++
 	plan.Cursor = p.Cursor
-	p.rows, p.work, p.order, p.marks, p.at = nil, nil, nil, nil, time.Time{}
+	p.rows, p.work, p.order, p.marks, p.at, p.held = nil, nil, nil, nil, time.Time{}, 0
 	return plan, nil
 }
 
@@ -189,6 +201,10 @@ func (p *Planner) Take(ctx context.Context, part odm.Part) error {
 		case odm.EndSubjectData:
 			if c.Subject.ID != 0 && c.Subject.Events == 0 {
 				p.fail(rowParticipant, SubjectDoesNotContainStudyEventData)
+			}
+			if w := p.work[c.Subject.ID]; w != nil {
+				p.held += w.size - w.counted
+				w.counted = w.size
 			}
 			c.Subject = nil
 		case odm.EndClinicalData:
@@ -303,6 +319,7 @@ func (p *Planner) open(ctx context.Context, id int64) (*work, error) {
 	if p.work == nil {
 		p.work = map[int64]*work{}
 	}
+	w.begun = w.size
 	p.work[id] = w
 	p.order = append(p.order, id)
 	return w, nil

@@ -12,16 +12,21 @@ import (
 // cursor, and stored repeats are read a window at a time, since documents have them in order.
 
 const (
-	// manyRepeats is from how many item groups, or notes, a form is not read whole.
-	manyRepeats = 500
-	// firstWindow is how many repeats are read at once where one is named, nextWindow where the one behind them is.
+	// manyRepeats is from how many item groups, or notes, a form is not read whole, and manyBytes from how many bytes; it is
+	// read fewRepeats at a time to see.
+	manyRepeats, fewRepeats = 500, 50
+	manyBytes               = 4 << 20
+	// firstWindow is how many repeats are read at once where one is named, nextWindow where the one behind them is: as many as
+	// have, by those before, windowBytes.
 	firstWindow, nextWindow = 10, 200
+	windowBytes             = 2 << 20
 )
 
 // window are repeats of an item group that were read, up to the one with the key to.
 type window struct {
 	prefix   string
 	from, to int
+	mean     int // of their bytes
 }
 
 // repeatsOf is what the sort keys of an item group's repeats in a form begin with.
@@ -37,7 +42,7 @@ func (p *Planner) repeated(ctx context.Context, w *work, at Path, repeating bool
 		return w.most[group], nil // nothing of the form is stored
 	}
 	if !f.Large && !w.read[prefix] {
-		whole, err := w.loadFew(ctx, prefix, manyRepeats)
+		whole, err := w.loadFew(ctx, prefix)
 		if err != nil {
 			return 0, err
 		}
@@ -95,13 +100,13 @@ func (p *Planner) repeat(ctx context.Context, w *work, at Path) error {
 	}
 	most := firstWindow
 	if read.prefix == group && at.GroupKey == read.to+1 {
-		most = nextWindow
+		most = min(nextWindow, max(firstWindow, windowBytes/read.mean))
 	}
 	recs, err := w.store.List(ctx, subjectPart(w.id), group, group+fmt.Sprintf(repeat, at.GroupKey-1), most)
 	if err != nil {
 		return fmt.Errorf("read the items of participant %d: %w", w.id, err)
 	}
-	*read = window{prefix: group, from: at.GroupKey, to: MaxRepeat}
+	*read = window{prefix: group, from: at.GroupKey, to: MaxRepeat, mean: 1 + bytesOf(recs)/max(1, len(recs))}
 	if len(recs) == most {
 		if _, err := fmt.Sscanf(recs[most-1].Key.Sort[len(group):], "%d", &read.to); err != nil {
 			return fmt.Errorf("the key of a repeat of participant %d: %w", w.id, err)
@@ -119,7 +124,7 @@ func (p *Planner) notes(ctx context.Context, w *work, at Path) error {
 	f := p.Cursor.Form
 	prefix := NotePrefix(at.Event, at.EventKey, at.Form)
 	if !f.Discussed && !w.read[prefix] {
-		whole, err := w.loadFew(ctx, prefix, manyRepeats)
+		whole, err := w.loadFew(ctx, prefix)
 		if err != nil {
 			return err
 		}

@@ -27,6 +27,8 @@ type work struct {
 	read   map[string]bool          // the prefixes below which groups or notes were read
 	most   map[string]int           // the highest repeats of events and item groups that were read or made, by what their keys begin with
 	window window                   // of a form that is not read whole
+	// size is how many bytes were read, begun how many of them to begin with; counted are those that the planner knows of.
+	size, begun, counted int
 }
 
 // held is a record with its document.
@@ -135,21 +137,39 @@ func (w *work) load(ctx context.Context, prefix string) error {
 	return w.keep(recs)
 }
 
-// loadFew reads the item groups or notes below a prefix if they are fewer than most; otherwise it keeps none.
-func (w *work) loadFew(ctx context.Context, prefix string, most int) (all bool, err error) {
-	recs, err := w.store.List(ctx, subjectPart(w.id), prefix, "", most)
-	if err != nil {
-		return false, fmt.Errorf("read the items of participant %d: %w", w.id, err)
+// loadFew reads the item groups or notes below a prefix if they are fewer than manyRepeats, with fewer bytes than manyBytes;
+// otherwise it keeps none.
+func (w *work) loadFew(ctx context.Context, prefix string) (all bool, err error) {
+	var recs []*biobank.Record
+	after, size := "", 0
+	for {
+		page, err := w.store.List(ctx, subjectPart(w.id), prefix, after, fewRepeats)
+		if err != nil {
+			return false, fmt.Errorf("read the items of participant %d: %w", w.id, err)
+		}
+		recs, size = append(recs, page...), size+bytesOf(page)
+		switch {
+		case len(recs) >= manyRepeats, size >= manyBytes:
+			return false, nil
+		case len(page) < fewRepeats:
+			w.read[prefix] = true
+			return true, w.keep(recs)
+		}
+		after = page[len(page)-1].Key.Sort
 	}
-	if len(recs) == most {
-		return false, nil
+}
+
+// bytesOf is how many bytes the documents of records have.
+func bytesOf(recs []*biobank.Record) (n int) {
+	for _, rec := range recs {
+		n += len(rec.Doc)
 	}
-	w.read[prefix] = true
-	return true, w.keep(recs)
+	return n
 }
 
 // keep takes records of item groups and notes. What is held of them already, and may be changed, stays.
 func (w *work) keep(recs []*biobank.Record) (err error) {
+	w.size += bytesOf(recs)
 	for _, rec := range recs {
 		switch rec.Type {
 		case GroupType:

@@ -69,7 +69,7 @@ type Config struct {
 	DropWait time.Duration
 	// Lease is how long a worker may be silent before its work is taken over.
 	Lease time.Duration
-	// PartRows is how many lines of the log a plan has, about.
+	// PartRows is how many lines of the log a plan has at the most, about.
 	PartRows int
 	// MaxAttempts is how often a job is taken up without getting any further.
 	MaxAttempts int

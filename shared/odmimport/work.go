@@ -100,6 +100,9 @@ func (r *run) back(ctx context.Context, plan *clinical.Plan) error {
 	return nil
 }
 
+// maxHeld is how many bytes a plan is made of, about: those of the document, and of what is stored that it changes.
+const maxHeld = 8 << 20
+
 // read takes the parts of the document behind the mark, up to its end, or to where it must be read again: a participant was
 // changed meanwhile.
 func (r *run) read(ctx context.Context) error {
@@ -131,10 +134,11 @@ func (r *run) read(ctx context.Context) error {
 		if err := r.planner.Take(ctx, part); err != nil {
 			return err
 		}
-		if r.planner.Size() < r.im.Config.PartRows {
+		if r.planner.Size() < r.im.Config.PartRows && int64(r.planner.Held())+doc.Offset()-from < maxHeld {
 			continue
 		}
 		mark := doc.Mark()
+		from = mark.Offset
 		if again, err := r.cut(ctx, &mark); again || err != nil || r.job.Stop {
 			return err
 		}
