@@ -142,6 +142,8 @@ var bars = []bar{
 	// What moves does so eight records at a time, each time with the reads of a change; the tests have some tens.
 	{on(`POST /collection-protocols/merge$`), 300},
 	{on(`PUT /visits/\{id\}$`), 60},
+	// Each visit and registration of the person is checked, and changed in a transaction of its own; four in the tests.
+	{on(`PUT .*/anonymize$`), 40},
 	// A hierarchy is made 25 containers at a time.
 	{on(`POST /storage-containers/(create-hierarchy|multiple)$`), 40},
 	// A container that is chosen is looked for in all shards, and its free cells are counted; some were full.

@@ -369,6 +369,55 @@ func TestAnonymize(t *testing.T) {
 	c.do("PUT", regs+"/987/anonymize", "").refused(t, 400, "CPR_M_NOT_FOUND")
 }
 
+// What was said about the person in words goes, too, wherever it was said; and nothing does where any of it may not.
+func TestAnonymizeWipesWords(t *testing.T) {
+	w, c, s := newPeopleWorld(t)
+	one, ann := c.register("INV", "A-1", `{"lastName":"Canary","uid":"U-1"}`)
+	two, _ := c.register("TWO", "A-2", `{"uid":"U-1"}`)
+	for i, reg := range []int{one, two} {
+		path := fmt.Sprintf("%s/%d", regs, reg)
+		c.must("PUT", path, `{"externalSubjectId":"Canary 7"}`)
+		c.must("PUT", path+"/consents", `{"consentSignatureDate":"2021-01-02","comments":"signed by Canary"}`)
+		visit := c.must("POST", "/visits", fmt.Sprintf(`{"cprId":%d,"name":"W.B.%d","site":"North Biobank","comments":"came with Canary","surgicalPathologyNumber":"Canary %d"}`, reg, i, i))
+		if a := c.do("PUT", fmt.Sprintf("/visits/%v/spr-text", visit["id"]), `{"sprText":"report of Canary"}`); a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	nurse := w.newUser("onesite", "NONE", biobank.Grant{ID: 1, Role: "Coordinator", ProtocolID: s.cp})
+	nurse.do("PUT", fmt.Sprintf("%s/%d/anonymize", regs, one), "").refused(t, 400, "RBAC_ACCESS_DENIED")
+	if got := c.must("GET", fmt.Sprintf("%s/%d/consents", regs, one), "")["comments"]; got != "signed by Canary" {
+		t.Errorf("a refused anonymization left %v", got)
+	}
+	for range 2 { // once more changes nothing more
+		c.must("PUT", fmt.Sprintf("%s/%d/anonymize", regs, one), "")
+	}
+	for i, reg := range []int{one, two} {
+		visit := c.list("GET", fmt.Sprintf("/visits/list?name=W.B.%d", i), "")[0]
+		for what, text := range map[string]string{
+			"registration": c.do("GET", fmt.Sprintf("%s/%d", regs, reg), "").body, "consents": c.do("GET", fmt.Sprintf("%s/%d/consents", regs, reg), "").body,
+			"visit": c.do("GET", fmt.Sprintf("/visits/%v", visit["id"]), "").body,
+		} {
+			if strings.Contains(text, "Canary") {
+				t.Errorf("the %s of %d says %s", what, reg, text)
+			}
+		}
+		if got := c.must("GET", fmt.Sprintf("%s/%d/consents", regs, reg), "")["consentSignatureDate"]; got == nil {
+			t.Error("the day of the consent is gone")
+		}
+		c.do("GET", fmt.Sprintf("/visits/%v/spr-file", visit["id"]), "").refused(t, 400, "VISIT_NO_SPR_UPLOADED")
+		if got := c.list("GET", fmt.Sprintf("/visits/bynamespr?sprNumber=Canary+%d", i), ""); len(got) != 0 {
+			t.Errorf("the number finds %v", got)
+		}
+		audit := c.must("GET", fmt.Sprintf("/visits/%v/audit", visit["id"]), "")
+		if entries := audit["entries"].([]any); audit["verified"] != true || entries[len(entries)-1].(map[string]any)["reason"] != "Anonymized" {
+			t.Errorf("the audit of a visit says %v", audit)
+		}
+	}
+	if c.person(one)["id"] != float64(ann) {
+		t.Error("it is somebody else now")
+	}
+}
+
 // counted counts calls of a store.
 type counted struct {
 	biobank.Store

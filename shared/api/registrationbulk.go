@@ -62,14 +62,19 @@ func registerMany(c *call) (any, error) {
 	return c.show(registrations(), recs...)
 }
 
-// anonymizeRoute serves PUT /{id}/anonymize: what identifies the person is wiped, in all of the person's registrations.
+// anonymizeRoute serves PUT /{id}/anonymize: what identifies the person is wiped, in all of the person's
+// registrations and their visits.
 func anonymizeRoute(n noun) route {
 	return route{pattern: "PUT " + n.path + "/{id}/anonymize", summary: "Wipe what identifies the participant", answers: n.shows, serve: func(c *call) (any, error) {
 		id, err := c.pathID("id")
 		if err != nil {
 			return nil, err
 		}
-		return c.change(n, &biobank.RegistrationDraft{ID: id, Merge: biobank.Anonymize}, "Anonymized")
+		rec, err := c.api.Registry.Anonymize(c.Context(), c.actor, c.at, biobank.Change{ID: c.id, Reason: "Anonymized"}, id)
+		if err != nil {
+			return nil, err
+		}
+		return c.showOne(n, rec)
 	}}
 }
 

@@ -78,17 +78,6 @@ func hasPHI(p *ParticipantDoc, pmis []PMIRef) bool {
 	return p.FirstName+p.LastName+p.MiddleName+p.EmailAddress+p.PhoneNumber+p.BirthDate+p.DeathDate+p.UID+p.EMPI != "" || len(pmis) > 0
 }
 
-// Anonymize wipes what identifies a registration's person. Gender, genotype, vital status, race and ethnicity stay, and so
-// does the PPID, which is the protocol's own name for the registration. The External Subject ID goes: it is somebody else's name for the person.
-func Anonymize(d *RegistrationDoc) {
-	p := d.Participant
-	d.ExternalSubjectID = ""
-	d.Extension = nil // it may identify, too; the form that tells is not at hand
-	d.Participant = ParticipantDoc{
-		ID: p.ID, Gender: p.Gender, SexGenotype: p.SexGenotype, VitalStatus: p.VitalStatus, Races: p.Races, Ethnicities: p.Ethnicities,
-	}
-}
-
 // phiOf joins the identifying values, for comparison.
 func phiOf(p *ParticipantDoc) string {
 	parts := []string{p.FirstName, p.LastName, p.MiddleName, p.EmailAddress, p.PhoneNumber, p.BirthDate, p.DeathDate, p.UID, p.EMPI}

@@ -1,0 +1,178 @@
+package biobank
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Anonymizing (reference openspecimen-rest.md section 12) wipes what identifies a person, in all of the person's
+// registrations: the participant, External Subject IDs, custom fields, what consents say in words and the signed forms; of
+// the visits the comments, the path report and its number, a locked one too, and the custom fields. Answers to statements,
+// dates and what was collected stay. The audit keeps what was wiped, and the stored files stay for it.
+
+// Anonymize wipes what identifies a registration's person, of that registration alone. Gender, genotype, vital status, race
+// and ethnicity stay, and so does the PPID, which is the protocol's own name for the registration. The External Subject ID
+// goes: it is somebody else's name for the person.
+func Anonymize(d *RegistrationDoc) {
+	p := d.Participant
+	d.wipe()
+	d.Participant = ParticipantDoc{
+		ID: p.ID, Gender: p.Gender, SexGenotype: p.SexGenotype, VitalStatus: p.VitalStatus, Races: p.Races, Ethnicities: p.Ethnicities,
+	}
+}
+
+// wipe takes out what a registration says about the person besides who that is. Custom fields may identify, and the form that
+// tells which do is not at hand.
+func (d *RegistrationDoc) wipe() {
+	d.ExternalSubjectID, d.Extension = "", nil
+	if d.Consents != nil {
+		is := *d.Consents
+		is.Comments, is.Form = "", nil
+		d.Consents = orNone(&is)
+	}
+}
+
+// wipe takes out what a visit says about the person.
+func (d *VisitDoc) wipe() {
+	d.Comments, d.SurgicalPathologyNumber, d.Report, d.Extension = "", "", nil, nil
+}
+
+// wipeDraft wipes what a visit or a registration says about its person, for who may change identifying values there.
+type wipeDraft struct {
+	typ Type
+	key Key
+	id  int64
+}
+
+func (d *wipeDraft) recordType() Type { return d.typ }
+
+func (d *wipeDraft) want(context.Context, *Batch, *Change) error { return nil }
+
+func (d *wipeDraft) read(_ context.Context, b *Batch, _ *Change) error {
+	b.wantRec(d.key)
+	return nil
+}
+
+func (d *wipeDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
+	rec, err := b.rec(ctx, d.key)
+	if err != nil {
+		return err
+	}
+	if rec == nil || statusOf(rec) == StatusDisabled {
+		return missing(d.typ, d.id)
+	}
+	cp, err := b.protocolAt(ctx, rec.Key)
+	if err != nil {
+		return err
+	}
+	if !b.can(ResParticipantPhi, OpUpdate, cp) {
+		return denied("anonymize participants of collection protocol " + b.actor.calls(cp))
+	}
+	if d.typ == Registration {
+		doc, err := Decode[RegistrationDoc](rec)
+		if err != nil {
+			return err
+		}
+		doc.wipe()
+		return b.change(c, rec, &doc, o)
+	}
+	doc, err := Decode[VisitDoc](rec)
+	if err != nil {
+		return err
+	}
+	number := doc.SurgicalPathologyNumber
+	doc.wipe()
+	if err := b.renumber(ctx, c, number, "", rec.Key, rec.ID); err != nil {
+		return err
+	}
+	return b.change(c, rec, &doc, o)
+}
+
+// Anonymize wipes what identifies the person of a registration, after it was checked that all of it may be: the visits first
+// and the registration last, so that an anonymization that was cut short goes on when it is asked for again.
+func (r *Registry) Anonymize(ctx context.Context, a *Actor, at time.Time, c Change, id int64) (*Record, error) {
+	rec, err := r.byID(ctx, Registration, id)
+	if err != nil {
+		return nil, err
+	}
+	if rec == nil || statusOf(rec) == StatusDisabled {
+		return nil, missing(Registration, id)
+	}
+	doc, err := Decode[RegistrationDoc](rec)
+	if err != nil {
+		return nil, err
+	}
+	c.Op, c.ByID = Update, true
+	var changes []Change
+	wipe := func(one *Record) {
+		next := c
+		next.Draft = &wipeDraft{one.Type, one.Key, one.ID}
+		changes = append(changes, next)
+	}
+	regs, err := r.othersOf(ctx, doc.Others)
+	if err != nil {
+		return nil, err
+	}
+	own := c
+	own.Draft = &RegistrationDraft{ID: id, Merge: Anonymize}
+	if err := r.Check(ctx, a, at, []Change{own}); err != nil { // one answer to who may not, whatever hangs on it
+		return nil, err
+	}
+	for _, reg := range regs {
+		if err := r.mayAnonymize(ctx, a, reg.Key.Protocol()); err != nil {
+			return nil, err
+		}
+	}
+	for _, reg := range append([]*Record{rec}, regs...) {
+		below, err := r.Store.List(ctx, reg.Key.Part, reg.Key.Sort+"/", "", 0)
+		if err != nil {
+			return nil, fmt.Errorf("list what lies below a registration: %w", err)
+		}
+		for _, one := range below {
+			if one.Type == Visit && statusOf(one) != StatusDisabled {
+				wipe(one)
+			}
+		}
+	}
+	for _, reg := range regs {
+		wipe(reg)
+	}
+	recs, err := r.ApplyAll(ctx, a, at, append(changes, own))
+	if err != nil {
+		return nil, err
+	}
+	return recs[len(recs)-1], nil
+}
+
+// mayAnonymize is nil where the actor may anonymize participants of a protocol.
+func (r *Registry) mayAnonymize(ctx context.Context, a *Actor, cp int64) error {
+	doc, err := r.protocolDoc(ctx, cp)
+	if err == nil && !a.Can(ResParticipantPhi, OpUpdate, cp, doc.Sites) {
+		err = denied("anonymize participants of collection protocol " + a.callsProtocol(cp, &doc))
+	}
+	return err
+}
+
+// othersOf reads a person's other registrations, but for those that were deleted, or whose protocol was.
+func (r *Registry) othersOf(ctx context.Context, others []Enrolment) ([]*Record, error) {
+	var keys []Key
+	for _, e := range others {
+		keys = append(keys, e.Key(), SetKey(Protocol, e.Protocol))
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	found, err := r.Store.Records(ctx, dedupe(keys), true)
+	if err != nil {
+		return nil, fmt.Errorf("read a person's registrations: %w", err)
+	}
+	var regs []*Record
+	for _, e := range others {
+		reg, cp := found[e.Key()], found[SetKey(Protocol, e.Protocol)]
+		if reg != nil && cp != nil && statusOf(reg) != StatusDisabled && statusOf(cp) != StatusDisabled {
+			regs = append(regs, reg)
+		}
+	}
+	return regs, nil
+}
