@@ -28,6 +28,7 @@ func (d *Document) definitions(ctx context.Context, w *odm.Writer) error {
 	if study == nil {
 		return fmt.Errorf("the metadata of study %d do not define it", d.place.Study.ID)
 	}
+	fill(study, d.place.Study)
 	withStudy := slices.ContainsFunc(d.sites, func(s *clinical.Held) bool { return s.ID == d.place.Study.ID })
 	for i, site := range d.sites {
 		own := sent[clinical.Fold(site.OID)]
@@ -39,6 +40,7 @@ func (d *Document) definitions(ctx context.Context, w *odm.Writer) error {
 		case own == nil:
 			own = including(study, site)
 		}
+		fill(own, site)
 		if err := w.Write(own); err != nil {
 			return err
 		}
