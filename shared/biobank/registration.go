@@ -390,22 +390,6 @@ func (d *RegistrationDraft) update(ctx context.Context, b *Batch, c *Change, o *
 	return err
 }
 
-// required tells what the settings ask for and is not there (section 12, CPR_COLLECTION_SITE_REQUIRED, and 13). A stored
-// registration, nil for a new one, may be changed without it in other ways: it only cannot lose it.
-func (d *RegistrationDraft) required(ctx context.Context, b *Batch, l *fault.List, was, is *RegistrationDoc) error {
-	set, err := b.settings(ctx)
-	if err != nil || gone(is.ActivityStatus) {
-		return err
-	}
-	if set.flag(&settingSite) && is.SiteID == 0 && (was == nil || was.SiteID != 0) {
-		l.Add("CPR_COLLECTION_SITE_REQUIRED", "Give the site of the registration.")
-	}
-	if set.flag(&settingUID) && is.Participant.UID == "" && (was == nil || was.Participant.UID != "") {
-		l.Add("PARTICIPANT_UID_REQUIRED", "Give the National ID (uid) of the participant.")
-	}
-	return nil
-}
-
 // patch plans a change of a stored registration and returns the new document.
 func (d *RegistrationDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome, rec *Record, was RegistrationDoc) (*RegistrationDoc, error) {
 	o.PPID = was.PPID

@@ -186,3 +186,19 @@ func (s *Setting) canonical(value string) (string, error) {
 	}
 	return strconv.FormatInt(n, 10), nil
 }
+
+// required tells what the settings ask for and is not there (section 12, CPR_COLLECTION_SITE_REQUIRED, and 13). A stored
+// registration, nil for a new one, may be changed without it in other ways: it only cannot lose it.
+func (d *RegistrationDraft) required(ctx context.Context, b *Batch, l *fault.List, was, is *RegistrationDoc) error {
+	set, err := b.settings(ctx)
+	if err != nil || gone(is.ActivityStatus) {
+		return err
+	}
+	if set.flag(&settingSite) && is.SiteID == 0 && (was == nil || was.SiteID != 0) {
+		l.Add("CPR_COLLECTION_SITE_REQUIRED", "Give the site of the registration.")
+	}
+	if set.flag(&settingUID) && is.Participant.UID == "" && (was == nil || was.Participant.UID != "") {
+		l.Add("PARTICIPANT_UID_REQUIRED", "Give the National ID (uid) of the participant.")
+	}
+	return nil
+}
