@@ -85,7 +85,15 @@ func TestEffects(t *testing.T) {
 	if e.Signed || f.SDV != SDVChanged || f.Status != FormComplete {
 		t.Errorf("event %+v, form %+v", e, f)
 	}
-	var said []string
+	var said, signed []string
+	for _, line := range b.log(b.planner("o4", 4), document(`<SubjectData SubjectKey="SS_ANN"><StudyEventData StudyEventOID="SE_FIRST" OpenClinica:Signed="Yes"><Signature Attestation="I have seen it"/>`+
+		`<FormData FormOID="F_VITALS"><ItemGroupData ItemGroupOID="IG_MAIN"><ItemData ItemOID="I_SEX" Value="M"/></ItemGroupData></FormData></StudyEventData></SubjectData>`)) {
+		signed = append(signed, strings.TrimPrefix(line, "SS_ANN,Ann,SE_FIRST,1"))
+	}
+	wantSigned := []string{",F_VITALS,IG_MAIN,1,I_SEX No Change", " Skipped Attestation already exists in event", " Event is Signed"}
+	if d := cmp.Diff(wantSigned, signed); d != "" || !event().Signed {
+		t.Errorf("signed again (-want +got):\n%s", d)
+	}
 	for _, rec := range list(t, b, 1, NotePrefix("SE_FIRST", 1, "F_VITALS")) {
 		n := decode[Thread](t, b, rec.Key)
 		for _, c := range n.Children {

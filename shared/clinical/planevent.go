@@ -221,25 +221,30 @@ func (p *Planner) sign(h *held[Event], c *eventCursor) {
 		}
 		p.rows = append(p.rows, r)
 	}
-	added := false
-	for i, text := range c.Attestations {
-		text += attestedOutside
-		if slices.Contains(h.doc.Attestations, text) && (!signed || h.doc.Signed || i < len(c.Attestations)-1) {
-			row(RowSkipped, "Attestation already exists in event")
+	attested, known := *h.doc, map[string]bool{}
+	for _, text := range attested.Attestations {
+		known[text] = true
+	}
+	attested.Attestations = slices.Clone(attested.Attestations)
+	exist := 0
+	for _, text := range c.Attestations {
+		if text += attestedOutside; known[text] {
+			exist++
 			continue
 		}
-		if !slices.Contains(h.doc.Attestations, text) {
-			signed := *h.doc
-			signed.Attestations = append(slices.Clone(signed.Attestations), text)
-			if size(signed) > maxRecord {
-				p.fail(rowSignature, AttestationTextTooLong)
-				return
-			}
-			h.change().Attestations = signed.Attestations
-			added = true
-		}
+		known[text] = true
+		attested.Attestations = append(attested.Attestations, text)
+	}
+	added := len(attested.Attestations) > len(h.doc.Attestations)
+	if added && size(attested) > maxRecord {
+		p.fail(rowSignature, AttestationTextTooLong)
+		return
+	}
+	for range exist {
+		row(RowSkipped, "Attestation already exists in event")
 	}
 	if added {
+		h.change().Attestations = attested.Attestations
 		row(RowAttested, "")
 	}
 	if signed && !h.doc.Signed {
