@@ -136,6 +136,10 @@ func (f odmFolder) Create(ctx context.Context, bucket, key, _ string) jobs.Write
 	return f.folder.Create(ctx, bucket, key)
 }
 
+func (f odmFolder) RemoveBelow(_ context.Context, bucket, prefix string) error {
+	return os.RemoveAll(f.path(bucket, prefix))
+}
+
 // runODMImport imports a document as the function odmimport would, and prints what it took.
 func runODMImport(ctx context.Context, doc []byte) error {
 	var spec odmImportSpec

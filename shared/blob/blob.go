@@ -152,6 +152,25 @@ func (s *Store) List(ctx context.Context, bucket, prefix, after string, limit in
 	return list, nil
 }
 
+// RemoveBelow removes all objects whose keys begin with prefix, one after another. That there are none is no fault.
+func (s *Store) RemoveBelow(ctx context.Context, bucket, prefix string) error {
+	const page = 1000
+	for {
+		list, err := s.List(ctx, bucket, prefix, "", page)
+		if err != nil {
+			return err
+		}
+		for _, o := range list {
+			if err := s.Delete(ctx, Object{Bucket: bucket, Key: o.Key}); err != nil {
+				return err
+			}
+		}
+		if len(list) < page {
+			return nil
+		}
+	}
+}
+
 // AbortUploads drops the multipart uploads below prefix that were begun before olderThan and never finished, and returns
 // how many.
 func (s *Store) AbortUploads(ctx context.Context, bucket, prefix string, olderThan time.Time) (int, error) {

@@ -219,6 +219,22 @@ func TestList(t *testing.T) {
 	}
 }
 
+func TestRemoveBelow(t *testing.T) {
+	store, bucket := newStore(t)
+	for _, key := range []string{"a/1", "a/2/3", "ab", "b/1"} {
+		mustPut(t, store, bucket, key, []byte(key))
+	}
+	for range 2 { // the second time there is nothing
+		if err := store.RemoveBelow(t.Context(), bucket, "a/"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := store.List(t.Context(), bucket, "", "", 1000)
+	if err != nil || len(list) != 2 || list[0].Key != "ab" || list[1].Key != "b/1" {
+		t.Errorf("left %v, %v", list, err)
+	}
+}
+
 func TestPresigned(t *testing.T) {
 	store, bucket := newStore(t)
 	put, err := store.PresignPut(t.Context(), bucket, "p/up load.csv", "text/csv", time.Minute)

@@ -170,10 +170,11 @@ func (c *call) job(types ...string) (*jobs.Job, error) {
 	return j, nil
 }
 
+// imports are the types of jobs that have logs.
+var imports = []string{odmimport.TypeImport, odmimport.TypeParticipants, odmimport.TypeEvents}
+
 // imported is job for those that have logs.
-func (c *call) imported() (*jobs.Job, error) {
-	return c.job(odmimport.TypeImport, odmimport.TypeParticipants, odmimport.TypeEvents)
-}
+func (c *call) imported() (*jobs.Job, error) { return c.job(imports...) }
 
 // readable is nil while the caller may read where the job's data are: a role may have been taken away since. A job of a study
 // that does not exist was refused, and tells nothing of any.
@@ -250,13 +251,14 @@ func (a logAnswer) write(w http.ResponseWriter) {
 	_, _ = w.Write(a.body) // the caller may have hung up
 }
 
-// deleteJob takes a job away from the lists of whoever started it, with its log; one that runs is stopped.
+// deleteJob takes a job away from the lists of whoever started it, with its log; one that runs is stopped, and the importer is
+// woken to remove what else is kept of it. The owner may ask again, so that a request that broke off is finished.
 func deleteJob(c *call) (any, error) {
-	j, err := c.imported()
+	j, err := c.jobOf(c.PathValue("uuid"))
 	switch {
 	case err != nil:
 		return nil, err
-	case j == nil:
+	case j == nil || !slices.Contains(imports, j.ObjectType) || j.Deleted && j.OwnerID != c.actor.ID:
 		return nil, headed("error.invalidUuid")
 	case j.OwnerID != c.actor.ID:
 		return nil, headed("error.incorrectUser")
@@ -264,14 +266,12 @@ func deleteJob(c *call) (any, error) {
 	if err := c.api.Jobs.Delete(c.Context(), j); err != nil {
 		return nil, err
 	}
-	if j.Report != "" {
-		for _, typed := range []bool{false, true} {
-			if err := c.api.Blobs.Delete(c.Context(), blob.Object{Bucket: c.api.Results, Key: odmimport.LogKey(j, typed)}); err != nil {
-				return nil, err
-			}
+	for _, typed := range []bool{false, true} {
+		if err := c.api.Blobs.Delete(c.Context(), blob.Object{Bucket: c.api.Results, Key: odmimport.LogKey(j, typed)}); err != nil {
+			return nil, err
 		}
 	}
-	return deleted(j.UUID), nil
+	return deleted(j.UUID), c.wake(j)
 }
 
 // deleted is the UUID of a job that was deleted.
@@ -307,8 +307,13 @@ func (c *call) start(j *jobs.Job) error {
 		return clinical.InvalidUUID
 	}
 	// Where the message is lost the job stands all the same, and the sweep sends it again.
-	if err := c.api.Queue.Send(c.Context(), odmimport.Message(j.ID), fmt.Sprintf("job-%d", j.ID), 0); err != nil {
+	if err := c.wake(j); err != nil {
 		c.api.Log.WarnContext(c.Context(), "wake", "function", "clinicaldata", "request", c.id, "job", j.ID, "cause", err.Error())
 	}
 	return nil
+}
+
+// wake tells the importer that there is something to do about a job.
+func (c *call) wake(j *jobs.Job) error {
+	return c.api.Queue.Send(c.Context(), odmimport.Message(j.ID), fmt.Sprintf("job-%d", j.ID), 0)
 }

@@ -81,6 +81,7 @@ func (s store) copy() *jobs.Job {
 		s.t.Fatal(err)
 	}
 	j.ID, j.Status, j.Stop, j.Fence, j.LeasedTo, j.Attempts = s.job.ID, s.job.Status, s.job.Stop, s.job.Fence, s.job.LeasedTo, s.job.Attempts
+	j.Deleted = s.job.Deleted
 	return &j
 }
 
@@ -130,10 +131,11 @@ func (s store) put(j *jobs.Job, to time.Time) error {
 	if j.Fence != s.job.Fence {
 		return jobs.ErrLeaseLost
 	}
-	stop := s.job.Stop
+	stop, deleted := s.job.Stop, s.job.Deleted
 	c := *j
 	s.job = &c
 	s.job = s.copy()
+	s.job.Deleted = deleted
 	s.job.Stop, s.job.LeasedTo, s.job.Attempts = stop, to, j.Attempts
 	return nil
 }
@@ -190,6 +192,13 @@ func (f files) Put(_ context.Context, bucket, key string, body []byte) error {
 
 func (f files) Create(_ context.Context, bucket, key, _ string) jobs.Writer {
 	return &object{files: f, key: bucket + "/" + key}
+}
+
+func (f files) RemoveBelow(_ context.Context, bucket, prefix string) error {
+	return f.call(func() error {
+		maps.DeleteFunc(f.objects, func(key string, _ []byte) bool { return strings.HasPrefix(key, bucket+"/"+prefix) })
+		return nil
+	})
 }
 
 type object struct {

@@ -54,6 +54,8 @@ type Files interface {
 	Put(ctx context.Context, bucket, key string, body []byte) error
 	// Create makes an object that appears whole when it is closed. Abort drops it, and does nothing after Close.
 	Create(ctx context.Context, bucket, key, contentType string) jobs.Writer
+	// RemoveBelow removes all objects whose keys begin with prefix. That there are none is no fault.
+	RemoveBelow(ctx context.Context, bucket, prefix string) error
 }
 
 // Queue takes messages. Messages of one group share the workers fairly with other groups.
@@ -137,13 +139,30 @@ func (im *Importer) Handle(ctx context.Context, body []byte) error {
 	j, err := im.Jobs.Lease(ctx, e.Job, im.Now(), im.Config.Lease)
 	switch {
 	case errors.Is(err, jobs.ErrEnded):
-		return nil
+		return im.forget(ctx, e.Job)
 	case errors.Is(err, jobs.ErrLeased):
 		return &jobs.Later{After: max(time.Second, j.LeasedTo.Sub(im.Now())+time.Second)}
 	case err != nil:
 		return err
 	}
-	return im.lead(ctx, j)
+	if err := im.lead(ctx, j); err != nil || !j.Deleted {
+		return err
+	}
+	return im.forget(ctx, j.ID)
+}
+
+// forget removes what is kept of a job that its owner has deleted, as soon as nobody works on it: the log, and the plans,
+// which have all that the log tells and every value that was written. A job is woken when it is deleted, so whichever way it
+// ends it comes here.
+func (im *Importer) forget(ctx context.Context, id int64) error {
+	j, err := im.Jobs.Get(ctx, id)
+	if err != nil || j == nil || !j.Deleted || !j.Status.Final() {
+		return err
+	}
+	if err := im.Files.RemoveBelow(ctx, im.Config.Results, keptOf(j)); err != nil {
+		return fmt.Errorf("remove what is kept of job %d: %w", id, err)
+	}
+	return nil
 }
 
 // lead works on a job whose lease it holds.

@@ -14,12 +14,15 @@ import (
 	"aliquot/shared/jobs"
 )
 
+// keptOf is what the keys of all that is kept of a job begin with.
+func keptOf(j *jobs.Job) string { return fmt.Sprintf("odm/%s/", j.UUID) }
+
 // LogKey is the key of a job's log in the results bucket; typed is the form with a column for the type of a line.
 func LogKey(j *jobs.Job, typed bool) string {
 	if typed {
-		return fmt.Sprintf("odm/%s/log-v2.csv", j.UUID)
+		return keptOf(j) + "log-v2.csv"
 	}
-	return fmt.Sprintf("odm/%s/log.csv", j.UUID)
+	return keptOf(j) + "log.csv"
 }
 
 // end ends a job: an import with the log of what was done. The error of one that cannot be ended as it is, because a plan of it

@@ -216,7 +216,7 @@ func (im *Importer) settle(ctx context.Context, j *jobs.Job) error {
 // partKey is the key of a kept plan. The fence is that of the worker who made it, so that one who has lost the lease
 // changes none.
 func partKey(j *jobs.Job, n int, fence int64) string {
-	return fmt.Sprintf("odm/%s/parts/%06d-%d.json", j.UUID, n, fence)
+	return fmt.Sprintf("%sparts/%06d-%d.json", keptOf(j), n, fence)
 }
 
 // part reads a kept plan.
