@@ -72,10 +72,11 @@ func (r *Registry) ScheduleEvent(ctx context.Context, by By, p *Place, meta *Met
 		case def.Repeating && key != last+1, key > MaxRepeat:
 			return nil, EventRepeatKeyTooLarge
 		}
-		if code := checkDates(&odm.StudyEventData{StartDate: d.StartDate, EndDate: d.EndDate}, true); code != "" {
+		dates := odm.StudyEventData{StartDate: d.StartDate, EndDate: d.EndDate}
+		if code := checkDates(&dates, true); code != "" {
 			return nil, code
 		}
-		return w.schedule(&Event{OID: def.OID, Key: key, StartDate: d.StartDate, EndDate: d.EndDate, Status: EventScheduled}), nil
+		return w.schedule(&Event{OID: def.OID, Key: key, StartDate: dates.StartDate, EndDate: dates.EndDate, Status: EventScheduled}), nil
 	})
 }
 

@@ -113,7 +113,7 @@ func (e *Event) holds(meta *Metadata, formOID string) bool {
 	return e.Forms[oid] != nil
 }
 
-// checkDates applies the rules for an event that must be made.
+// checkDates applies the rules for an event that must be made, and gives times without seconds those they are given out with.
 func checkDates(e *odm.StudyEventData, must bool) Code {
 	switch {
 	case e.StartDate == "" && must:
@@ -125,6 +125,7 @@ func checkDates(e *odm.StudyEventData, must bool) Code {
 	case e.StartDate != "" && e.EndDate != "" && before(e.EndDate, e.StartDate):
 		return EndDateBeforeStartDate
 	}
+	e.StartDate, e.EndDate = toSeconds(e.StartDate), toSeconds(e.EndDate)
 	return ""
 }
 
@@ -136,9 +137,20 @@ func before(a, b string) bool {
 	return a < b
 }
 
-// isEventDate takes a day, with or without a time: the forms in which events are given out (section 6.5).
+// toMinutes is a time of an event that ends with its minutes.
+const toMinutes = "2006-01-02T15:04"
+
+// isEventDate takes a day, with or without a time: the forms in which events are given out (section 6.5), and times that end
+// with their minutes. The reference tells no form of those that are sent.
 func isEventDate(v string) bool {
-	return isDay(v) || isDate(v, "2006-01-02T15:04:05") || isDate(v, "2006-01-02T15:04")
+	return isDay(v) || isDate(v, "2006-01-02T15:04:05") || isDate(v, toMinutes)
+}
+
+func toSeconds(v string) string {
+	if len(v) == len(toMinutes) {
+		return v + ":00"
+	}
+	return v
 }
 
 // endEvent signs the event, if that is asked for.

@@ -353,6 +353,13 @@ func TestEventDatesAndKeys(t *testing.T) {
 			t.Errorf("%s to %s: %q, want %q", tt.start, tt.end, got, tt.want)
 		}
 	}
+	for sent, want := range map[string]string{"2026-02-03T10:00": "2026-02-03T10:00:00", "2026-02-03T10:00:05": "2026-02-03T10:00:05", "2026-02-03": "2026-02-03"} {
+		b := newBank(t)
+		b.log(b.planner("o1", 1), strings.Replace(vitals("", `<ItemData ItemOID="I_AGE" Value="40"/>`), `"2026-03-01"`, `"`+sent+`" OpenClinica:EndDate="`+sent+`"`, 1))
+		if e := decode[Event](t, b, EventKey(1, "SE_FIRST", 1)); e.StartDate != want || e.EndDate != want {
+			t.Errorf("%s: the event is from %s to %s", sent, e.StartDate, e.EndDate)
+		}
+	}
 	const first, row = `<SubjectData SubjectKey="SS_ANN"><StudyEventData StudyEventOID="SE_AGAIN" `, `<ItemGroupData ItemGroupOID="IG_ROWS"%s><ItemData ItemOID="I_ROW" Value="1"/></ItemGroupData></FormData></StudyEventData></SubjectData>`
 	for _, tt := range []struct{ event, group, want string }{
 		{` StudyEventRepeatKey="99999999"`, "", "eventRepeatKeyTooLarge"},
