@@ -218,7 +218,7 @@ func (c *compiler) items(v *odm.MetaDataVersion) {
 		if d.DataType == "" {
 			c.refuse("ItemDef %s has no DataType.", d.OID)
 		}
-		item := &ItemDef{OID: d.OID, Name: d.Name}
+		item := &ItemDef{OID: d.OID, Name: cmp.Or(d.Name, d.OID)}
 		var known bool
 		if item.Type, known = KindOf(d.DataType); !known && d.DataType != "" {
 			c.warn("ItemDef %s: the data type %q is stored as text.", d.OID, clip(d.DataType, 30))
@@ -289,7 +289,7 @@ func (c *compiler) groups(v *odm.MetaDataVersion) {
 			g = &GroupDef{OID: d.OID}
 			c.to.Groups[Fold(d.OID)] = g
 		}
-		g.Name, g.Repeating = d.Name, isYes(d.Repeating)
+		g.Name, g.Repeating = cmp.Or(d.Name, d.OID), isYes(d.Repeating)
 		for j := range d.ItemRef {
 			ref := Fold(d.ItemRef[j].ItemOID)
 			item := c.to.Items[ref]
@@ -313,7 +313,7 @@ func (c *compiler) forms(v *odm.MetaDataVersion) {
 		if !c.named("FormDef", d.OID) {
 			continue
 		}
-		oid, name, own := d.OID, d.Name, ""
+		oid, name, own := d.OID, cmp.Or(d.Name, d.OID), ""
 		if d.FormDetails != nil && d.FormDetails.ParentFormOID != "" && Fold(d.FormDetails.ParentFormOID) != Fold(d.OID) {
 			oid = d.FormDetails.ParentFormOID
 			if !c.named("form", oid) {
