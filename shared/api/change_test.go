@@ -205,7 +205,7 @@ func TestDelete(t *testing.T) {
 		"/users/1": "USER_PERMISSION_DENIED", "/collection-protocols/1": "CP_REF_ENTITY_FOUND",
 		"/collection-protocol-events/1": "CPE_HAS_VISITS", "/specimen-requirements/1": "SR_HAS_SPECIMENS",
 		"/collection-protocol-registrations/1": "PARTICIPANT_REF_ENTITY_FOUND", "/visits/1": "SPECIMEN_REF_ENTITY_FOUND",
-		"/specimens/1": "SPECIMEN_REF_ENTITY_FOUND", "/rbac/roles/1": "RBAC_ROLE_NOT_FOUND",
+		"/specimens/1": "SPECIMEN_REF_ENTITY_FOUND", "/rbac/roles/1": "COMMON_INVALID_INPUT",
 	} {
 		c.do("DELETE", path, "").refused(t, 400, code)
 	}

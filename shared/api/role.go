@@ -122,7 +122,7 @@ func (c *call) rolesNamed(name string) ([]roleView, error) {
 	if err != nil {
 		return nil, err
 	}
-	var views []roleView
+	views := []roleView{}
 	for id, doc := range all {
 		if like(doc.Name, name, false) {
 			views = append(views, showRole(id, doc, all))

@@ -67,6 +67,7 @@ type Batch struct {
 
 	stocks map[int64]*stock   // by container, what is known of its cells
 	seats  []seat             // of the group
+	try    int                // of the group, to plan and write it
 	missed int                // how often somebody else took the cell that was next
 	handed map[string]bool    // the marks of cells that change hands in the change that is planned
 	made   map[string]*Branch // by folded name, the containers that the change that is planned makes for its specimens
@@ -385,10 +386,12 @@ func (b *Batch) attempts(ctx context.Context, changes []Change, out []Outcome) e
 		if err := b.pause(ctx, try); err != nil {
 			return err
 		}
+		b.try = try
 		for i := range b.writes {
 			b.writes[i] = b.writes[i][:0]
 		}
 		b.failed, b.soft = resized(b.failed, len(changes)), resized(b.soft, len(changes))
+		planned := false
 		for i := range changes {
 			todo := b.again[i]
 			b.again[i] = false
@@ -398,8 +401,9 @@ func (b *Batch) attempts(ctx context.Context, changes []Change, out []Outcome) e
 			if err := b.planOne(ctx, i, &changes[i], &out[i]); err != nil {
 				return err
 			}
+			planned = planned || out[i].Err == nil
 		}
-		if !b.bulk && !slices.Contains(b.failed, nil) {
+		if !planned {
 			clear(b.named) // nothing is written that names them
 		}
 		if err := b.markNamed(ctx); err != nil {
@@ -596,6 +600,22 @@ func (b *Batch) claim(c *Change, u *unique, value, name string, to Key, id int64
 		row: b.row, unique: u, value: value,
 		Write: Write{Kind: InsertMark, Mark: Mark{Name: name, To: to, ID: id, Source: c.Source, Info: info}},
 	})
+}
+
+// taken is the fault of a value that another record holds, nil for one that is free or to's own.
+func (b *Batch) taken(ctx context.Context, u *unique, value, name string, to Key) error {
+	m, err := b.mark(ctx, name)
+	if err != nil || m.IsZero() || m.To == to {
+		return err
+	}
+	rec, err := b.rec(ctx, m.To)
+	if err != nil || rec == nil {
+		return err
+	}
+	if held, err := u.holds(rec, value); err != nil || !held {
+		return err
+	}
+	return fault.New(u.code, u.text, value)
 }
 
 // release plans giving up a value's mark, if it is still the owner's. A job leaves it: whoever wants the name takes it

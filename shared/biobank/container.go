@@ -1,6 +1,7 @@
 package biobank
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -246,7 +247,11 @@ func (d *ContainerDraft) create(ctx context.Context, b *Batch, c *Change, o *Out
 	}
 	key := SetKey(Container, id)
 	if err := d.settleIn(ctx, b, c, is, g, occupantRef{typ: Container, key: key, id: id}); err != nil {
-		return nil, err
+		if fault.All(err) == nil {
+			return nil, err
+		}
+		// Whether there is room for a name that is taken depends on what other rows have got meanwhile.
+		return nil, cmp.Or(b.taken(ctx, uniqueContainer, is.Name, containerMark(is.Name), key), err)
 	}
 	b.claim(c, uniqueContainer, is.Name, containerMark(is.Name), key, id, "")
 	if is.Barcode != "" {

@@ -133,9 +133,6 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 				return err
 			}
 		}
-		if is.SpecimenCentric && !was.SpecimenCentric { // while a whole object that leaves it out says nothing
-			l.Add("CP_OP_NOT_ALLOWED_SC", "Collection protocol %s was created with participants; it cannot become specimen-centric.", b.actor.callsProtocol(rec.ID, &was))
-		}
 		is.SpecimenCentric, is.Hidden = was.SpecimenCentric, was.Hidden
 		is.ConsentsWaived, is.VisitLevelConsents = was.ConsentsWaived, was.VisitLevelConsents
 		is.Consents, is.ConsentsSource = was.Consents, was.ConsentsSource

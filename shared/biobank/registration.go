@@ -45,6 +45,7 @@ var (
 )
 
 func (d *RegistrationDraft) want(ctx context.Context, b *Batch, c *Change) error {
+	b.wantRec(settingsKey) // read with the first record that is
 	if c.Op != Create && d.ID != 0 {
 		b.wantMark(IDMark(Registration, d.ID))
 	}
@@ -70,7 +71,6 @@ func (d *RegistrationDraft) want(ctx context.Context, b *Batch, c *Change) error
 }
 
 func (d *RegistrationDraft) read(ctx context.Context, b *Batch, c *Change) error {
-	b.wantRec(settingsKey)
 	if c.Op != Update {
 		for _, name := range d.sentMarks(ctx, b) {
 			b.wantRec(b.marks[name].To)

@@ -40,9 +40,14 @@ type stock struct {
 
 // seat is a cell that a change of the group takes.
 type seat struct {
-	row int
-	at  Location
-	was Mark // that the stock knew of the cell before
+	row, try int // in which try of the group the change was planned
+	at       Location
+	was      Mark // that the stock knew of the cell before
+}
+
+// unsure tells whether another change that is planned, and not written yet, is to take a cell that fits: it may fail.
+func (b *Batch) unsure(fits func(Location) bool) bool {
+	return slices.ContainsFunc(b.seats, func(s seat) bool { return s.try == b.try && s.row != b.row && fits(s.at) })
 }
 
 func (b *Batch) wantLocation(ref *LocationRef) {
@@ -113,6 +118,8 @@ func (b *Batch) takeCell(ctx context.Context, c *Change, into *Branch, ref Locat
 		if at, err = b.nextCell(ctx, c, into, who); err != nil {
 			return at, err
 		}
+	} else if b.bulk && b.unsure(func(l Location) bool { return l == at }) {
+		return at, errChanged
 	} else if b.bulk && slices.ContainsFunc(b.seats, func(s seat) bool { return s.at == at && s.row != b.row }) {
 		return at, noSpace(grid, at) // an earlier row of the group has it
 	}
@@ -164,7 +171,7 @@ func (b *Batch) claimCell(source string, at Location, who occupantRef, held Mark
 		w = Write{Kind: TakeMark, Mark: m, WasSource: held.Source, WasTo: held.To}
 	}
 	b.writes[roundNames] = append(b.writes[roundNames], rowWrite{row: b.row, unique: uniqueCell, value: m.Name, taken: taken, Write: w})
-	one := seat{row: b.row, at: at}
+	one := seat{row: b.row, try: b.try, at: at}
 	if st := b.stocks[at.ContainerID]; st != nil {
 		one.was, st.marks[at] = st.marks[at], m
 	}
@@ -212,6 +219,9 @@ func (b *Batch) nextCell(ctx context.Context, c *Change, into *Branch, who occup
 			return at, nil
 		}
 		if st.sure {
+			if b.bulk && b.unsure(func(l Location) bool { return l.ContainerID == into.ID() }) {
+				return Location{}, errChanged
+			}
 			return Location{}, fault.New("STORAGE_CONTAINER_NO_FREE_SPACE", "Container %q is full.", into.Doc().Name)
 		}
 		if err := b.sortOut(ctx, st, into.ID()); err != nil {
@@ -335,7 +345,8 @@ func (b *Batch) unseat(row int) {
 		}
 		if st := b.stocks[s.at.ContainerID]; st != nil {
 			if delete(st.marks, s.at); !s.was.IsZero() {
-				st.marks[s.at] = s.was // the cell was somebody's all along
+				st.marks[s.at] = s.was // the cell was somebody's all along, or left by an earlier try
+				st.sure = false
 			}
 			st.first = 0
 		}
