@@ -36,6 +36,7 @@ type change struct {
 	old, new        string
 	inserted        bool   // there was no value before
 	reason          string // as it was told
+	removal         bool   // of the repeat with all its values; it comes after what else was changed with it
 }
 
 // size is about how many bytes a change takes.
@@ -114,7 +115,7 @@ func (h *history) need(ctx context.Context, forms []string) error {
 func order(changes map[string][]change) {
 	for _, all := range changes {
 		slices.SortStableFunc(all, func(a, b change) int {
-			return cmp.Or(cmp.Compare(a.version, b.version), cmp.Compare(a.property, b.property))
+			return cmp.Or(cmp.Compare(a.version, b.version), strings.Compare(yesNo(a.removal), yesNo(b.removal)), cmp.Compare(a.property, b.property))
 		})
 	}
 }
@@ -153,7 +154,7 @@ func changes(e *biobank.Entry, sort string, was, is map[string]any, take func(st
 				continue
 			}
 			_, had := a[n]
-			take(place, change{e.By, e.At, e.Version, n, plain(a[n], b[n]), plain(b[n], a[n]), !had, reason})
+			take(place, change{e.By, e.At, e.Version, n, plain(a[n], b[n]), plain(b[n], a[n]), !had, reason, false})
 		}
 	}
 	inner := func(m map[string]any, name string) map[string]any {
@@ -163,6 +164,9 @@ func changes(e *biobank.Entry, sort string, was, is map[string]any, take func(st
 	switch {
 	case sort[0] == 'g':
 		compare(sort, inner(was, "values"), inner(is, "values"), nil)
+		if is["removed"] == true {
+			take(sort, change{by: e.By, at: e.At, version: e.Version, reason: reason, removal: true})
+		}
 	case sort == subjectLevel:
 		compare(sort, was, is, auditedSubject)
 	case sort[0] == 'a':
@@ -202,7 +206,7 @@ func (g *given) itemLogs(ctx context.Context, h *held[Group], f *Form, group *Gr
 	const updated = "Item data value updated"
 	var changes []change
 	for _, c := range g.logs.values[h.rec.Key.Sort] {
-		if c.property == oid {
+		if c.property == oid || c.removal {
 			changes = append(changes, c)
 		}
 	}
@@ -217,7 +221,7 @@ func (g *given) itemLogs(ctx context.Context, h *held[Group], f *Form, group *Gr
 	}
 	if len(changes) == 0 || !changes[0].inserted {
 		value := h.doc.Values[oid]
-		if len(changes) > 0 {
+		if len(changes) > 0 && !changes[0].removal {
 			value = changes[0].old
 		}
 		log, err := g.log(ctx, h.rec.CreatedBy, h.rec.CreatedAt, h.rec.Key.Sort, oid, 0)
@@ -228,6 +232,15 @@ func (g *given) itemLogs(ctx context.Context, h *held[Group], f *Form, group *Gr
 		out = append(out, log)
 	}
 	for _, c := range changes {
+		if c.removal { // of the repeat, whose values stay as they were
+			log, err := g.log(ctx, c.by, c.at, h.rec.Key.Sort, oid+" removed", c.version)
+			if err != nil {
+				return nil, err
+			}
+			log.AuditType, log.OldValue, log.ValueType = "Item data deleted", h.doc.Values[oid], name
+			out = append(out, log)
+			continue
+		}
 		log, err := g.log(ctx, c.by, c.at, h.rec.Key.Sort, oid, c.version)
 		if err != nil {
 			return nil, err

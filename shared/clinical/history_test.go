@@ -101,3 +101,32 @@ func TestAuditsOfManyChanges(t *testing.T) {
 		}
 	}
 }
+
+// Who removes a repeat deletes the data of all its items; those of other repeats stay (section 6.6).
+func TestAuditsOfARemovedRepeat(t *testing.T) {
+	b := newBank(t).list()
+	vitals := func(row string) string {
+		return document(`<SubjectData SubjectKey="SS_ANN"><StudyEventData StudyEventOID="SE_FIRST" OpenClinica:StartDate="2026-03-01"><FormData FormOID="F_VITALS">` +
+			`<ItemGroupData ItemGroupOID="IG_ROWS" ItemGroupRepeatKey="1"><ItemData ItemOID="I_ROW" Value="1"/></ItemGroupData>` + row + `</FormData></StudyEventData></SubjectData>`)
+	}
+	const second = `<ItemGroupData ItemGroupOID="IG_ROWS" ItemGroupRepeatKey="2"`
+	b.log(b.planner("o1", 1), vitals(second+`><ItemData ItemOID="I_ROW" Value="2"/><ItemData ItemOID="I_NOTE" Value="two"/></ItemGroupData>`))
+	b.log(b.planner("o2", 2), vitals(second+` Removed="Yes"><ItemData ItemOID="I_ROW" Value="3"/></ItemGroupData>`))
+	got := b.retrieve(func(r *Retrieval) { r.Audits, r.Participant = true, "Ann" })
+	var told []string
+	for line := range strings.Lines(got) {
+		if _, audit, ok := strings.Cut(line, " AuditType="); ok && strings.Contains(line, "Item data") {
+			told = append(told, strings.TrimSpace(audit))
+		}
+	}
+	want := []string{
+		`"Item data inserted for repeating row" NewValue="two" ValueType="I_NOTE"/>`,
+		`"Item data deleted" OldValue="two" ValueType="I_NOTE"/>`,
+		`"Item data inserted for repeating row" NewValue="2" ValueType="I_ROW"/>`,
+		`"Item data value updated" OldValue="2" NewValue="3" ValueType="I_ROW"/>`,
+		`"Item data deleted" OldValue="3" ValueType="I_ROW"/>`,
+	}
+	if d := cmp.Diff(want, told); d != "" {
+		t.Errorf("(-want +got):\n%s\n%s", d, got)
+	}
+}
