@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -165,28 +166,63 @@ func (c *call) found(j *jobs.Job) (any, error) {
 	return elsewhere(link.URL), err
 }
 
-// wantsJSON chooses the form of the answer (section 6.1).
+// wish is how much a form of the answer is wanted: by the most exact of the media ranges that it is in, and where in the
+// header that stands.
+type wish struct {
+	quality      float64
+	exact, place int
+}
+
+// take is what remains wanted of a form that another range is about, too.
+func (w wish) take(other wish) wish {
+	if other.exact > w.exact || other.exact == w.exact && other.quality > w.quality {
+		return other
+	}
+	return w
+}
+
+// wantsJSON chooses the form of the answer (section 6.1): the one of the higher quality, of two the one that is named first,
+// of two in one range JSON. Who says nothing that can be read gets JSON.
 func wantsJSON(accept []string) (bool, error) {
-	known := false
-	for _, header := range accept {
-		for one := range strings.SplitSeq(header, ",") {
-			mediaType, _, err := mime.ParseMediaType(strings.TrimSpace(one))
-			if err != nil {
-				continue
-			}
-			known = true
-			switch strings.ToLower(mediaType) {
-			case "application/xml", "text/xml":
-				return false, nil
-			case "application/json", "*/*", "application/*":
-				return true, nil
-			}
+	var asXML, asJSON wish
+	place := 0
+	for one := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		mediaType, params, err := mime.ParseMediaType(strings.TrimSpace(one))
+		if err != nil {
+			continue
+		}
+		place++
+		w := wish{quality: 1, place: place}
+		if q, err := strconv.ParseFloat(params["q"], 64); err == nil {
+			w.quality = q
+		}
+		switch mediaType {
+		case "application/xml", "text/xml":
+			w.exact = 3
+			asXML = asXML.take(w)
+		case "application/json":
+			w.exact = 3
+			asJSON = asJSON.take(w)
+		case "application/*":
+			w.exact = 2
+			asXML, asJSON = asXML.take(w), asJSON.take(w)
+		case "text/*":
+			w.exact = 2
+			asXML = asXML.take(w)
+		case "*/*":
+			w.exact = 1
+			asXML, asJSON = asXML.take(w), asJSON.take(w)
 		}
 	}
-	if known {
+	switch {
+	case place == 0:
+		return true, nil
+	case asXML.quality <= 0 && asJSON.quality <= 0:
 		return false, errNotAcceptable
+	case asXML.quality != asJSON.quality:
+		return asJSON.quality > asXML.quality, nil
 	}
-	return true, nil
+	return asJSON.place <= asXML.place, nil
 }
 
 // query are the parameters of a request, by their names in lower case (section 6.1).

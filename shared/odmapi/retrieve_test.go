@@ -64,6 +64,8 @@ func TestRetrieval(t *testing.T) {
 	}
 	for accept, want := range map[string]string{
 		"": "application/json", "*/*": "application/json", "text/xml": "application/xml", "text/html, application/json;q=0.9": "application/json",
+		"application/json;q=0.1, application/xml": "application/xml", "application/xml;q=0, */*": "application/json", "application/json;q=0, */*;q=0.5": "application/xml",
+		"application/xml, application/json": "application/xml", "Application/JSON, application/xml": "application/json", "text/*": "application/xml",
 	} {
 		a := c.do("GET", "/clinicaldata/S_RIVER/Up/*/*?clinicalData=n&INCLUDEMETADATA=no", "", "Accept: "+accept)
 		if got := a.header.Get("Content-Type"); !strings.HasPrefix(got, want) || strings.Contains(a.body, "SubjectData") {
@@ -85,8 +87,10 @@ func TestRetrieval(t *testing.T) {
 			t.Errorf("?%s gives data: %t, %d", query, got, a.status)
 		}
 	}
-	if a := c.do("GET", "/clinicaldata/S_RIVER/*/*/*", "", "Accept: image/png"); a.status != 406 {
-		t.Errorf("accepting a picture: %d %s", a.status, a.body)
+	for _, accept := range []string{"image/png", "application/xml;q=0", "image/png, application/json;q=0"} {
+		if a := c.do("GET", "/clinicaldata/S_RIVER/*/*/*", "", "Accept: "+accept); a.status != 406 {
+			t.Errorf("accepting %s: %d %s", accept, a.status, a.body)
+		}
 	}
 }
 
