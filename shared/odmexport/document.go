@@ -90,12 +90,12 @@ func (c *Collector) Open(ctx context.Context, by *clinical.Actor, r Request, at 
 	return d, err
 }
 
-// occurrences reads a list of events.
+// occurrences reads a list of events. What is empty between commas names none; only the empty list stands for all.
 func occurrences(list string) (all []clinical.Occurrence) {
+	if list == "" {
+		return nil
+	}
 	for one := range strings.SplitSeq(list, ",") {
-		if one == "" {
-			continue
-		}
 		o := clinical.Occurrence{Event: one}
 		if event, key, ok := strings.Cut(strings.TrimSuffix(one, "]"), "["); ok {
 			n, err := strconv.Atoi(key)

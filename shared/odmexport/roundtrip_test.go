@@ -145,6 +145,31 @@ func (l *land) give() string {
 	return out.String()
 }
 
+// A list of events that names none is no wish for all.
+func TestOccurrences(t *testing.T) {
+	for list, want := range map[string][]clinical.Occurrence{
+		"": nil, ",": {{}, {}}, "SE_A,": {{Event: "SE_A"}, {}}, "SE_A[2]": {{Event: "SE_A", Key: 2}}, "SE_A[x]": {{Event: "SE_A", Key: -1}},
+	} {
+		if d := cmp.Diff(want, occurrences(list)); d != "" {
+			t.Errorf("%q (-want +got):\n%s", list, d)
+		}
+	}
+	a := &author{Rand: mathrand.New(mathrand.NewPCG(2, 1))}
+	l := newLand(t, a.study())
+	l.take("o1", a.data())
+	for events, want := range map[string]bool{"": true, ",": false, "SE_0,": true} {
+		c := &Collector{Studies: l.studies, Users: l.users}
+		d, err := c.Open(t.Context(), l.by.Actor, Request{Study: "S_GEN", Events: events, Data: true}, l.by.At)
+		l.must(err)
+		var out bytes.Buffer
+		_, err = d.Write(t.Context(), &out, nil, nil)
+		l.must(err)
+		if got := strings.Contains(out.String(), "<StudyEventData"); got != want {
+			t.Errorf("of the events %q some are given out: %t", events, got)
+		}
+	}
+}
+
 // What is given out of a study that was made at random, with its sites, queries, annotations, verified forms and removed
 // repeats, changes nothing where it came from, neither its definitions nor its data, and makes the same where there is nothing.
 func TestOutAndInAgain(t *testing.T) {
