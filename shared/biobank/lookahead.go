@@ -181,6 +181,7 @@ func (b *Batch) led(ctx context.Context, name string) (*Record, error) {
 	if err != nil || rec != nil {
 		return rec, err
 	}
+	forgetMarks(ctx, name)
 	found, err := b.store.Marks(ctx, []string{name}, true)
 	if err != nil {
 		return nil, fmt.Errorf("look up a name again: %w", err)

@@ -118,6 +118,17 @@ func found(marks map[string]Mark, name string) *Mark {
 	return &mark
 }
 
+// forgetMarks has marks read anew, where what they lead to is not there: it may have moved since they were read.
+func forgetMarks(ctx context.Context, names ...string) {
+	if m := memoryOf(ctx); m != nil {
+		m.mu.Lock()
+		for _, name := range names {
+			delete(m.marks, name)
+		}
+		m.mu.Unlock()
+	}
+}
+
 func (m *memory) forget(w Write) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -150,6 +150,7 @@ func (r *Registry) byID(ctx context.Context, t Type, id int64) (*Record, error) 
 			return rec, err
 		}
 		was = key // unless it has moved since the mark was read
+		forgetMarks(ctx, name)
 	}
 }
 

@@ -420,7 +420,7 @@ func (r *Registry) led(ctx context.Context, marks []Mark) ([]*Record, error) {
 		}
 	}
 	if len(ids) > 0 {
-		ctx = forgetful(ctx) // of where they were
+		forgetMarks(ctx, ids...)
 		moved, err := r.Store.Marks(ctx, ids, true)
 		if err != nil {
 			return nil, fmt.Errorf("look up what has moved: %w", err)
