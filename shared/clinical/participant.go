@@ -419,18 +419,23 @@ func (r *Registry) StoredFiles(ctx context.Context, a *Actor, p *Place, oid, lab
 	if byOID == nil || !seen(byOID) {
 		return all, nil
 	}
-	recs, err := r.Store.List(ctx, subjectPart(byOID.ID), "g/", "", 0)
-	if err != nil {
-		return nil, fmt.Errorf("read the items of participant %d: %w", byOID.ID, err)
-	}
-	for _, rec := range recs {
-		g, err := biobank.Decode[Group](rec)
+	for after := ""; ; {
+		recs, err := r.Store.List(ctx, subjectPart(byOID.ID), "g/", after, groupPage)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the items of participant %d: %w", byOID.ID, err)
 		}
-		for item := range g.Files {
-			all[Stored{item, g.Values[item]}] = true
+		for _, rec := range recs {
+			g, err := biobank.Decode[Group](rec)
+			if err != nil {
+				return nil, err
+			}
+			for item := range g.Files {
+				all[Stored{item, g.Values[item]}] = true
+			}
+			after = rec.Key.Sort
+		}
+		if len(recs) < groupPage {
+			return all, nil
 		}
 	}
-	return all, nil
 }
