@@ -257,6 +257,62 @@ func TestClinicalDataInAndOut(t *testing.T) {
 	}
 }
 
+// TestDroppedDocument drops a document with its ZIP into a folder, as a laboratory's machine does: the binaries import it as
+// whoever the folder belongs to, and keep nothing of a job that is deleted.
+func TestDroppedDocument(t *testing.T) {
+	c := newClinic(t, nil)
+	c.study("S_SEA", 2)
+	c.be("pilot", "Pia", "Pilot", "S_SEA", "Data Manager")
+	objects := blob.New(c.stack.AWSConfig())
+	for _, file := range []struct{ name, contentType, text string }{
+		{"calls.zip", "application/zip", zipped(t, map[string]string{"charts/chart.pdf": "a chart"})},
+		{"calls.xml", "application/xml", calls("S_SEA", 2, 1, "chart.pdf")},
+	} {
+		if _, err := objects.Put(t.Context(), c.stack.Buckets["intake"], "pilot/odm/S_SEA/"+file.name, file.contentType, []byte(file.text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until := func(what string, done func() bool) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); !done(); time.Sleep(100 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("waited for %s for a minute", what)
+			}
+		}
+	}
+	var jobs []struct{ UUID, StudyOID, SourceFileName, CreatedByUsername string }
+	until("the job", func() bool {
+		if err := json.Unmarshal([]byte(c.ask("GET", auth4+"/jobs", "application/json", "", 200)), &jobs); err != nil {
+			t.Fatal(err)
+		}
+		return len(jobs) > 0
+	})
+	if j := jobs[0]; len(jobs) != 1 || j.StudyOID != "S_SEA" || j.SourceFileName != "calls.xml" || j.CreatedByUsername != "pilot" {
+		t.Errorf("jobs %+v", jobs)
+	}
+	log := c.log(jobs[0].UUID)
+	for _, want := range []string{"SS_P1,P1,SE_CALL,1,F_CALL,IG_CALL,1,I_SCAN,Inserted,2", "SS_P2,P2,SE_CALL,1,F_CALL,IG_CALL,1,I_WEIGHT,Inserted,2"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log does not tell %s:\n%s", want, log)
+		}
+	}
+	kept := func() int {
+		list, err := objects.List(t.Context(), c.stack.Buckets["results"], "odm/"+jobs[0].UUID+"/", "", 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	if n := kept(); n < 3 {
+		t.Errorf("%d objects are kept of the job", n) // two forms of the log, and the plans
+	}
+	c.ask("DELETE", auth4+"/jobs/"+jobs[0].UUID, "application/json", "", 200)
+	until("the job to be forgotten", func() bool { return kept() == 0 })
+	if data := c.retrieve("S_SEA", "application/xml"); !strings.Contains(data, `Value="chart.pdf"`) {
+		t.Errorf("the data went with their job:\n%s", data)
+	}
+}
+
 // TestLongRetrieval has every retrieval collected by a job: a plain client that follows redirections gets it all the same,
 // and what it gets changes nothing when it comes back.
 func TestLongRetrieval(t *testing.T) {
