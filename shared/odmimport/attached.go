@@ -79,7 +79,8 @@ func refusedZip(err error) error {
 }
 
 // Key implements clinical.Attachments. Files are told apart by name, size and checksum, as the archive's directory has them
-// and unpacking proves them; each lies once for a job, whoever's values name it. No name is part of a key.
+// and unpacking proves them; each lies once for a job, whoever's values name it. No name is part of a key. The reference would
+// have another place (section 3.7); infra/decisions/attached-files.md has the reasons.
 func (a *attached) Key(name string) string {
 	f := a.files.File(name)
 	if f == nil {
