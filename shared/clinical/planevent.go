@@ -15,11 +15,16 @@ func (p *Planner) event(ctx context.Context, formOID string) (bool, error) {
 	if c.Resolved {
 		return !c.Failed, nil
 	}
-	c.Resolved = true
 	w, meta, err := p.current(ctx)
 	if err != nil {
 		return false, err
 	}
+	if def := meta.Event(c.Sent.StudyEventOID); def != nil {
+		if err := w.asked(ctx, def, c.Sent.StudyEventRepeatKey); err != nil {
+			return false, err
+		}
+	}
+	c.Resolved = true
 	code := p.resolve(w, meta, c, formOID)
 	if code != "" {
 		c.Failed = true

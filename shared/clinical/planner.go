@@ -309,7 +309,7 @@ func (p *Planner) open(ctx context.Context, id int64) (*work, error) {
 	if w, ok := p.work[id]; ok {
 		return w, nil
 	}
-	w, err := open(ctx, p.Store, id)
+	w, err := begin(ctx, p.Store, id)
 	if err != nil || w == nil {
 		return nil, err
 	}
@@ -333,6 +333,11 @@ func (p *Planner) current(ctx context.Context) (*work, *Metadata, error) {
 	}
 	if w == nil {
 		return nil, nil, fmt.Errorf("participant %d is gone", p.Cursor.Subject.ID)
+	}
+	if e := p.Cursor.Event; e != nil && e.Resolved && !e.Failed {
+		if err := w.needs(ctx, e.OID, e.Key); err != nil {
+			return nil, nil, err
+		}
 	}
 	for _, s := range p.Sites {
 		if s.ID == w.head.doc.Site {

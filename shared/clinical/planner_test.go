@@ -170,6 +170,31 @@ func (b *bank) log(p *Planner, doc string) []string {
 	return out
 }
 
+// whole is log for a document that is one plan.
+func (b *bank) whole(p *Planner, doc string) []string {
+	b.t.Helper()
+	for in := odm.NewReader(strings.NewReader(doc)); ; {
+		part, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if err := p.Take(b.t.Context(), part); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	plan, err := p.Cut()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := Apply(b.t.Context(), b, plan); err != nil {
+		b.t.Fatal(err)
+	}
+	return short(plan.Rows)
+}
+
 func short(rows []Row) (out []string) {
 	for _, r := range rows {
 		named := []string{r.SubjectKey, r.ParticipantID, r.EventOID, r.EventKey, r.FormOID, r.GroupOID, r.GroupKey, r.ItemOID}

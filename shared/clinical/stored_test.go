@@ -9,15 +9,15 @@ import (
 	"aliquot/shared/biobank"
 )
 
-// longest tells how many records a list of the store had at the most.
+// longest tells how many records a list of the store had at the most, and all had together.
 type longest struct {
 	*bank
-	list int
+	list, all int
 }
 
 func (s *longest) List(ctx context.Context, part, prefix, after string, limit int) ([]*biobank.Record, error) {
 	recs, err := s.bank.List(ctx, part, prefix, after, limit)
-	s.list = max(s.list, len(recs))
+	s.list, s.all = max(s.list, len(recs)), s.all+len(recs)
 	return recs, err
 }
 

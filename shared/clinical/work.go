@@ -24,7 +24,8 @@ type work struct {
 	events map[string]*held[Event]  // by sort key
 	groups map[string]*held[Group]  // by sort key
 	notes  map[string]*held[Thread] // by sort key
-	read   map[string]bool          // the prefixes below which groups or notes were read
+	many   bool                     // there are many events, of which only those are here that were needed
+	read   map[string]bool          // the prefixes below which groups or notes were read; of many events what was looked for
 	most   map[string]int           // the highest repeats of events and item groups that were read or made, by what their keys begin with
 	window window                   // of a form that is not read whole
 	// size is how many bytes were read, begun how many of them to begin with; counted are those that the planner knows of.
@@ -65,11 +66,7 @@ func assemble(s biobank.Store, id int64, recs []*biobank.Record) (*work, error) 
 		case SubjectType:
 			w.head, err = hold[Subject](rec)
 		case EventType:
-			var e *held[Event]
-			if e, err = hold[Event](rec); err == nil {
-				w.events[rec.Key.Sort] = e
-				w.numbered(rec.Key.Sort, e.doc.Key)
-			}
+			err = w.occurs(rec)
 		}
 		if err != nil {
 			return nil, err
@@ -122,6 +119,16 @@ func (w *work) schedule(e *Event) *held[Event] {
 	w.events[key.Sort] = h
 	w.numbered(key.Sort, e.Key)
 	return h
+}
+
+// occurs takes an occurrence as it is stored.
+func (w *work) occurs(rec *biobank.Record) error {
+	e, err := hold[Event](rec)
+	if err == nil {
+		w.events[rec.Key.Sort] = e
+		w.numbered(rec.Key.Sort, e.doc.Key)
+	}
+	return err
 }
 
 // load reads the item groups of a form, once.
