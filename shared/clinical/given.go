@@ -51,7 +51,7 @@ func (g *given) shown() (all []occurrence) {
 			o := occurrence{def: def, event: h}
 			for _, ref := range def.Forms {
 				f, fd := h.doc.Forms[ref.Form], g.meta.Forms[ref.Form]
-				if f == nil || fd == nil || ref.Hidden || g.Form != "" && g.meta.Form(g.Form) != fd {
+				if f == nil || fd == nil || ref.Hidden || g.Form != "" && !g.meta.names(g.Form, fd, f) {
 					continue
 				}
 				layout, known := fd.Layout(f.Layout)

@@ -97,6 +97,15 @@ func (m *Metadata) Form(oid string) *FormDef {
 	return m.layouts[Fold(oid)]
 }
 
+// names tells whether an OID is that of a form, or of the version of it that some data are in (section 6.1).
+func (m *Metadata) names(oid string, form *FormDef, data *Form) bool {
+	if f := m.Forms[Fold(oid)]; f != nil {
+		return f == form
+	}
+	layout, known := form.Layout(data.Layout)
+	return known && m.layouts[Fold(oid)] == form && Fold(layout.OID) == Fold(oid)
+}
+
 // Ref is how the event names the form, nil where it does not.
 func (e *EventDef) Ref(form *FormDef) *FormRef {
 	for i := range e.Forms {

@@ -196,6 +196,32 @@ func TestOutAndInAgain(t *testing.T) {
 	}
 }
 
+// The OID of a version asks for the data in that version, the form's for those in all.
+func TestDataOfAVersion(t *testing.T) {
+	b := newBank(t).list()
+	visit := func(n int, layout string) string {
+		return fmt.Sprintf(`<StudyEventData StudyEventOID="SE_AGAIN" OpenClinica:StartDate="2026-03-0%d"><FormData FormOID="F_VITALS" OpenClinica:FormLayoutOID="%s">`+
+			`<ItemGroupData ItemGroupOID="IG_MAIN"><ItemData ItemOID="I_AGE" Value="4%[1]d"/></ItemGroupData></FormData></StudyEventData>`, n, layout)
+	}
+	b.log(b.planner("o1", 1), document(`<SubjectData SubjectKey="SS_ANN">`+visit(1, "1")+visit(2, "2")+`</SubjectData>`))
+	meta := river()
+	layouts := meta.Form("F_VITALS").Layouts
+	layouts[0].OID, layouts[1].OID = "F_VITALS_V1", "F_VITALS_V2"
+	meta.index()
+	for form, want := range map[string]string{"F_VITALS": "41 42", "f_vitals_v1": "41", "F_VITALS_V2": "42", "F_VITALS_V3": ""} {
+		got := b.retrieve(func(r *Retrieval) { r.Form, r.Scopes = form, []Scope{{10, "S_RIVER", meta}} })
+		var values []string
+		for _, age := range []string{"41", "42"} {
+			if strings.Contains(got, `Value="`+age+`"`) {
+				values = append(values, age)
+			}
+		}
+		if strings.Join(values, " ") != want || strings.Count(got, "<StudyEventData") != len(values) {
+			t.Errorf("%s gives %q:\n%s", form, values, got)
+		}
+	}
+}
+
 // What is archived in the definition is given out with the others on request only, and told to be archived.
 func TestArchivedDefinitions(t *testing.T) {
 	b := newBank(t).list()
