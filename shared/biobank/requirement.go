@@ -136,7 +136,8 @@ func (d *RequirementDraft) update(ctx context.Context, b *Batch, c *Change, o *O
 	}
 	was := req.doc
 	is.Lineage, is.ParentID, is.PoolID = was.Lineage, was.ParentID, was.PoolID
-	if up := cp.requirement(event.id, is.ParentID, ""); is.Lineage == LineageAliquot && up != nil {
+	up := cp.requirement(event.id, is.ParentID, "")
+	if is.Lineage == LineageAliquot && up != nil {
 		is.like(&up.doc)
 	}
 	delete(b.protocols, cp.id) // read anew by whoever needs it next
@@ -174,7 +175,18 @@ func (d *RequirementDraft) update(ctx context.Context, b *Batch, c *Change, o *O
 	if err := b.reclaim(ctx, c, uniqueRequirementCode, was.Code, is.Code, event.codeMark, req.rec); err != nil {
 		return err
 	}
+	if up != nil && is.takes() > was.takes() {
+		b.draw(c, up.rec)
+	}
 	return b.change(c, req.rec, is, o)
+}
+
+// takes is what a requirement takes of its parent's quantity, which only aliquots do.
+func (is *RequirementDoc) takes() Quantity {
+	if is.Lineage != LineageAliquot || is.InitialQty == nil {
+		return 0
+	}
+	return *is.InitialQty
 }
 
 var uniqueRequirementCode = &unique{"SR_DUP_CODE", "The event has a requirement with the code %q already.", func(r *Record, v string) (bool, error) {

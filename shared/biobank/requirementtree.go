@@ -182,6 +182,9 @@ func (b *Batch) layAll(ctx context.Context, c *Change, l *fault.List, cp *protoc
 			if err := b.standOn(ctx, RequirementKey(cp.id, event.id, up.id)); err != nil {
 				return err
 			}
+			if is.takes() > 0 {
+				b.draw(c, up.rec)
+			}
 		}
 		if err := b.insert(c, Requirement, key, req.id, &is, o); err != nil {
 			return err

@@ -91,12 +91,8 @@ func (b *Batch) standOn(ctx context.Context, key Key) error {
 	if b.bulk || b.dry || key.IsZero() {
 		return nil
 	}
-	for _, round := range [][]rowWrite{b.writes[roundBelow], b.writes[roundParents], b.writes[roundRecords], b.writes[roundIDs]} {
-		for i := range round {
-			if w := &round[i]; w.Record != nil && w.Record.Key == key && (w.Kind == InsertRecord || w.Kind == StandOn) {
-				return nil
-			}
-		}
+	if b.plans(key, InsertRecord, StandOn) {
+		return nil
 	}
 	rec, err := b.rec(ctx, key)
 	if err != nil || rec == nil {
@@ -104,6 +100,29 @@ func (b *Batch) standOn(ctx context.Context, key Key) error {
 	}
 	b.add(roundIDs, Write{Kind: StandOn, Record: rec, Now: clock(b.at)})
 	return nil
+}
+
+// plans tells whether a write of one of these kinds is planned for the record at key.
+func (b *Batch) plans(key Key, kinds ...WriteKind) bool {
+	for _, round := range [][]rowWrite{b.writes[roundBelow], b.writes[roundParents], b.writes[roundRecords], b.writes[roundIDs]} {
+		for i := range round {
+			if w := &round[i]; w.Record != nil && w.Record.Key == key && slices.Contains(kinds, w.Kind) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// draw plans the next version of a record, which stays as it is, of whose amount the change gives a part away. Who stands on a
+// version is not in the way of others who do: by the new one, two changes that have both seen the same rest cannot both take
+// it. Rows of a job need none, since those that share an amount run one after the other.
+func (b *Batch) draw(c *Change, of *Record) {
+	if b.bulk || b.plans(of.Key, InsertRecord, UpdateRecord) {
+		return
+	}
+	rec, entry := b.next(c, c.Source, of, of.Doc, nil, nil)
+	b.put(rec, entry, &Outcome{})
 }
 
 // standing leaves out that a transaction stands on what it writes itself.
