@@ -29,7 +29,7 @@ type valueView struct {
 	Props       *struct{} `json:"props,omitempty"`
 }
 
-// attributes in the order of their values' ids. New ones go to the end, so that ids stay.
+// attributes in the order in which a value that is named by its text alone is looked for.
 var attributes = [...]string{
 	biobank.Genders, biobank.Races, biobank.Ethnicities, biobank.VitalStatuses, biobank.ClinicalDiagnoses,
 	biobank.ClinicalStatuses, biobank.VisitStatuses, biobank.MissedVisitReasons, biobank.Cohorts, biobank.SpecimenClasses,
@@ -38,36 +38,23 @@ var attributes = [...]string{
 	biobank.SiteTypes, biobank.ConsentResponses, biobank.SexGenotypes,
 }
 
-// valuesPerAttribute spaces the ids of the attributes' values.
-const valuesPerAttribute = 1_000_000
-
 // valuesOf are all values of an attribute. Of specimen types the classes are the roots.
 func valuesOf(attribute string) []valueView {
-	at := slices.Index(attributes[:], attribute)
-	if at < 0 {
+	if !slices.Contains(attributes[:], attribute) {
 		return nil
 	}
 	var all []valueView
-	ids := map[string]int64{}
-	for i, value := range biobank.Values(attribute) {
-		v := valueView{ID: idAt(at, i), Value: value}
-		ids[value] = v.ID
+	for _, value := range biobank.Values(attribute) {
+		v := valueView{ID: biobank.ValueID(attribute, value), Value: value}
 		if attribute == biobank.SpecimenTypes {
 			if class, _, ok := biobank.ClassOf(value); ok && class != value {
-				id := ids[class]
+				id := biobank.ValueID(attribute, class)
 				v.ParentID, v.ParentValue = &id, &class
 			}
 		}
 		all = append(all, v)
 	}
 	return all
-}
-
-func idAt(attribute, value int) int64 { return int64(attribute+1)*valuesPerAttribute + int64(value+1) }
-
-// valueID is the id of a value of an attribute, both of which exist.
-func valueID(attribute, value string) int64 {
-	return idAt(slices.Index(attributes[:], attribute), slices.Index(biobank.Values(attribute), value))
 }
 
 // findValues are the values that the caller asked for.

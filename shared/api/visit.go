@@ -445,7 +445,7 @@ func viewVisit(r *related, rec *biobank.Record) (any, error) {
 	}
 	for _, d := range doc.ClinicalDiagnoses {
 		v.DiagnosisList = append(v.DiagnosisList, diagnosis{
-			ID: valueID(biobank.ClinicalDiagnoses, d), Value: d, Attribute: biobank.ClinicalDiagnoses, ActivityStatus: biobank.StatusActive,
+			ID: biobank.ValueID(biobank.ClinicalDiagnoses, d), Value: d, Attribute: biobank.ClinicalDiagnoses, ActivityStatus: biobank.StatusActive,
 		})
 	}
 	return v, nil

@@ -42,50 +42,47 @@ const (
 // vocabulary is the permissible values, indexed.
 type vocabulary struct {
 	values map[string][]string
+	ids    map[string]map[string]int64 // by attribute and stored form
 	// exact and folded lead from attribute and text to the stored form. Exact spares the usual value its folding.
 	exact, folded map[string]map[string]string
 	class         map[string]string // of a canonical type
 	dead          map[string]bool   // canonical vital statuses
 }
 
+// The file gives each value its id, once and for all: a new one takes an id that no value of any attribute has, wherever it
+// is put among the others, and one that is taken out leaves its own unused. Of specimen types it tells the class; a
+// specimen of which nothing is known has a type, too, and a class to match.
 var loadVocabulary = sync.OnceValue(func() *vocabulary {
 	var file struct {
-		Dead          []string
-		SpecimenTypes []struct {
-			Class string
-			Types []string
+		Dead   []string
+		Values map[string][]struct {
+			ID           int64
+			Value, Class string
 		}
-		Values map[string][]string
 	}
 	if err := json.Unmarshal(pvJSON, &file); err != nil {
 		panic(fmt.Sprintf("pv.json in this binary: %v", err))
 	}
 	v := &vocabulary{
-		values: file.Values,
-		exact:  make(map[string]map[string]string, len(file.Values)+2),
-		folded: make(map[string]map[string]string, len(file.Values)+2),
+		values: make(map[string][]string, len(file.Values)),
+		ids:    make(map[string]map[string]int64, len(file.Values)),
+		exact:  make(map[string]map[string]string, len(file.Values)),
+		folded: make(map[string]map[string]string, len(file.Values)),
 		class:  make(map[string]string),
 		dead:   make(map[string]bool, len(file.Dead)),
 	}
-	for _, group := range file.SpecimenTypes {
-		v.values[SpecimenClasses] = append(v.values[SpecimenClasses], group.Class)
-		v.values[SpecimenTypes] = append(v.values[SpecimenTypes], group.Class)
-		v.values[SpecimenTypes] = append(v.values[SpecimenTypes], group.Types...)
-		for _, t := range group.Types {
-			v.class[t] = group.Class
+	for attribute, values := range file.Values {
+		n := len(values)
+		list, ids := make([]string, n), make(map[string]int64, n)
+		exact, folded := make(map[string]string, n), make(map[string]string, n)
+		for i, one := range values {
+			list[i], ids[one.Value] = one.Value, one.ID
+			exact[one.Value], folded[Fold(one.Value)] = one.Value, one.Value
+			if one.Class != "" {
+				v.class[one.Value] = one.Class
+			}
 		}
-	}
-	// A specimen of which nothing is known has a type, too, and a class to match.
-	v.values[SpecimenClasses] = append(v.values[SpecimenClasses], NotSpecified)
-	v.values[SpecimenTypes] = append(v.values[SpecimenTypes], NotSpecified)
-	v.class[NotSpecified] = NotSpecified
-	for attribute, values := range v.values {
-		exact := make(map[string]string, len(values))
-		folded := make(map[string]string, len(values))
-		for _, value := range values {
-			exact[value] = value
-			folded[Fold(value)] = value
-		}
+		v.values[attribute], v.ids[attribute] = list, ids
 		v.exact[attribute], v.folded[attribute] = exact, folded
 	}
 	for _, status := range file.Dead {
@@ -137,6 +134,9 @@ func TypeIn(class, specimenType string) (canonicalClass, canonicalType string, o
 // Values lists the values of an attribute in the order in which they are offered; nil for an unknown attribute. Of
 // specimen_type it lists each class before its types. The caller must not change the list.
 func Values(attribute string) []string { return loadVocabulary().values[attribute] }
+
+// ValueID is the id of a value of an attribute in its stored form, 0 where there is none.
+func ValueID(attribute, value string) int64 { return loadVocabulary().ids[attribute][value] }
 
 // Dead tells whether a vital status, in any case, means that the person has died; only then a death date is kept.
 func Dead(vitalStatus string) bool {

@@ -1,6 +1,8 @@
 package biobank
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -9,7 +11,7 @@ import (
 var attributes = []string{
 	Genders, Races, Ethnicities, VitalStatuses, ClinicalDiagnoses, ClinicalStatuses, VisitStatuses, MissedVisitReasons,
 	Cohorts, SpecimenClasses, SpecimenTypes, AnatomicSites, Lateralities, PathologyStatuses, SpecimenBiohazards,
-	SpecimenUnits, CollectionProcedures, CollectionContainers, ReceiveQualities, SiteTypes, ConsentResponses,
+	SpecimenUnits, CollectionProcedures, CollectionContainers, ReceiveQualities, SiteTypes, ConsentResponses, SexGenotypes,
 }
 
 func TestEveryAttributeCanBeNotSpecified(t *testing.T) {
@@ -32,6 +34,72 @@ func TestValuesDifferByMoreThanCase(t *testing.T) {
 				t.Errorf("%s has %q with outer spaces", a, v)
 			}
 		}
+	}
+}
+
+func TestValuesHaveIDsOfTheirOwn(t *testing.T) {
+	whose := map[int64]string{}
+	for _, a := range attributes {
+		for _, v := range Values(a) {
+			id := ValueID(a, v)
+			if id <= 0 || whose[id] != "" {
+				t.Errorf("%s %q has the id %d, that of %q", a, v, id, whose[id])
+			}
+			whose[id] = a + " " + v
+		}
+	}
+	if len(loadVocabulary().values) != len(attributes) {
+		t.Errorf("pv.json has %d attributes, %d are tested", len(loadVocabulary().values), len(attributes))
+	}
+	if ValueID(Genders, "no such value") != 0 || ValueID("no_such_attribute", NotSpecified) != 0 {
+		t.Error("a value that does not exist has an id")
+	}
+}
+
+// Clients keep ids. Those that the first version gave are <millions of the attribute> + 1 to the number of values that it had
+// then; they stay with their values whatever is added.
+func TestIDsThatWereGivenStay(t *testing.T) {
+	first := []struct {
+		attribute string
+		values    int
+	}{
+		{Genders, 6},
+		{Races, 10},
+		{Ethnicities, 5},
+		{VitalStatuses, 5},
+		{ClinicalDiagnoses, 198},
+		{ClinicalStatuses, 15},
+		{VisitStatuses, 5},
+		{MissedVisitReasons, 11},
+		{Cohorts, 9},
+		{SpecimenClasses, 5},
+		{SpecimenTypes, 102},
+		{AnatomicSites, 177},
+		{Lateralities, 7},
+		{PathologyStatuses, 15},
+		{SpecimenBiohazards, 14},
+		{SpecimenUnits, 23},
+		{CollectionProcedures, 40},
+		{CollectionContainers, 26},
+		{ReceiveQualities, 14},
+		{SiteTypes, 10},
+		{ConsentResponses, 8},
+		{SexGenotypes, 7},
+	}
+	digest := sha256.New()
+	for i, of := range first {
+		named := map[int64]string{}
+		for _, v := range Values(of.attribute) {
+			named[ValueID(of.attribute, v)] = v
+		}
+		for n := range of.values {
+			id := int64(i+1)*1_000_000 + int64(n+1)
+			fmt.Fprintln(digest, id, named[id])
+		}
+	}
+	const want = "16abd314e9da511b205d7fed9b73cafe4b3fb320f0102c8078eb6559774d6af3"
+	if got := fmt.Sprintf("%x", digest.Sum(nil)); got != want {
+		t.Errorf("the ids of the first values come to %s, not to %s: an id was given to another value, or a value was renamed", got, want)
 	}
 }
 
