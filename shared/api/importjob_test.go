@@ -191,6 +191,25 @@ func TestAllOrNothingAnswersWithTheSize(t *testing.T) {
 	}
 }
 
+func TestRowsOfALongFileAreCountedInPart(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	file := c.mustUpload(participants)
+	list, err := w.api.Blobs.List(t.Context(), w.api.Intake, "", "", 10)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("uploads %v, %v", list, err)
+	}
+	const row = "0123456789abcde\n" // 16 bytes, as the header has
+	long := "PPID,First Name\n" + strings.Repeat(row, 16<<20/len(row)) + "not a \xff row"
+	if _, err := w.api.Blobs.Put(t.Context(), w.api.Intake, list[0].Key, "text/csv", []byte(long)); err != nil {
+		t.Fatal(err)
+	}
+	a := c.do("POST", "/import-jobs", `{"objectType":"cpr","atomic":true,"inputFileId":"`+file+`"}`)
+	if want := fmt.Sprintf(`{"status":"TXN_SIZE_EXCEEDED","totalRecords":%d}`, 16<<20/len(row)-1); a.status != http.StatusOK || a.body != want {
+		t.Errorf("%d %s, want %s", a.status, a.body, want)
+	}
+}
+
 func TestCreateJob(t *testing.T) {
 	w := newWorld(t)
 	c := w.signIn("admin", password)
