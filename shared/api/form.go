@@ -221,7 +221,8 @@ func fewerPVs(v any, most int) any {
 	return v
 }
 
-// saveForm serves PUT /forms/{id}: the whole definition of a form, of a new one where the id is -1.
+// saveForm serves PUT /forms/{id}: the whole definition of a form, of a new one where the id is -1. Its opComments are the
+// reason of the change, and no part of the form.
 func saveForm(c *call) (any, error) {
 	op, id := biobank.Create, int64(0)
 	if text := c.PathValue("id"); text != "-1" {
@@ -235,10 +236,15 @@ func saveForm(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := decode(text); err != nil {
+	in, err := decode(text)
+	if err != nil {
 		return nil, err
 	}
-	rec, err := c.apply(biobank.Change{Op: op, ByID: true, Draft: &biobank.FormDraft{ID: id, Definition: text}})
+	reason := in.text("opComments")
+	if err := in.err(); err != nil {
+		return nil, err
+	}
+	rec, err := c.apply(biobank.Change{Op: op, ByID: true, Draft: &biobank.FormDraft{ID: id, Definition: text}, Reason: reason})
 	if err != nil {
 		return nil, err
 	}
@@ -277,15 +283,17 @@ func (c *call) deleteForms(ids ...int64) (any, error) {
 	return true, err
 }
 
-// fieldView leaves its nulls out. A field goes by the name that its author gave it.
+// fieldView leaves its nulls out, but for lookupProps: no kind of field looks values up elsewhere. A field goes by the name
+// that its author gave it.
 type fieldView struct {
-	Name      string      `json:"name"`
-	Caption   string      `json:"caption"`
-	Type      string      `json:"type"`
-	PVs       []string    `json:"pvs,omitempty"`
-	SubFields []fieldView `json:"subFields,omitempty"`
-	Flatten   bool        `json:"flatten"`
-	Multiple  bool        `json:"multiple"`
+	Name        string      `json:"name"`
+	Caption     string      `json:"caption"`
+	Type        string      `json:"type"`
+	PVs         []string    `json:"pvs,omitempty"`
+	SubFields   []fieldView `json:"subFields,omitempty"`
+	LookupProps *struct{}   `json:"lookupProps"`
+	Flatten     bool        `json:"flatten"`
+	Multiple    bool        `json:"multiple"`
 }
 
 // fieldTypes are the data types of fields; the reference leaves their names open.

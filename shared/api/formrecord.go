@@ -64,7 +64,8 @@ func formRecordDraft(in *input, form int64) *biobank.FormRecordDraft {
 	return d
 }
 
-// saveFormRecord makes a record, or replaces the fields of one.
+// saveFormRecord makes a record, or replaces the fields of one. The reason of the change is opComments of appData: the
+// reference tells of none (18.4), and beside appData that would be a field.
 func saveFormRecord(c *call, op biobank.Op) (any, error) {
 	form, err := c.pathID("id")
 	if err != nil {
@@ -75,9 +76,9 @@ func saveFormRecord(c *call, op biobank.Op) (any, error) {
 		return nil, err
 	}
 	d := formRecordDraft(in, form)
-	metadata := false
+	metadata, reason := false, ""
 	if app := in.object("appData"); app != nil {
-		metadata = app.flag("includeMetadata")
+		metadata, reason = app.flag("includeMetadata"), app.text("opComments")
 	}
 	if err := in.err(); err != nil {
 		return nil, err
@@ -89,7 +90,7 @@ func saveFormRecord(c *call, op biobank.Op) (any, error) {
 	if err := c.filesOf(f.Controls, d.Values); err != nil {
 		return nil, err
 	}
-	rec, err := c.apply(biobank.Change{Op: op, ByID: true, Draft: d})
+	rec, err := c.apply(biobank.Change{Op: op, ByID: true, Draft: d, Reason: reason})
 	if err != nil {
 		return nil, err
 	}

@@ -153,8 +153,8 @@ func (d *FormDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome,
 	return b.retire(ctx, c, o, rec, is, &is.ActivityStatus, freed{&is.Name, 255, formMark})
 }
 
-// withID is a definition as it is kept: as sent, without the space between its tokens, and with the form's id as a
-// client that reads it expects.
+// withID is a definition as it is kept: as sent, without the space between its tokens and the reason of the change, and with
+// the form's id as a client that reads it expects.
 func withID(definition []byte, id int64) ([]byte, error) {
 	d := json.NewDecoder(bytes.NewReader(definition))
 	if _, err := d.Token(); err != nil {
@@ -170,7 +170,7 @@ func withID(definition []byte, id int64) ([]byte, error) {
 		if err := d.Decode(&value); err != nil {
 			return nil, fmt.Errorf("read a form's definition: %w", err)
 		}
-		if name == "id" {
+		if name == "id" || name == "opComments" {
 			continue
 		}
 		out = appendJSONString(append(out, ','), name.(string))
