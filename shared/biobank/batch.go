@@ -216,6 +216,9 @@ func (b *Batch) attempts(ctx context.Context, changes []Change, out []Outcome) e
 			if err := b.planOne(ctx, i, &changes[i], &out[i]); err != nil {
 				return err
 			}
+			if b.again[i] {
+				break // those behind it come after it
+			}
 			planned = planned || out[i].Err == nil
 		}
 		if !planned {

@@ -306,6 +306,11 @@ func (b *Batch) stockOf(ctx context.Context, id int64) (*stock, error) {
 	}
 	for _, w := range b.writes[roundNames] {
 		if at := markedCell(w.Mark.Name); at.ContainerID == id {
+			for i := range b.seats {
+				if b.seats[i].at == at {
+					b.seats[i].was = st.marks[at] // whose it stays, should the change fail
+				}
+			}
 			st.marks[at] = w.Mark
 		}
 	}
