@@ -223,11 +223,13 @@ func (c *call) listRows(req *listRequest, page page) ([]listRow, error) {
 // eachRow gives the rows that fit to use until it returns false; they are shown so many at a time. Of what pass is true
 // for nothing is shown.
 func (c *call) eachRow(req *listRequest, together int, pass func() bool, use func(listRow) bool) error {
-	r := c.related()
+	forgets := *c // what is read for one page is not kept for the next
+	forgets.Request = c.Request.WithContext(biobank.Forgetful(c.Context()))
+	c = &forgets
 	var some []*biobank.Record
 	more := true
 	show := func() error {
-		views, err := r.show(req.noun, some...)
+		views, err := c.show(req.noun, some...)
 		some = some[:0]
 		for _, v := range views {
 			if row := req.row(v); more && fitsAll(row.Data, req.filters) {

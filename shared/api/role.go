@@ -234,6 +234,8 @@ func showGrants(c *call, grants []biobank.Grant) (any, error) {
 	return views, nil
 }
 
+// grant shows an assignment: of its protocol no more than the id to whom neither the right to read it nor the assignment
+// itself tells of it.
 func (r *related) grant(g biobank.Grant) (v grantView, err error) {
 	v = grantView{ID: g.ID}
 	if v.Role, err = r.showGrantedRole(g); err != nil {
@@ -243,10 +245,19 @@ func (r *related) grant(g biobank.Grant) (v grantView, err error) {
 	if err := r.fetch(cp, site); err != nil {
 		return v, err
 	}
+	own := slices.Contains(r.c.actor.User.Roles, g)
 	if rec := r.recs[cp]; rec != nil {
 		doc, err := biobank.Decode[biobank.ProtocolDoc](rec)
 		if err != nil {
 			return v, err
+		}
+		sees, err := r.c.actor.Sees(rec)
+		if err != nil {
+			return v, err
+		}
+		if !own && !sees {
+			v.CollectionProtocol = &protocolItem{ID: rec.ID}
+			return v, r.grantSite(&v, site)
 		}
 		if err := r.fetchUsers(doc.PI); err != nil {
 			return v, err
@@ -257,17 +268,22 @@ func (r *related) grant(g biobank.Grant) (v grantView, err error) {
 		}
 		v.CollectionProtocol = &item
 	}
-	if rec := r.recs[site]; rec != nil {
-		views, err := r.show(sites(), rec)
-		if err != nil {
-			return v, err
-		}
-		v.Site = views[0]
-	}
-	return v, nil
+	return v, r.grantSite(&v, site)
 }
 
-// listGrants shows the roles of oneself, or of anybody to an administrator.
+func (r *related) grantSite(v *grantView, site biobank.Key) error {
+	rec := r.recs[site]
+	if rec == nil {
+		return nil
+	}
+	views, err := r.show(sites(), rec)
+	if err == nil {
+		v.Site = views[0]
+	}
+	return err
+}
+
+// listGrants shows the roles of oneself, or of those whom the caller administers or may manage or assign roles to.
 func listGrants(c *call) (any, error) {
 	user, doc, err := c.pathUser()
 	if err != nil {

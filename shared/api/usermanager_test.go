@@ -36,6 +36,18 @@ func TestRightsOnUsers(t *testing.T) {
 	reader := w.newUser("reader", "NONE", biobank.Grant{ID: 1, Role: "Principal Investigator"})
 	const denied, admins, protocol = "RBAC_ACCESS_DENIED", "RBAC_ADMIN_RIGHTS_REQUIRED", "CP_USER_UPDATE_RIGHTS_REQUIRED"
 
+	t.Run("protocols of others", func(t *testing.T) {
+		c.must("POST", "/rbac/subjects/"+north+"/roles", `{"role":{"name":"Technician"},"collectionProtocol":{"shortTitle":"NEXT"}}`)
+		a := inOwn.do("GET", "/rbac/subjects/"+north+"/roles", "")
+		if a.status != 200 || !strings.Contains(a.body, `"collectionProtocol":{`) || strings.Contains(a.body, "NEXT") || strings.Contains(a.body, "Next") {
+			t.Errorf("somebody who may not see the protocol is told %d %s", a.status, a.body)
+		}
+		a = everywhere.do("GET", "/rbac/subjects/"+north+"/roles", "")
+		if !strings.Contains(a.body, `"shortTitle":"NEXT"`) {
+			t.Errorf("somebody who may see the protocol is told %s", a.body)
+		}
+	})
+
 	t.Run("users", func(t *testing.T) {
 		for _, tt := range []struct {
 			as   caller

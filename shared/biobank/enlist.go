@@ -152,7 +152,7 @@ type cursor struct {
 }
 
 func (r *Registry) newest(ctx context.Context, cps []int64, day string, skip, enough int, yield func(*Record, error) bool) error {
-	ctx = forgetful(ctx)
+	ctx = Forgetful(ctx)
 	cursors := r.cursors(cps)
 	size := max(listPage, min(skip+enough, walkPage*4))
 	if err := r.eachCursor(cursors, func(c *cursor) error { return r.turn(ctx, c, day, "", size) }); err != nil {

@@ -36,8 +36,8 @@ func Remembering(ctx context.Context) context.Context {
 	return context.WithValue(ctx, memoryKey{}, &memory{recs: map[Key]*Record{}, marks: map[string]*Mark{}})
 }
 
-// forgetful is the context of reads that are too many to be remembered.
-func forgetful(ctx context.Context) context.Context {
+// Forgetful is the context of reads that are too many to be remembered.
+func Forgetful(ctx context.Context) context.Context {
 	return context.WithValue(ctx, memoryKey{}, (*memory)(nil))
 }
 
