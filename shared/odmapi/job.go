@@ -179,7 +179,11 @@ func (c *call) imported() (*jobs.Job, error) { return c.job(imports...) }
 // readable is nil while the caller may read where the job's data are: a role may have been taken away since. A job of a study
 // that does not exist was refused, and tells nothing of any.
 func (c *call) readable(j *jobs.Job) error {
-	p, err := c.api.Registry.Place(c.Context(), cmp.Or(j.Params[odmimport.ParamSite], j.Params[odmimport.ParamStudy]))
+	oid := cmp.Or(j.Params[odmimport.ParamSite], j.Params[odmimport.ParamStudy])
+	if j.Params[odmimport.ParamBeyond] != "" {
+		oid = j.Params[odmimport.ParamStudy]
+	}
+	p, err := c.api.Registry.Place(c.Context(), oid)
 	if errors.Is(err, clinical.StudyOIDNotFound) {
 		return nil
 	}
@@ -291,6 +295,9 @@ func (c *call) newJob(jobType string, p *clinical.Place, id identity, name strin
 	j.Attached, j.AttachedVersion = attached.Key, attached.Version
 	if id.body != "" {
 		j.Params[paramBody] = id.body
+	}
+	if p.IsSite() && c.actor.Role(&clinical.Place{Study: p.Study, Site: p.Study}) != "" {
+		j.Params[odmimport.ParamBeyond] = "yes"
 	}
 	if err := c.start(j); err != nil {
 		return nil, err

@@ -251,3 +251,26 @@ func TestJobs(t *testing.T) {
 		t.Errorf("a job that was deleted before it began: %+v, %v", j, err)
 	}
 }
+
+// TestLogOfSeveralSites: who could change the whole study, and may now see one site, no longer reads the log of a document
+// that began with that site.
+func TestLogOfSeveralSites(t *testing.T) {
+	w := newWorld(t)
+	w.river()
+	ann, ben := w.newUser("ann"), w.newUser("ben")
+	w.grant("S_RIVER", "ann", "Data Manager")
+	w.grant("S_SPRING", "ben", "Clinical Research Coordinator")
+	for _, c := range []caller{ann, ben} {
+		j := w.job(c.do("POST", "/clinicaldata/import", document("S_SPRING", "R-1", "")))
+		w.wait(time.Minute)
+		w.finish(j, "log")
+		path := "/jobs/" + j.UUID + "/downloadFile"
+		c.do("GET", path, "").is(t, 200, "false log")
+		if c.token == ben.token {
+			continue
+		}
+		w.grant("S_RIVER", "ann", "")
+		w.grant("S_SPRING", "ann", "Clinical Research Coordinator")
+		c.do("GET", path, "").refused(t, 403, "errorCode.noSufficientPrivileges")
+	}
+}

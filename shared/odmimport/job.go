@@ -11,12 +11,13 @@ import (
 // TypeImport is the type of the jobs that import a document.
 const TypeImport = "XML_IMPORT"
 
-// The parameters of a job: the OIDs of the study and, where the import is for one, of the site, and the name under which
-// its log is downloaded.
+// The parameters of a job: the OIDs of the study and, where the import is for one, of the site, the name under which its log
+// is downloaded, and whether its user could change more than that site, so that the log may be about others, too.
 const (
-	ParamStudy = "study"
-	ParamSite  = "site"
-	ParamLog   = "log"
+	ParamStudy  = "study"
+	ParamSite   = "site"
+	ParamLog    = "log"
+	ParamBeyond = "beyond"
 )
 
 // NewJob is a job of a user, by id and login name, that imports a document, or what else the type says, with a name for a
