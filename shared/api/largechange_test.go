@@ -160,6 +160,54 @@ func TestManyAliquotsAtOnce(t *testing.T) {
 	}
 }
 
+// What is done to a parent is done once, in however many transactions its children are made.
+func TestManyAliquotsChangeTheirParentOnce(t *testing.T) {
+	w := newWorld(t)
+	w.outsize = true
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	made := 0
+	parent := func() int64 {
+		made++
+		return idOf(c.must("POST", "/specimens", fmt.Sprintf(`{"visitId":%d,"label":"Once-%d","type":"Plasma","initialQty":10}`, s.visit, made)))
+	}
+	kids := func(n int, more func(i int) string) string {
+		var list []string
+		for i := range n {
+			list = append(list, fmt.Sprintf(`{"lineage":"Aliquot","label":"Once-%d-%d","initialQty":0.01%s}`, made, i, more(i)))
+		}
+		return strings.Join(list, ",")
+	}
+	is := func(id int64) string {
+		got := c.must("GET", fmt.Sprintf("/specimens/%d", id), "")
+		return fmt.Sprintf("%v %v %v", got["freezeThawCycles"], got["availableQty"], got["activityStatus"])
+	}
+
+	up := parent()
+	c.list("POST", "/specimens/collect", fmt.Sprintf(`[{"id":%d,"children":[%s]}]`, up, kids(41, func(i int) string {
+		return fmt.Sprintf(`,"incrParentFreezeThaw":1,"closeParent":%t`, i == 3)
+	})))
+	if got := is(up); got != "1 9.59 Closed" {
+		t.Errorf("the parent of a tree: %s", got)
+	}
+	// Roots may name the parent, by its id or by its label.
+	up = parent()
+	roots := func(n int) string {
+		return "[" + kids(n, func(i int) string {
+			named := fmt.Sprintf(`"parentId":%d`, up)
+			if i%2 == 1 {
+				named = fmt.Sprintf(`"parentLabel":"Once-%d"`, made)
+			}
+			return fmt.Sprintf(`,%s,"incrParentFreezeThaw":2,"closeParent":true`, named)
+		}) + "]"
+	}
+	c.do("POST", "/specimens/collect", roots(101)).refused(t, 400, "SPECIMEN_CHILDREN_LIMIT_MAXED")
+	c.list("POST", "/specimens/collect", roots(60))
+	if got := is(up); got != "2 9.4 Closed" {
+		t.Errorf("the parent that roots name: %s", got)
+	}
+}
+
 func TestOneOfSeveralGetsACode(t *testing.T) {
 	w := newWorld(t)
 	c := w.signIn("admin", password)

@@ -29,6 +29,8 @@ type SpecimenNode struct {
 	Close bool
 	// Record is what became of it.
 	Record *Record
+	// takes is the parent specimen that it takes something of, zero where it was planned to take nothing.
+	takes Key
 }
 
 // maxChildren is how many specimens may be made from one at once.
@@ -226,6 +228,9 @@ func (d *CollectDraft) node(ctx context.Context, b *Batch, c *Change, n *Specime
 	if at.parent != nil && s.Doc.CreatedOn == 0 {
 		s.Doc.CreatedOn = at.parentDoc.CreatedOn
 	}
+	if at.parent != nil && kin[at.key] >= maxChildren { // those of roots that name it count, too
+		return fault.New("SPECIMEN_CHILDREN_LIMIT_MAXED", "More than %d specimens are to be made from one at once.", maxChildren)
+	}
 	one := *as(c, 0)
 	one.Kin = kin[at.key]
 	kin[at.key]++
@@ -237,6 +242,9 @@ func (d *CollectDraft) node(ctx context.Context, b *Batch, c *Change, n *Specime
 	doc, err := Decode[SpecimenDoc](o.Record)
 	if err != nil {
 		return err
+	}
+	if at.parent != nil && doc.Status == Collected {
+		n.takes = at.key
 	}
 	if err := d.children(ctx, b, c, n, &below{
 		key: o.Record.Key, parent: o.Record, parentDoc: doc, visitStatus: at.visitStatus, visitName: at.visitName, ppid: at.ppid,
@@ -344,5 +352,8 @@ func (d *CollectDraft) collect(ctx context.Context, b *Batch, c *Change, n *Spec
 		return err
 	}
 	n.Record = o.Record
+	if rec.Key.ParentSpecimen() != 0 && was.Status != Collected && will.Status == Collected {
+		n.takes = rec.Key.Above(1)
+	}
 	return nil
 }

@@ -31,7 +31,7 @@ func (r *Registry) Collect(ctx context.Context, a *Actor, at time.Time, c Change
 	if !errors.Is(err, errTooLarge) {
 		return err
 	}
-	m := &collection{whole: d, parent: map[*SpecimenNode]*SpecimenNode{}, last: map[*SpecimenNode]*SpecimenNode{}}
+	m := &collection{whole: d, parent: map[*SpecimenNode]*SpecimenNode{}, broods: map[Key]*brood{}}
 	m.add(nil, d.Specimens)
 	if len(m.order) > maxCollected {
 		return fault.New("COMMON_INVALID_INPUT", "%d specimens are to be collected; at most %d are possible at once.", len(m.order), maxCollected)
@@ -52,7 +52,15 @@ type collection struct {
 	whole  *CollectDraft
 	order  []*SpecimenNode // parents before children
 	parent map[*SpecimenNode]*SpecimenNode
-	last   map[*SpecimenNode]*SpecimenNode // by parent, the child with which the last of it is taken
+	broods map[Key]*brood // by parent, one that is of the trees or one that roots name
+}
+
+// brood is what is made from one parent. It is done to the parent once, whatever the groups: it is thawed for the first of
+// them as often as for any, and with the last of them it is closed, if that is asked for by any.
+type brood struct {
+	first, last *SpecimenNode
+	thaws       int64
+	close       bool
 }
 
 func (m *collection) add(parent *SpecimenNode, nodes []*SpecimenNode) {
@@ -60,9 +68,15 @@ func (m *collection) add(parent *SpecimenNode, nodes []*SpecimenNode) {
 		m.order = append(m.order, n)
 		if parent != nil {
 			m.parent[n] = parent
-			if s := Fold(n.Draft.Doc.Status); m.last[parent] == nil || s == "" || s == Fold(Collected) {
-				m.last[parent] = n
+		}
+		if !n.takes.IsZero() {
+			all := m.broods[n.takes]
+			if all == nil {
+				all = &brood{first: n}
+				m.broods[n.takes] = all
 			}
+			all.last, all.thaws = n, max(all.thaws, n.Draft.ThawParent)
+			all.close = all.close || n.Draft.CloseParent || parent != nil && parent.Close
 		}
 		m.add(n, n.Children)
 	}
@@ -80,9 +94,11 @@ func (m *collection) group(from, to int) (d *CollectDraft, done func()) {
 		up := m.parent[n]
 		one := &SpecimenNode{Draft: &draft}
 		made[n] = one
-		if up != nil {
-			draft.OpenParent = m.last[up] != n
-			draft.CloseParent = draft.CloseParent || up.Close
+		if all := m.broods[n.takes]; all != nil {
+			draft.OpenParent, draft.CloseParent, draft.ThawParent = all.last != n, all.close, 0
+			if all.first == n {
+				draft.ThawParent = all.thaws
+			}
 		}
 		switch {
 		case up == nil:
