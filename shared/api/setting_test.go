@@ -55,6 +55,9 @@ func TestSettings(t *testing.T) {
 		c.do("PUT", path, `{"participant":{"uid":""}}`).refused(t, 400, "PARTICIPANT_UID_REQUIRED")
 		c.must("PUT", path, `{"externalSubjectId":"x"}`)
 		c.must("PUT", old, `{"externalSubjectId":"y"}`) // which never had either
+		if got := c.must("PUT", path+"/anonymize", "")["participant"].(map[string]any)["uid"]; got != nil {
+			t.Errorf("an anonymous participant has the National ID %v", got)
+		}
 		set("biospecimen", "collection_site_req", "")
 		set("biospecimen", "participant_uid_req", "false")
 		c.must("PUT", path, `{"site":null,"participant":{"uid":""}}`)

@@ -115,7 +115,7 @@ func (r *Registry) Anonymize(ctx context.Context, a *Actor, at time.Time, c Chan
 		return nil, err
 	}
 	own := c
-	own.Draft = &RegistrationDraft{ID: id, Merge: Anonymize}
+	own.Draft = &RegistrationDraft{ID: id, Nameless: true, Merge: Anonymize}
 	if err := r.Check(ctx, a, at, []Change{own}); err != nil { // one answer to who may not, whatever hangs on it
 		return nil, err
 	}

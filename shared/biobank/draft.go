@@ -116,6 +116,7 @@ type RegistrationDraft struct {
 	ParticipantID int64           // the participant that a new registration is of, or that a stored one is given to
 	Many          bool            // one of many that are registered at once, which the protocol must allow
 	NoParticipant bool            // the participant, even an empty one, was not sent where it must be
+	Nameless      bool            // the person is anonymized, and loses a National ID that settings ask for
 	Site          *string         // nil: not sent
 	PMIs          []PMIRef        // nil: not sent; empty: cleared
 	Force         bool            // Disabled deletes with children

@@ -188,7 +188,7 @@ func (s *Setting) canonical(value string) (string, error) {
 }
 
 // required tells what the settings ask for and is not there (section 12, CPR_COLLECTION_SITE_REQUIRED, and 13). A stored
-// registration, nil for a new one, may be changed without it in other ways: it only cannot lose it.
+// registration, nil for a new one, may be changed without it in other ways: it only cannot lose it, unless it is anonymized.
 func (d *RegistrationDraft) required(ctx context.Context, b *Batch, l *fault.List, was, is *RegistrationDoc) error {
 	set, err := b.settings(ctx)
 	if err != nil || gone(is.ActivityStatus) {
@@ -197,7 +197,7 @@ func (d *RegistrationDraft) required(ctx context.Context, b *Batch, l *fault.Lis
 	if set.flag(&settingSite) && is.SiteID == 0 && (was == nil || was.SiteID != 0) {
 		l.Add("CPR_COLLECTION_SITE_REQUIRED", "Give the site of the registration.")
 	}
-	if set.flag(&settingUID) && is.Participant.UID == "" && (was == nil || was.Participant.UID != "") {
+	if set.flag(&settingUID) && !d.Nameless && is.Participant.UID == "" && (was == nil || was.Participant.UID != "") {
 		l.Add("PARTICIPANT_UID_REQUIRED", "Give the National ID (uid) of the participant.")
 	}
 	return nil
