@@ -28,6 +28,9 @@ func (d *Document) definitions(ctx context.Context, w *odm.Writer) error {
 	if study == nil {
 		return fmt.Errorf("the metadata of study %d do not define it", d.place.Study.ID)
 	}
+	if d.retrieval.Archived && len(d.retrieval.Scopes) > 0 {
+		remember(study, d.retrieval.Scopes[0].Meta)
+	}
 	fill(study, d.place.Study)
 	withStudy := slices.ContainsFunc(d.sites, func(s *clinical.Held) bool { return s.ID == d.place.Study.ID })
 	for i, site := range d.sites {

@@ -1,0 +1,105 @@
+package odmexport
+
+import (
+	"maps"
+	"slices"
+
+	"aliquot/shared/clinical"
+	"aliquot/shared/odm"
+)
+
+// kinds are the data types of items in ODM's words.
+var kinds = map[clinical.Kind]string{
+	clinical.Text: "text", clinical.Integer: "integer", clinical.Real: "float", clinical.Boolean: "boolean",
+	clinical.Date: "date", clinical.PartialDate: "partialDate",
+}
+
+// remember adds to a Study what earlier metadata defined and the newest do not, for documents with archived data: what the
+// data name is defined (sections 6.2 and 8.2). It is known by its OID, name, type and place; questions and code lists were in
+// the metadata of then. Events say that they are archived, as do the references to forms; for groups and items ODM has no
+// word.
+func remember(s *odm.Study, meta *clinical.Metadata) {
+	v := last(s)
+	rememberEvents(v, meta)
+	forms := found(v.FormDef, func(d *odm.FormDef) string { return d.OID })
+	for _, oid := range slices.Sorted(maps.Keys(meta.Forms)) {
+		f := meta.Forms[oid]
+		at, known := forms[oid]
+		if !known {
+			if !f.Archived {
+				continue // another version of its own
+			}
+			v.FormDef = append(v.FormDef, odm.FormDef{OID: f.OID, Name: f.Name})
+			at = len(v.FormDef) - 1
+		}
+		d := &v.FormDef[at]
+		refs := found(d.ItemGroupRef, func(r *odm.ItemGroupRef) string { return r.ItemGroupOID })
+		for _, g := range f.Groups {
+			if _, has := refs[g]; !has {
+				d.ItemGroupRef = append(d.ItemGroupRef, odm.ItemGroupRef{ItemGroupOID: meta.Groups[g].OID})
+			}
+		}
+	}
+	groups := found(v.ItemGroupDef, func(d *odm.ItemGroupDef) string { return d.OID })
+	for _, oid := range slices.Sorted(maps.Keys(meta.Groups)) {
+		g := meta.Groups[oid]
+		at, known := groups[oid]
+		if !known {
+			v.ItemGroupDef = append(v.ItemGroupDef, odm.ItemGroupDef{OID: g.OID, Name: g.Name, Repeating: yesNo(g.Repeating)})
+			at = len(v.ItemGroupDef) - 1
+		}
+		d := &v.ItemGroupDef[at]
+		refs := found(d.ItemRef, func(r *odm.ItemRef) string { return r.ItemOID })
+		for _, i := range g.Items {
+			if _, has := refs[i]; !has {
+				d.ItemRef = append(d.ItemRef, odm.ItemRef{ItemOID: meta.Items[i].OID})
+			}
+		}
+	}
+	items := found(v.ItemDef, func(d *odm.ItemDef) string { return d.OID })
+	for _, oid := range slices.Sorted(maps.Keys(meta.Items)) {
+		if _, known := items[oid]; !known {
+			i := meta.Items[oid]
+			v.ItemDef = append(v.ItemDef, odm.ItemDef{OID: i.OID, Name: i.Name, DataType: kinds[i.Type]})
+		}
+	}
+}
+
+func rememberEvents(v *odm.MetaDataVersion, meta *clinical.Metadata) {
+	const archived = "archived"
+	events := found(v.StudyEventDef, func(d *odm.StudyEventDef) string { return d.OID })
+	for _, e := range meta.Events {
+		at, known := events[clinical.Fold(e.OID)]
+		if !known {
+			kind := "Scheduled"
+			if e.Common {
+				kind = "Common"
+			}
+			v.StudyEventDef = append(v.StudyEventDef, odm.StudyEventDef{OID: e.OID, Name: e.Name, Repeating: yesNo(e.Repeating), Type: kind, Status: archived})
+			at = len(v.StudyEventDef) - 1
+		}
+		d := &v.StudyEventDef[at]
+		refs := found(d.FormRef, func(r *odm.FormRef) string { return r.FormOID })
+		for _, ref := range e.Forms {
+			if _, has := refs[ref.Form]; !has && ref.Archived || !known {
+				d.FormRef = append(d.FormRef, odm.FormRef{FormOID: meta.Forms[ref.Form].OID, Status: archived})
+			}
+		}
+	}
+}
+
+// found are the places of definitions, or references, by their folded OIDs.
+func found[T any](all []T, oid func(*T) string) map[string]int {
+	at := make(map[string]int, len(all))
+	for i := range all {
+		at[clinical.Fold(oid(&all[i]))] = i
+	}
+	return at
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "Yes"
+	}
+	return "No"
+}
