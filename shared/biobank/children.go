@@ -77,6 +77,12 @@ func (d *ChildrenDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 	if err != nil {
 		return err
 	}
+	// Before anything is told of the parent, or reserved for what may not be made of it.
+	made := at.parentDoc
+	made.Lineage = d.Child.Doc.Lineage
+	if err := b.mayHandle(ctx, OpCreate, cp, &made, "create this specimen"); err != nil {
+		return err
+	}
 	n, err := d.share(at.parentDoc.AvailableQty, ours)
 	if err != nil {
 		return err
