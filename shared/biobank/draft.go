@@ -104,6 +104,8 @@ type RequirementDraft struct {
 	ParentCode string
 	// UID is what a file calls the requirement, ParentUID what it calls that which it is made from (see Tie).
 	UID, ParentUID      string
+	parent              *RequirementDraft
+	parentMade          int64
 	Collector, Receiver UserRef
 	Doc                 RequirementDoc
 	Merge               func(*RequirementDoc)

@@ -63,15 +63,58 @@ func (d *RequirementDraft) plan(ctx context.Context, b *Batch, c *Change, o *Out
 			return found.update(ctx, b, c, o)
 		}
 	}
+	up := d.Doc.ParentID
+	if d.ParentUID != "" {
+		var err error
+		if up, err = d.tied(ctx, b, c); err != nil {
+			return err
+		}
+	}
 	all := &RequirementsDraft{
-		EventID: d.EventID, Protocol: d.Protocol, EventLabel: d.EventLabel, ParentID: d.Doc.ParentID, ParentCode: d.ParentCode,
+		EventID: d.EventID, Protocol: d.Protocol, EventLabel: d.EventLabel, ParentID: up, ParentCode: d.ParentCode,
 		PoolID: d.Doc.PoolID, Nodes: []*RequirementNode{{Draft: d}},
 	}
 	return all.plan(ctx, b, c, o)
 }
 
-// Tie names the requirement that one of a file is made from, by the id that the file's row of that name has or will have.
-func (d *RequirementDraft) Tie(parent int64) { d.Doc.ParentID = parent }
+// Tie tells which row of its file a requirement is made from: the draft of the row that the file calls ParentUID, nil for
+// none, and the id of what that row makes where it finds nothing. It counts only where the requirement itself is new: what is
+// stored keeps its parent.
+func (d *RequirementDraft) Tie(row *RequirementDraft, made int64) { d.parent, d.parentMade = row, made }
+
+// tied is the id of what the row of the draft's parent has found or made.
+func (d *RequirementDraft) tied(ctx context.Context, b *Batch, c *Change) (int64, error) {
+	if d.parent == nil {
+		return 0, fault.New("SR_PARENT_NOT_FOUND", "The file has no row with the Unique ID %q that the requirement could be made from.", d.ParentUID)
+	}
+	if c.Op == Create {
+		return d.parentMade, nil
+	}
+	protocol, label := d.parent.Protocol, d.parent.EventLabel
+	if !protocol.Sent() { // found by its identifier alone
+		protocol, label = d.Protocol, d.EventLabel
+	}
+	cp, err := b.protocol(ctx, protocol)
+	if err != nil {
+		return 0, err
+	}
+	if event := cp.eventByLabel(label); event != nil {
+		if q := d.parent.among(cp, event); q != nil {
+			return q.id, nil
+		}
+	}
+	return d.parentMade, nil
+}
+
+// among finds the requirement of an event that a row of a file means: by its identifier, else by its code.
+func (d *RequirementDraft) among(cp *protocolInfo, event *eventInfo) *requirementInfo {
+	if d.ID != 0 {
+		if q := cp.requirement(event.id, d.ID, ""); q != nil {
+			return q
+		}
+	}
+	return cp.requirement(event.id, 0, d.Doc.Code)
+}
 
 // stored is the id of the requirement that the draft means, 0 for none of an upsert. It is done where an earlier try of the
 // row has made the change.
@@ -94,13 +137,10 @@ func (d *RequirementDraft) stored(ctx context.Context, b *Batch, c *Change, o *O
 		}
 	}
 	event := cp.eventByLabel(d.EventLabel)
-	switch {
-	case event == nil:
+	if event == nil {
 		return 0, false, fault.New("CPE_NOT_FOUND", "Event %q was not found in collection protocol %s.", d.EventLabel, b.actor.calls(cp))
-	case d.ID != 0 && cp.requirement(event.id, d.ID, "") != nil:
-		return d.ID, false, nil
 	}
-	if q := cp.requirement(event.id, 0, d.Doc.Code); q != nil {
+	if q := d.among(cp, event); q != nil {
 		return q.id, false, nil
 	}
 	if c.Op == Update {

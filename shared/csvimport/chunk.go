@@ -98,7 +98,7 @@ type worker struct {
 
 	done map[int64]bool // rows finished in earlier turns
 	kin  map[string]int64
-	uids map[string]int64 // the rows of the chunk, by what the file calls them
+	uids map[string]calledRow // the rows of the chunk, by what the file calls them
 
 	slots   []slot
 	cells   [][]byte
@@ -110,6 +110,12 @@ type worker struct {
 	stored int // how many of the lines are in parts
 	parts  int // in how many
 	count  struct{ done, failed int64 }
+}
+
+// calledRow is a row that others of the file name.
+type calledRow struct {
+	row   int64
+	draft *biobank.RequirementDraft
 }
 
 // placed is a finished row's line within worker.text.
@@ -190,7 +196,7 @@ func (w *worker) prepare(ctx context.Context) error {
 		return max(shown, w.chunk.Done+w.count.done), max(shownFailed, w.chunk.Failed+w.count.failed)
 	}
 	w.batch = im.Under(w.chunk, im.until, progress).Import(actor, w.job.CreatedAt, o.Location, w.chunk.Fence > 1)
-	w.kin, w.uids = map[string]int64{}, map[string]int64{}
+	w.kin, w.uids = map[string]int64{}, map[string]calledRow{}
 	if deadline, ok := ctx.Deadline(); ok {
 		left := deadline.Sub(im.Now())
 		w.stopAt = deadline.Add(-min(20*time.Second, left/5))
@@ -301,8 +307,12 @@ func (w *worker) parse(s *slot, row int64, rec *csvfile.Record) {
 		return
 	}
 	s.why = w.binding.Reason(w.cells)
-	if q, ok := s.draft.(*biobank.RequirementDraft); ok && q.UID != "" {
-		w.uids[q.UID] = row
+	if q, ok := s.draft.(*biobank.RequirementDraft); ok && q.UID != "" && operation(w.job) != biobank.Update {
+		if before, twice := w.uids[q.UID]; twice {
+			s.err = fault.New(codeParse, "Unique ID %q is that of data row %d already.", q.UID, before.row)
+			return
+		}
+		w.uids[q.UID] = calledRow{row, q}
 	}
 	if parent := biobank.CountedBelow(s.draft); parent != "" {
 		s.kin = w.kin[parent]
@@ -337,12 +347,10 @@ func (w *worker) apply(ctx context.Context, slots []slot) error {
 		if s.err == nil {
 			s.err = w.actor
 		}
-		if s.err == nil {
-			s.err = w.tie(s.draft)
-		}
 		if s.err != nil {
 			continue
 		}
+		w.tie(s.draft)
 		source := prefix + strconv.FormatInt(s.row, 10)
 		w.changes = append(w.changes, biobank.Change{
 			Op: operation(w.job), Draft: s.draft, Source: source, ID: source, Reason: s.why,
@@ -369,20 +377,13 @@ func (w *worker) apply(ctx context.Context, slots []slot) error {
 	return err
 }
 
-// tie names the requirement that a row's is made from, where the file calls it by a name of its own: rows that hang together
+// tie names the row that a requirement is made from, where the file calls it by a name of its own: rows that hang together
 // are in one chunk, and the id of what a row makes is known before it is made.
-func (w *worker) tie(d biobank.Draft) error {
-	q, ok := d.(*biobank.RequirementDraft)
-	if !ok || q.ParentUID == "" {
-		return nil
+func (w *worker) tie(d biobank.Draft) {
+	if q, ok := d.(*biobank.RequirementDraft); ok && q.ParentUID != "" {
+		up := w.uids[q.ParentUID]
+		q.Tie(up.draft, w.head.Reserved[string(biobank.Requirement)]+up.row)
 	}
-	first, made := w.head.Reserved[string(biobank.Requirement)]
-	row := w.uids[q.ParentUID]
-	if row == 0 || !made {
-		return fault.New("SR_PARENT_NOT_FOUND", "The file has no row with the Unique ID %q that the requirement could be made from.", q.ParentUID)
-	}
-	q.Tie(first + row)
-	return nil
 }
 
 // finish writes the line of a row with an outcome.
