@@ -507,6 +507,16 @@ func TestIdentity(t *testing.T) {
 		t.Errorf("a short row: %v", got)
 	}
 
+	// What a row of aliquots makes, another may make, too, or make more of.
+	aliquots := mustBind(t, "specimenAliquot", []string{"Parent Specimen Label", "Specimen Labels", "Specimen Barcodes"}, Options{Op: biobank.Create})
+	made := identity(aliquots, "S", "S_1, s_2", "B,S_1")
+	if next := identity(aliquots, "S_2", "", ""); len(made.Own) != 5 || len(next.Own) != 1 || made.Own[2] != next.Own[0] {
+		t.Errorf("aliquots of an aliquot are apart from the row that makes it: %v, %v", made, next)
+	}
+	if again := identity(aliquots, "T", "S_1", "b"); len(again.Own) != 3 || again.Own[1] != made.Own[1] || again.Own[2] != made.Own[3] {
+		t.Errorf("rows that give one label and one barcode are apart: %v, %v", made, again)
+	}
+
 	// On CREATE the identifier says nothing.
 	create := mustBind(t, "specimen", []string{"Identifier", "Visit Name"}, Options{Op: biobank.Create})
 	if got := identity(create, "5", ""); got.Own != nil {

@@ -26,6 +26,8 @@ type identityKey struct {
 	lane []string
 	// joins keeps the rows that share the key with one worker, and says no more: their order is that of their lane.
 	joins bool
+	// list: the cell of the one caption names several, parted by commas.
+	list bool
 }
 
 type boundKey struct {
@@ -37,6 +39,7 @@ type boundKey struct {
 	unnamed int // the cell that must be blank, -1: none
 	lane    bool
 	joins   bool
+	list    bool
 	places  []int // the cells of the place, for a lane
 }
 
@@ -69,6 +72,16 @@ keys:
 			continue
 		}
 		if _, s := cellAt(cells, k.unnamed); s == given {
+			continue
+		}
+		if k.list {
+			raw, s := cellAt(cells, k.cells[0])
+			if s != given {
+				continue
+			}
+			for item := range bytes.SplitSeq(raw, []byte{','}) {
+				ids.Own = append(ids.Own, mix(hashByte(hashFolded(k.seed, bytes.TrimSpace(item)), 0)))
+			}
 			continue
 		}
 		h := k.seed
@@ -115,7 +128,7 @@ func (b *Binding) hashProtocol(h uint64, cells [][]byte) uint64 {
 func (s *Schema) bindKeys(h *header, lineage *int) []boundKey {
 	var keys []boundKey
 	add := func(k identityKey, prefix string) {
-		b := boundKey{seed: hashTag(k.tag), own: k.own, scoped: k.scoped, primary: k.primary, unnamed: -1, lane: k.lane != nil, joins: k.joins}
+		b := boundKey{seed: hashTag(k.tag), own: k.own, scoped: k.scoped, primary: k.primary, unnamed: -1, lane: k.lane != nil, joins: k.joins, list: k.list}
 		for _, caption := range k.lane {
 			b.places = append(b.places, h.find(caption))
 		}
