@@ -136,6 +136,9 @@ func (d *RequirementDraft) stored(ctx context.Context, b *Batch, c *Change, o *O
 			}
 		}
 	}
+	if err := b.mayRequire(cp); err != nil {
+		return 0, false, err
+	}
 	event := cp.eventByLabel(d.EventLabel)
 	if event == nil {
 		return 0, false, fault.New("CPE_NOT_FOUND", "Event %q was not found in collection protocol %s.", d.EventLabel, b.actor.calls(cp))
@@ -147,6 +150,15 @@ func (d *RequirementDraft) stored(ctx context.Context, b *Batch, c *Change, o *O
 		return 0, false, fault.New("SR_NOT_FOUND", "Requirement %q was not found in event %q.", d.Doc.Code, event.doc.Label)
 	}
 	return 0, false, nil
+}
+
+// mayRequire is nil where the batch's actor may change the requirements of a protocol. It is asked before anything is looked
+// up in the protocol by its name: that it is there, or is not, is not for everybody.
+func (b *Batch) mayRequire(cp *protocolInfo) error {
+	if !b.can(ResProtocol, OpUpdate, cp) {
+		return denied("change the requirements of collection protocol " + b.actor.calls(cp))
+	}
+	return nil
 }
 
 // update changes a stored requirement. Its event, parent and lineage stay as they are.
@@ -167,8 +179,8 @@ func (d *RequirementDraft) update(ctx context.Context, b *Batch, c *Change, o *O
 		return missing(Requirement, d.ID)
 	}
 	event := cp.eventOf(req)
-	if !b.can(ResProtocol, OpUpdate, cp) {
-		return denied("change the requirements of collection protocol " + b.actor.calls(cp))
+	if err := b.mayRequire(cp); err != nil {
+		return err
 	}
 	is, err := merged(req.rec, &d.Doc, d.Merge)
 	if err != nil {

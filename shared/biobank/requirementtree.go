@@ -53,8 +53,8 @@ func (d *RequirementsDraft) plan(ctx context.Context, b *Batch, c *Change, o *Ou
 	if err != nil {
 		return err
 	}
-	if !b.can(ResProtocol, OpUpdate, cp) {
-		return denied("change the requirements of collection protocol " + b.actor.calls(cp))
+	if err := b.mayRequire(cp); err != nil {
+		return err
 	}
 	delete(b.protocols, cp.id) // read anew by whoever needs it next
 	var l fault.List
@@ -131,6 +131,9 @@ func (d *RequirementsDraft) event(ctx context.Context, b *Batch) (*protocolInfo,
 	}
 	cp, err := b.protocol(ctx, d.Protocol)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := b.mayRequire(cp); err != nil {
 		return nil, nil, err
 	}
 	if d.EventLabel == "" {

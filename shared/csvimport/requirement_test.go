@@ -32,6 +32,13 @@ func TestRequirementsSentAgain(t *testing.T) {
 		t.Errorf("a Unique ID given twice, and one that no row has: %d failed\n%s", j.FailedRows, report)
 	}
 
+	// Whoever may not change them is not told which events and codes there are.
+	r.user("guest", biobank.UserNone, biobank.StatusActive)
+	j, report = r.importKey("guest/sr_update_20260301080000002.csv", requirements("Baseline,,,,P,New", "Baseline,,,,Z,New", "Nowhere,,,,P,New"))
+	if j.FailedRows != 3 || strings.Count(report, "RBAC_ACCESS_DENIED") != 3 {
+		t.Errorf("a guest is told:\n%s", report)
+	}
+
 	recs, err := r.reg.Definitions(t.Context(), r.admin, 1)
 	if err != nil {
 		t.Fatal(err)
