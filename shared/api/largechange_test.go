@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -205,6 +206,54 @@ func TestManyAliquotsChangeTheirParentOnce(t *testing.T) {
 	c.list("POST", "/specimens/collect", roots(60))
 	if got := is(up); got != "2 9.4 Closed" {
 		t.Errorf("the parent that roots name: %s", got)
+	}
+}
+
+// drawing counts how often numbers are drawn.
+type drawing struct {
+	biobank.Store
+	calls int
+}
+
+func (d *drawing) Reserve(ctx context.Context, counter string, n int64) (int64, error) {
+	d.calls++
+	return d.Store.Reserve(ctx, counter, n)
+}
+
+// Large collections draw their numbers together, and those of the plan of the whole are not lost.
+func TestLargeCollectionsDrawNumbersTogether(t *testing.T) {
+	w := newWorld(t)
+	w.outsize = true
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	one := fmt.Sprintf(`{"visitId":%d,"label":"%%s","type":"Plasma"}`, s.visit)
+	before := idOf(c.must("POST", "/specimens", fmt.Sprintf(one, "Before")))
+	var drafts []*biobank.SpecimenNode
+	for i := range 70 {
+		drafts = append(drafts, &biobank.SpecimenNode{Draft: &biobank.SpecimenDraft{
+			VisitID: s.visit, Doc: biobank.SpecimenDoc{Label: fmt.Sprintf("Run-%d", i), Type: "Plasma", Lineage: biobank.LineageNew},
+		}})
+	}
+	actor, err := w.registry.Actor(t.Context(), biobank.AdminUserID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := &drawing{Store: w.registry.Store}
+	counted := *w.registry
+	counted.Store = store
+	if err := counted.Collect(t.Context(), actor, w.clock(), biobank.Change{ID: "test"}, &biobank.CollectDraft{Specimens: drafts}); err != nil {
+		t.Fatal(err)
+	}
+	if store.calls != 2 { // of at most 50
+		t.Errorf("numbers were drawn %d times", store.calls)
+	}
+	for i, n := range drafts {
+		if n.Record.ID != before+int64(i)+1 {
+			t.Fatalf("specimen %d has the id %d, after %d", i, n.Record.ID, before)
+		}
+	}
+	if next := idOf(c.must("POST", "/specimens", fmt.Sprintf(one, "After"))); next != before+71 {
+		t.Errorf("the next one has the id %d, after %d", next, before)
 	}
 }
 

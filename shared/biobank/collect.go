@@ -31,6 +31,8 @@ type SpecimenNode struct {
 	Record *Record
 	// takes is the parent specimen that it takes something of, zero where it was planned to take nothing.
 	takes Key
+	// numbers are drawn for it with those of others, nil where they are drawn one by one.
+	numbers *drawnNumbers
 }
 
 // maxChildren is how many specimens may be made from one at once.
@@ -232,7 +234,7 @@ func (d *CollectDraft) node(ctx context.Context, b *Batch, c *Change, n *Specime
 		return fault.New("SPECIMEN_CHILDREN_LIMIT_MAXED", "More than %d specimens are to be made from one at once.", maxChildren)
 	}
 	one := *as(c, 0)
-	one.Kin = kin[at.key]
+	one.Kin, one.numbers = kin[at.key], n.numbers.again()
 	kin[at.key]++
 	o := &Outcome{}
 	if err := s.create(ctx, b, &one, o, at); err != nil {
@@ -347,8 +349,9 @@ func (d *CollectDraft) collect(ctx context.Context, b *Batch, c *Change, n *Spec
 			owed.settle(b, doc)
 		}
 	}
-	o := &Outcome{}
-	if err := s.update(ctx, b, as(c, rec.ID), o, rec, was); err != nil {
+	one, o := as(c, rec.ID), &Outcome{}
+	one.numbers = n.numbers.again()
+	if err := s.update(ctx, b, one, o, rec, was); err != nil {
 		return err
 	}
 	n.Record = o.Record

@@ -27,6 +27,7 @@ var errTooLarge = errors.New("more items than a transaction holds")
 // Collect saves a visit and trees of specimens: in one transaction, if that holds them.
 func (r *Registry) Collect(ctx context.Context, a *Actor, at time.Time, c Change, d *CollectDraft) error {
 	c.Op, c.Draft = Create, d
+	d.drawTogether()
 	_, err := r.one(ctx, a, at, c)
 	if !errors.Is(err, errTooLarge) {
 		return err
@@ -92,7 +93,7 @@ func (m *collection) group(from, to int) (d *CollectDraft, done func()) {
 	for _, n := range m.order[from:to] {
 		draft := *n.Draft
 		up := m.parent[n]
-		one := &SpecimenNode{Draft: &draft}
+		one := &SpecimenNode{Draft: &draft, numbers: n.numbers}
 		made[n] = one
 		if all := m.broods[n.takes]; all != nil {
 			draft.OpenParent, draft.CloseParent, draft.ThawParent = all.last != n, all.close, 0

@@ -156,10 +156,14 @@ func encoded(doc any) ([]byte, error) {
 	return body, err
 }
 
-// number draws from a counter: the row's place in the job's reserved range, or the next number.
+// number draws from a counter: the row's place in the job's reserved range, what a large collection has drawn for the
+// specimen, or the next number.
 func (b *Batch) number(ctx context.Context, c *Change, counter string) (int64, error) {
 	if first, ok := c.Reserved[counter]; ok {
 		return first + c.Row, nil
+	}
+	if c.numbers != nil {
+		return c.numbers.number(ctx, b.store, counter)
 	}
 	n, err := b.store.Reserve(ctx, counter, 1)
 	if err != nil {

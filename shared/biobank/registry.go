@@ -54,6 +54,8 @@ type Change struct {
 	ByID bool
 	// Shared tells that a later change of the batch may look at what this one writes.
 	Shared bool
+	// numbers are those of a specimen of a large collection, nil for any other change.
+	numbers *drawnNumbers
 }
 
 // Outcome is what became of a change.
