@@ -17,8 +17,9 @@ import (
 // maxCollected is how many specimens a request collects at most; as many are made within its time.
 const maxCollected = 1000
 
-// collectedTogether is how many are saved in one transaction, where one does not hold them all: a specimen takes up to five of
-// its 100 items, with barcode, additional label and cell, and what a group stands on, and its parents, take the rest.
+// collectedTogether is how many are saved in one transaction, where one does not hold them all: a specimen takes three to six
+// of its 100 items, six with barcode, additional label and cell. What a group stands on, and its parents, take the rest: it
+// does not suffice for twelve of six that are made from twelve parents and put into twelve containers, which is refused.
 const collectedTogether = 12
 
 // errTooLarge tells of a change that one transaction does not hold, and of which nothing was written.
