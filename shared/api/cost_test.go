@@ -95,8 +95,8 @@ func on(routes string) *regexp.Regexp { return regexp.MustCompile("^" + routes) 
 const shards = 8 // of a protocol's trees: a list is a call for each
 
 var bars = []bar{
-	// Deleting a protocol reads its trees, in pages, and writes them in transactions of 100 items.
-	{on(`DELETE /collection-protocols(/\{id\})?$`), 300},
+	// Deleting a protocol reads its trees, in pages, seals what it deletes, and writes it in transactions of 100 items.
+	{on(`DELETE /collection-protocols(/\{id\})?$`), 400},
 	// Each one's orders are looked for, once to check all and once to delete it, when it was sealed.
 	{on(`DELETE /distribution-protocols$`), 6*shards + 2},
 	// Their specimens come a hundred a call with what lies around them, and change by thirties; the tests have some hundreds.
@@ -127,8 +127,8 @@ var bars = []bar{
 	// The record with what lies around it, and the names it shows (TestReadsTakeTwoCalls). Seldom what it was pooled of, what
 	// it stands in, the forms of its custom fields, and somebody of another institute.
 	{on(`GET (/[^{}]*)?/\{id\}$`), 5},
-	// The trees are read for the rows of a page, and once more for how many there are.
-	{on(`(GET|POST) /collection-protocols/(list-detail|list-size|expression-values)$`), 2*shards + 8},
+	// The trees are read for the rows of a page, and once more for how many there are; what each page names is read anew.
+	{on(`((GET|POST) /collection-protocols/(list-detail|list-size|expression-values)|POST /lists/data)$`), 2*shards + 12},
 	// With detailedList each protocol's registrations and specimens are counted.
 	{on(`GET /collection-protocols$`), 4*shards + 5},
 	{on(`(GET|HEAD) `), shards + 5},
