@@ -152,3 +152,35 @@ func TestRightsByStorageSite(t *testing.T) {
 		north.must("GET", "/specimens/"+id["South"], "")
 	})
 }
+
+// TestMovesByStorageSite: into a protocol that asks for it, specimens come only by somebody with the right where they are
+// stored.
+func TestMovesByStorageSite(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	site := map[string]int64{}
+	for _, name := range []string{"North", "East"} {
+		site[name] = int64(c.must("POST", "/sites", fmt.Sprintf(`{"name":%q,"instituteName":"Default Institute","type":"Repository"}`, name))["id"].(float64))
+		c.must("POST", "/storage-containers", fmt.Sprintf(`{"name":"Shelf %s","siteName":%q,"noOfRows":9,"noOfColumns":9,"storeSpecimensEnabled":true}`, name, name))
+	}
+	reg := map[string]any{}
+	for name, held := range map[string]bool{"FREE": false, "HELD": true} {
+		cp := c.must("POST", "/collection-protocols", fmt.Sprintf(`{"shortTitle":%q,"title":%q,"principalInvestigator":{"id":2},"cpSites":[{"siteName":"North"},{"siteName":"East"}],"storageSiteBasedAccess":%t}`, name, name, held))
+		reg[name] = c.must("POST", "/collection-protocol-registrations", fmt.Sprintf(`{"cpId":%v,"ppid":"P","registrationDate":"2022-01-01","participant":{}}`, cp["id"]))["id"]
+	}
+	c.must("POST", "/rbac/roles", `{"name":"Mover","acl":[{"resourceName":"CollectionProtocol","operations":[{"operationName":"Read"}]},
+		{"resourceName":"ParticipantPhi","operations":[{"operationName":"Read"},{"operationName":"Update"}]},
+		{"resourceName":"Visit","operations":[{"operationName":"Create"},{"operationName":"Read"},{"operationName":"Update"},{"operationName":"Delete"}]},
+		{"resourceName":"Specimen","operations":[{"operationName":"Create"},{"operationName":"Read"},{"operationName":"Update"},{"operationName":"Delete"}]}]}`)
+	north := w.newUser("north", "NONE", biobank.Grant{ID: 1, Role: "Mover", SiteID: site["North"]})
+	for _, at := range []string{"East", "North"} {
+		visit := fmt.Sprint(c.must("POST", "/visits", fmt.Sprintf(`{"cprId":%v,"name":"V-%s","site":"North"}`, reg["FREE"], at))["id"])
+		c.must("POST", "/specimens", fmt.Sprintf(`{"visitId":%s,"label":%q,"type":"Whole Blood","specimenClass":"Fluid","initialQty":9,"storageLocation":{"name":"Shelf %s"}}`, visit, at, at))
+		a := north.do("PUT", "/visits/"+visit, fmt.Sprintf(`{"cprId":%v,"site":"North"}`, reg["HELD"]))
+		if at == "East" {
+			a.refused(t, 400, "RBAC_ACCESS_DENIED")
+		} else if a.status != 200 {
+			t.Errorf("what is stored at the own site: %d %s", a.status, a.body)
+		}
+	}
+}

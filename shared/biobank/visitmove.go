@@ -206,12 +206,22 @@ func (b *Batch) maySpecimensMove(ctx context.Context, specimens []*Record, from,
 	if goal == from && !changed {
 		return nil
 	}
-	stored, err := (&Registry{Store: b.store}).storageSites(ctx, b.actor, map[int64]ProtocolDoc{from.id: from.doc}, specimens...)
+	err := b.mayHandleStored(ctx, specimens, from, from, OpUpdate)
+	if err == nil && goal != from {
+		err = b.mayHandleStored(ctx, specimens, from, goal, OpCreate)
+	}
+	return err
+}
+
+// mayHandleStored is nil where the batch's actor has a right in a protocol to specimens, which lie in from, at the sites where
+// they are stored.
+func (b *Batch) mayHandleStored(ctx context.Context, specimens []*Record, from, in *protocolInfo, op Operation) error {
+	stored, err := (&Registry{Store: b.store}).storageSites(ctx, b.actor, map[int64]ProtocolDoc{from.id: in.doc}, specimens...)
 	if err != nil {
 		return err
 	}
 	for _, rec := range specimens {
-		if !b.actor.canAt(ResSpecimen, OpUpdate, from.id, from.doc.Sites, stored[rec.ID]) {
+		if !b.actor.canAt(ResSpecimen, op, in.id, in.doc.Sites, stored[rec.ID]) {
 			return denied("change specimens that are stored at another site")
 		}
 	}
