@@ -18,8 +18,8 @@ type once struct{ Store }
 // memory holds what a request has read.
 type memory struct {
 	mu    sync.Mutex
-	recs  map[Key]*Record  // nil for what does not exist
-	marks map[string]*Mark // likewise
+	recs  map[Key]*Record // nil for what does not exist
+	marks map[string]Mark // zero likewise
 	ahead Ahead
 }
 
@@ -33,7 +33,7 @@ type memoryKey struct{}
 
 // Remembering is the context of a request that reads each record once.
 func Remembering(ctx context.Context) context.Context {
-	return context.WithValue(ctx, memoryKey{}, &memory{recs: map[Key]*Record{}, marks: map[string]*Mark{}})
+	return context.WithValue(ctx, memoryKey{}, &memory{recs: map[Key]*Record{}, marks: map[string]Mark{}})
 }
 
 // Forgetful is the context of reads that are too many to be remembered.
@@ -102,20 +102,11 @@ func Learn(ctx context.Context, ahead Ahead, marks map[string]Mark, recs map[Key
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, name := range ahead.Marks {
-		m.marks[name] = found(marks, name)
+		m.marks[name] = marks[name]
 	}
 	for _, k := range ahead.Keys {
 		m.recs[k] = recs[k]
 	}
-}
-
-// found is nil for a mark that does not exist.
-func found(marks map[string]Mark, name string) *Mark {
-	mark, ok := marks[name]
-	if !ok {
-		return nil
-	}
-	return &mark
 }
 
 // forgetMarks has marks read anew, where what they lead to is not there: it may have moved since they were read.
@@ -145,37 +136,44 @@ func (m *memory) forgetAll() {
 	m.mu.Unlock()
 }
 
-// Marks implements Store.
-func (s once) Marks(ctx context.Context, names []string, strong bool) (map[string]Mark, error) {
-	m := memoryOf(ctx)
-	if m == nil || !strong {
-		return s.Store.Marks(ctx, names, strong)
-	}
-	out := make(map[string]Mark, len(names))
-	var unknown []string
+// recall answers with what the request knows of some keys, and reads the others, which it knows from then on; the zero value
+// stands for what does not exist.
+func recall[K, V comparable](m *memory, known map[K]V, keys []K, read func([]K) (map[K]V, error)) (map[K]V, error) {
+	var none V
+	out := make(map[K]V, len(keys))
+	var unknown []K
 	m.mu.Lock()
-	for _, name := range names {
-		if mark, ok := m.marks[name]; !ok {
-			unknown = append(unknown, name)
-		} else if mark != nil {
-			out[name] = *mark
+	for _, k := range keys {
+		if v, ok := known[k]; !ok {
+			unknown = append(unknown, k)
+		} else if v != none {
+			out[k] = v
 		}
 	}
 	m.mu.Unlock()
 	if len(unknown) == 0 {
 		return out, nil
 	}
-	got, err := s.Store.Marks(ctx, unknown, true)
+	got, err := read(unknown)
 	if err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, name := range unknown {
-		m.marks[name] = found(got, name)
+	for _, k := range unknown {
+		known[k] = got[k]
 	}
 	maps.Copy(out, got)
 	return out, nil
+}
+
+// Marks implements Store.
+func (s once) Marks(ctx context.Context, names []string, strong bool) (map[string]Mark, error) {
+	m := memoryOf(ctx)
+	if m == nil || !strong {
+		return s.Store.Marks(ctx, names, strong)
+	}
+	return recall(m, m.marks, names, func(unknown []string) (map[string]Mark, error) { return s.Store.Marks(ctx, unknown, true) })
 }
 
 // Records implements Store.
@@ -184,33 +182,7 @@ func (s once) Records(ctx context.Context, keys []Key, strong bool) (map[Key]*Re
 	if m == nil || !strong {
 		return s.Store.Records(ctx, keys, strong)
 	}
-	out := make(map[Key]*Record, len(keys))
-	var unknown []Key
-	m.mu.Lock()
-	for _, k := range keys {
-		if rec, ok := m.recs[k]; !ok {
-			unknown = append(unknown, k)
-		} else if rec != nil {
-			out[k] = rec
-		}
-	}
-	m.mu.Unlock()
-	if len(unknown) == 0 {
-		return out, nil
-	}
-	got, err := s.Store.Records(ctx, unknown, true)
-	if err != nil {
-		return nil, err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, k := range unknown {
-		m.recs[k] = got[k]
-		if got[k] != nil {
-			out[k] = got[k]
-		}
-	}
-	return out, nil
+	return recall(m, m.recs, keys, func(unknown []Key) (map[Key]*Record, error) { return s.Store.Records(ctx, unknown, true) })
 }
 
 // List implements Store. The members of small sets and the definitions of protocols are kept; trees may be large.
