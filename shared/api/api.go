@@ -100,6 +100,8 @@ type route struct {
 	public bool
 	// finds is the parameter by whose value an object is found, as its name; empty for none.
 	finds string
+	// about is the type of the object that finds, or else {id} in the path, names; empty for none (aboutNouns).
+	about biobank.Type
 	// serve returns what to answer: a writer writes itself, anything else goes out as JSON.
 	serve func(*call) (any, error)
 	// summary says in a few words what the route is for, and answers is a value of what serve returns: for the document
@@ -137,7 +139,22 @@ func routes() []route {
 	} {
 		all = append(all, some...)
 	}
+	aboutNouns(all)
 	return all
+}
+
+// aboutNouns notes in each route which noun's object it is about.
+func aboutNouns(all []route) {
+	for i := range all {
+		r := &all[i]
+		_, path, _ := strings.Cut(r.pattern, " ")
+		for _, n := range nouns() {
+			rest, ok := strings.CutPrefix(path, n.path)
+			if ok && (strings.HasPrefix(rest, "/{id}") || r.finds != "" && (rest == "" || rest[0] == '/')) {
+				r.about = n.typ
+			}
+		}
+	}
 }
 
 // Handler serves the API below /rest/ng and /openspecimen/rest/ng.
@@ -224,18 +241,10 @@ func (c *call) answer(r route) (answer any, err error) {
 
 // expect has what the path or a parameter names read along with the session.
 func (c *call) expect(r route) {
-	_, path, _ := strings.Cut(r.pattern, " ")
-	for _, n := range nouns() {
-		below, ok := strings.CutPrefix(path, n.path)
-		if !ok || below != "" && below[0] != '/' {
-			continue
-		}
-		if r.finds != "" {
-			biobank.ExpectNamed(c.Context(), n.typ, c.URL.Query().Get(r.finds))
-		}
-		if id, err := c.pathID("id"); err == nil && strings.HasPrefix(below, "/{id}") {
-			biobank.Expect(c.Context(), n.typ, id)
-		}
+	if r.finds != "" {
+		biobank.ExpectNamed(c.Context(), r.about, c.URL.Query().Get(r.finds))
+	} else if id, err := c.pathID("id"); r.about != "" && err == nil {
+		biobank.Expect(c.Context(), r.about, id)
 	}
 }
 

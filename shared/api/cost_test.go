@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -200,6 +202,7 @@ func TestReadsTakeTwoCalls(t *testing.T) {
 	}
 	w := newWorld(t)
 	c := w.signIn("admin", password)
+	handler := tallied(w.api.Handler()) // not over the network, where an answer may come before its calls are counted
 	for _, tt := range []struct {
 		method, path, body string
 		most               int64
@@ -236,8 +239,11 @@ func TestReadsTakeTwoCalls(t *testing.T) {
 		{"PUT", "/visits/1", `{"comments":"counted","site":"Abacus"}`, 6},
 		{"PUT", "/institutes/2", `{"name":"Counting House of Old"}`, 4},
 	} {
-		if a := c.do(tt.method, tt.path, tt.body); a.status != http.StatusOK {
-			t.Fatalf("%s %s: %d %s", tt.method, tt.path, a.status, a.body)
+		r := httptest.NewRequestWithContext(t.Context(), tt.method, base+tt.path, strings.NewReader(tt.body))
+		r.Header.Set("X-OS-API-TOKEN", c.token)
+		a := httptest.NewRecorder()
+		if handler.ServeHTTP(a, r); a.Code != http.StatusOK {
+			t.Fatalf("%s %s: %d %s", tt.method, tt.path, a.Code, a.Body)
 		}
 		if costs.last > tt.most {
 			t.Errorf("%s %s took %d calls of DynamoDB beside the session's, at most %d are allowed", tt.method, tt.path, costs.last, tt.most)
