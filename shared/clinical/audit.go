@@ -2,6 +2,7 @@ package clinical
 
 import (
 	"context"
+	"maps"
 
 	"aliquot/shared/odm"
 )
@@ -14,7 +15,7 @@ type audited []auditedProperty
 type auditedProperty struct {
 	name, words string
 	shown       string // the name that it has in documents
-	usual       string // its value in the beginning; one that had another from the beginning changed right then
+	usual       string // its value in the beginning, of those that may have another: then it changed right then
 	// as are words for values, nil for the values themselves.
 	as map[string]string
 }
@@ -26,8 +27,8 @@ var masked = map[string]string{"": "Masked"}
 
 var (
 	auditedSubject = audited{
-		{name: "removed", words: "Participant status changed", shown: "Status", usual: "No", as: map[string]string{"No": "Available", "Yes": "Removed"}},
-		{name: "signed", words: "Participant status changed", shown: "Status", usual: "No", as: map[string]string{"No": "Available", "Yes": "signed"}},
+		{name: "removed", words: "Participant status changed", shown: "Status", as: map[string]string{"No": "Available", "Yes": "Removed"}},
+		{name: "signed", words: "Participant status changed", shown: "Status", as: map[string]string{"No": "Available", "Yes": "signed"}},
 		{name: "uniqueIdentifier", words: subjectChanged, shown: "UniqueIdentifier"},
 		{name: "secondaryId", words: subjectChanged, shown: "SecondaryID"},
 		{name: "yearOfBirth", words: subjectChanged, shown: "YearOfBirth"},
@@ -44,15 +45,15 @@ var (
 		{name: "startDate", words: "Study Event start date changed", shown: "StartDate"},
 		{name: "endDate", words: "Study Event end date changed", shown: "EndDate"},
 		{name: "signed", words: "Study Event signed status changed", shown: "Signed", usual: "No"},
-		{name: "locked", words: "Study Event locked status changed", shown: "Locked", usual: "No"},
-		{name: "removed", words: "Study Event removed status changed", shown: "Removed", usual: "No"},
-		{name: "archived", words: "Study Event archived status changed", shown: "Archived", usual: "No"},
+		{name: "locked", words: "Study Event locked status changed", shown: "Locked"},
+		{name: "removed", words: "Study Event removed status changed", shown: "Removed"},
+		{name: "archived", words: "Study Event archived status changed", shown: "Archived"},
 	}
 	auditedForm = audited{
 		{name: "status", words: "Event CRF workflow status changed", shown: "WorkflowStatus"},
 		{name: "sdv", words: "Event CRF SDV Status updated", shown: "SdvStatus"},
-		{name: "removed", words: "Event CRF removed status changed", shown: "Removed", usual: "No"},
-		{name: "archived", words: "Event CRF archived status changed", shown: "Archived", usual: "No"},
+		{name: "removed", words: "Event CRF removed status changed", shown: "Removed"},
+		{name: "archived", words: "Event CRF archived status changed", shown: "Archived"},
 	}
 )
 
@@ -76,7 +77,7 @@ func (p *auditedProperty) say(value string) string {
 	return p.as[""]
 }
 
-// beginning is when something began, with those of its states now that it may have had from then on.
+// beginning is when something began, with those of its states now that it may have had from then on; none of a participant.
 type beginning struct {
 	by, at int64
 	now    map[string]string
@@ -97,9 +98,7 @@ func (g *given) audits(ctx context.Context, place string, of audited, b beginnin
 	}
 	changes := g.logs.states[place]
 	first := map[string]string{}
-	for name, now := range b.now {
-		first[name] = now
-	}
+	maps.Copy(first, b.now)
 	for i := len(changes) - 1; i >= 0; i-- {
 		first[changes[i].property] = changes[i].old
 	}

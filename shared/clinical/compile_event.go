@@ -123,11 +123,11 @@ func (c *compiler) formRef(e *odm.StudyEventDef, r *odm.FormRef, details map[pre
 		}
 	}
 	if p := r.ConfigurationParameters; p != nil && p.HideCRF != "" {
-		o.Hidden = yesNo(isYes(p.HideCRF))
+		o.Hidden = YesNo(isYes(p.HideCRF))
 	}
 	if p := details[present{Fold(e.OID), Fold(r.FormOID)}]; p != nil {
 		if p.HideCRF != "" {
-			o.Hidden = yesNo(isYes(p.HideCRF))
+			o.Hidden = YesNo(isYes(p.HideCRF))
 		}
 		if isYes(p.IsDefaultVersion) && v.layout != "" {
 			o.Default = v.layout

@@ -122,8 +122,7 @@ func (g *given) participant(ctx context.Context, all []occurrence) error {
 			return err
 		}
 	}
-	rec := g.w.head.rec
-	if err := g.audits(ctx, subjectLevel, auditedSubject, beginning{by: rec.CreatedBy, at: rec.CreatedAt}); err != nil {
+	if err := g.audits(ctx, subjectLevel, auditedSubject, beginning{}); err != nil {
 		return err
 	}
 	return g.emit(odm.EndSubjectData)
@@ -168,7 +167,7 @@ func (r *Retrieval) selects(e *Event) bool {
 	})
 }
 
-func yesNo(v bool) string {
+func YesNo(v bool) string {
 	if v {
 		return "Yes"
 	}
@@ -180,7 +179,7 @@ func (g *given) event(ctx context.Context, o occurrence) error {
 	d := &odm.StudyEventData{
 		StudyEventOID: e.OID, EventName: def.Name, StudyEventLocation: e.Location, StartDate: e.StartDate, EndDate: e.EndDate,
 		Status: e.Status, WorkflowStatus: e.Status,
-		Removed: yesNo(e.Removed), Archived: yesNo(e.Archived || def.Archived), Locked: yesNo(e.Locked), Signed: yesNo(e.Signed),
+		Removed: YesNo(e.Removed), Archived: YesNo(e.Archived || def.Archived), Locked: YesNo(e.Locked), Signed: YesNo(e.Signed),
 	}
 	if born := g.w.head.doc.DateOfBirth; isDay(born) && e.StartDate >= born {
 		d.SubjectAgeAtEvent = strconv.Itoa(age(born, e.StartDate))
@@ -203,7 +202,7 @@ func (g *given) event(ctx context.Context, o occurrence) error {
 		}
 	}
 	rec := o.event.rec
-	now := map[string]string{"signed": yesNo(e.Signed)}
+	now := map[string]string{"signed": YesNo(e.Signed)}
 	if err := g.audits(ctx, rec.Key.Sort, auditedEvent, beginning{rec.CreatedBy, rec.CreatedAt, now}); err != nil {
 		return err
 	}
@@ -241,7 +240,7 @@ func (g *given) form(ctx context.Context, e *Event, i instance) error {
 	d := &odm.FormData{
 		FormOID: f.OID, FormName: def.Name, FormLayoutOID: f.Layout, InterviewerName: f.InterviewerName, InterviewDate: f.InterviewDate,
 		CreatedDate: moment(f.CreatedAt), CreatedBy: created.Login, UpdatedDate: moment(f.UpdatedAt),
-		Status: f.Status, WorkflowStatus: f.Status, SdvStatus: f.SDV, Removed: yesNo(f.Removed), Archived: yesNo(i.archived),
+		Status: f.Status, WorkflowStatus: f.Status, SdvStatus: f.SDV, Removed: YesNo(f.Removed), Archived: YesNo(i.archived),
 	}
 	if f.UpdatedAt != 0 {
 		updated, err := g.User(ctx, f.UpdatedBy)
@@ -319,12 +318,7 @@ func (g *given) groups(ctx context.Context, e *Event, def *FormDef, f *Form) err
 // them. More tells that others may follow.
 func (g *given) stored(ctx context.Context, prefix, after string) (page []*held[Group], more bool, err error) {
 	if g.whole {
-		for _, sort := range slices.Sorted(maps.Keys(g.w.groups)) {
-			if strings.HasPrefix(sort, prefix) {
-				page = append(page, g.w.groups[sort])
-			}
-		}
-		return page, false, nil
+		return below(g.w.groups, prefix), false, nil
 	}
 	recs, err := g.Store.List(ctx, subjectPart(g.w.id), prefix, after, groupPage)
 	if err != nil {

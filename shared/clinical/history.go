@@ -115,7 +115,7 @@ func (h *history) need(ctx context.Context, forms []string) error {
 func order(changes map[string][]change) {
 	for _, all := range changes {
 		slices.SortStableFunc(all, func(a, b change) int {
-			return cmp.Or(cmp.Compare(a.version, b.version), strings.Compare(yesNo(a.removal), yesNo(b.removal)), cmp.Compare(a.property, b.property))
+			return cmp.Or(cmp.Compare(a.version, b.version), strings.Compare(YesNo(a.removal), YesNo(b.removal)), cmp.Compare(a.property, b.property))
 		})
 	}
 }
@@ -185,13 +185,13 @@ func plain(v, other any) string {
 	switch v := v.(type) {
 	case nil:
 		if _, flag := other.(bool); flag {
-			return yesNo(false)
+			return YesNo(false)
 		}
 		return ""
 	case string:
 		return v
 	case bool:
-		return yesNo(v)
+		return YesNo(v)
 	}
 	text, err := json.Marshal(v)
 	if err != nil {

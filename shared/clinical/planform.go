@@ -481,16 +481,5 @@ func (w *work) threads(at Path) []*held[Thread] {
 	if at.Item == "" {
 		prefix = strings.TrimSuffix(prefix, "/")
 	}
-	var keys []string
-	for k := range w.notes {
-		if strings.HasPrefix(k, prefix) {
-			keys = append(keys, k)
-		}
-	}
-	slices.Sort(keys)
-	all := make([]*held[Thread], len(keys))
-	for i, k := range keys {
-		all[i] = w.notes[k]
-	}
-	return all
+	return below(w.notes, prefix)
 }

@@ -94,19 +94,17 @@ func (w *work) event(oid string, key int) *held[Event] {
 
 // occurrences are those of an event, by key.
 func (w *work) occurrences(oid string) []*held[Event] {
-	prefix := eventPrefix(Fold(oid))
-	var keys []string
-	for k := range w.events {
-		if strings.HasPrefix(k, prefix) {
-			keys = append(keys, k)
+	return below(w.events, eventPrefix(Fold(oid)))
+}
+
+// below are those whose sort keys begin with a prefix, in their order.
+func below[T any](all map[string]*held[T], prefix string) (some []*held[T]) {
+	for _, sort := range slices.Sorted(maps.Keys(all)) {
+		if strings.HasPrefix(sort, prefix) {
+			some = append(some, all[sort])
 		}
 	}
-	slices.Sort(keys)
-	all := make([]*held[Event], len(keys))
-	for i, k := range keys {
-		all[i] = w.events[k]
-	}
-	return all
+	return some
 }
 
 // last is the highest key of an event's occurrences, 0 for none.

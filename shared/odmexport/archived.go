@@ -33,11 +33,8 @@ func remember(s *odm.Study, meta *clinical.Metadata) {
 			at = len(v.FormDef) - 1
 		}
 		d := &v.FormDef[at]
-		refs := found(d.ItemGroupRef, func(r *odm.ItemGroupRef) string { return r.ItemGroupOID })
-		for _, g := range f.Groups {
-			if _, has := refs[g]; !has {
-				d.ItemGroupRef = append(d.ItemGroupRef, odm.ItemGroupRef{ItemGroupOID: meta.Groups[g].OID})
-			}
+		for _, g := range lacking(f.Groups, d.ItemGroupRef, func(r *odm.ItemGroupRef) string { return r.ItemGroupOID }) {
+			d.ItemGroupRef = append(d.ItemGroupRef, odm.ItemGroupRef{ItemGroupOID: meta.Groups[g].OID})
 		}
 	}
 	groups := found(v.ItemGroupDef, func(d *odm.ItemGroupDef) string { return d.OID })
@@ -45,15 +42,12 @@ func remember(s *odm.Study, meta *clinical.Metadata) {
 		g := meta.Groups[oid]
 		at, known := groups[oid]
 		if !known {
-			v.ItemGroupDef = append(v.ItemGroupDef, odm.ItemGroupDef{OID: g.OID, Name: g.Name, Repeating: yesNo(g.Repeating)})
+			v.ItemGroupDef = append(v.ItemGroupDef, odm.ItemGroupDef{OID: g.OID, Name: g.Name, Repeating: clinical.YesNo(g.Repeating)})
 			at = len(v.ItemGroupDef) - 1
 		}
 		d := &v.ItemGroupDef[at]
-		refs := found(d.ItemRef, func(r *odm.ItemRef) string { return r.ItemOID })
-		for _, i := range g.Items {
-			if _, has := refs[i]; !has {
-				d.ItemRef = append(d.ItemRef, odm.ItemRef{ItemOID: meta.Items[i].OID})
-			}
+		for _, i := range lacking(g.Items, d.ItemRef, func(r *odm.ItemRef) string { return r.ItemOID }) {
+			d.ItemRef = append(d.ItemRef, odm.ItemRef{ItemOID: meta.Items[i].OID})
 		}
 	}
 	items := found(v.ItemDef, func(d *odm.ItemDef) string { return d.OID })
@@ -71,11 +65,11 @@ func rememberEvents(v *odm.MetaDataVersion, meta *clinical.Metadata) {
 	for _, e := range meta.Events {
 		at, known := events[clinical.Fold(e.OID)]
 		if !known {
-			kind := "Scheduled"
+			kind := "" // Scheduled, as fill has it
 			if e.Common {
 				kind = "Common"
 			}
-			v.StudyEventDef = append(v.StudyEventDef, odm.StudyEventDef{OID: e.OID, Name: e.Name, Repeating: yesNo(e.Repeating), Type: kind, Status: archived})
+			v.StudyEventDef = append(v.StudyEventDef, odm.StudyEventDef{OID: e.OID, Name: e.Name, Repeating: clinical.YesNo(e.Repeating), Type: kind, Status: archived})
 			at = len(v.StudyEventDef) - 1
 		}
 		d := &v.StudyEventDef[at]
@@ -88,6 +82,15 @@ func rememberEvents(v *odm.MetaDataVersion, meta *clinical.Metadata) {
 	}
 }
 
+// lacking are the folded OIDs that no reference has.
+func lacking[T any](oids []string, refs []T, oid func(*T) string) []string {
+	has := found(refs, oid)
+	return slices.DeleteFunc(slices.Clone(oids), func(o string) bool {
+		_, known := has[o]
+		return known
+	})
+}
+
 // found are the places of definitions, or references, by their folded OIDs.
 func found[T any](all []T, oid func(*T) string) map[string]int {
 	at := make(map[string]int, len(all))
@@ -95,11 +98,4 @@ func found[T any](all []T, oid func(*T) string) map[string]int {
 		at[clinical.Fold(oid(&all[i]))] = i
 	}
 	return at
-}
-
-func yesNo(b bool) string {
-	if b {
-		return "Yes"
-	}
-	return "No"
 }
