@@ -13,7 +13,6 @@ import (
 	"unicode/utf16"
 
 	"aliquot/infra/local/localtest"
-	"aliquot/shared/jobs"
 )
 
 // entry is a file of an archive that is made up.
@@ -163,14 +162,7 @@ func TestHostileImports(t *testing.T) {
 	body, header := form(part{"file", "a.xml", good}, part{"attachedFilesZip", "a.zip", names("a")}, part{"attachedFilesZip", "b.zip", names("b")})
 	w.fallback.do("POST", "/clinicaldata/import/xml", body, header).is(t, 400, "errorCode.multipleFiles")
 	w.fallback.do("POST", "/clinicaldata/import/xml", body[:len(body)/2], header).refused(t, 415, "errorCode.fileFormatNotSupported\n")
-	all, err := w.api.Jobs.List(t.Context(), jobs.Filter{})
-	if err != nil || len(all) > 0 || len(w.queue.sent) > 0 {
-		t.Errorf("refused imports left jobs %v, messages %v, %v", all, w.queue.sent, err)
-	}
-	stored, err := w.api.Blobs.List(t.Context(), w.api.Intake, "", "", 10)
-	if err != nil || len(stored) > 0 {
-		t.Errorf("refused imports left objects %v, %v", stored, err)
-	}
+	w.nothingLeft()
 	if strings.Contains(w.logged(), canary) { // S-25
 		t.Error("the log holds what was sent")
 	}

@@ -196,14 +196,7 @@ func TestImportsThatAreRefused(t *testing.T) {
 	w.fallback.do("POST", "/clinicaldata/import", strings.Repeat(" ", 4<<20+1)).refused(t, http.StatusRequestEntityTooLarge, "upload-url")
 	w.fallback.do("POST", "/clinicaldata/import", "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.xml\"\r\n\r\n<OD", "Content-Type: multipart/form-data; boundary=x").refused(t, 415, "errorCode.fileFormatNotSupported\n")
 	w.request("POST", base+"/clinicaldata/import", good).refused(t, 401, "AUTH_INVALID_TOKEN")
-	all, err := w.api.Jobs.List(t.Context(), jobs.Filter{})
-	if err != nil || len(all) > 0 || len(w.queue.sent) > 0 {
-		t.Errorf("refused imports left jobs %v, messages %v, %v", all, w.queue.sent, err)
-	}
-	stored, err := w.api.Blobs.List(t.Context(), w.api.Intake, "", "", 10)
-	if err != nil || len(stored) > 0 {
-		t.Errorf("refused imports left objects %v, %v", stored, err)
-	}
+	w.nothingLeft()
 	if log := w.logged(); strings.Contains(log, "R-1") || strings.Contains(log, "scan 1") {
 		t.Error("the log holds values of a participant")
 	}
@@ -323,4 +316,17 @@ func TestUploadServesAnImport(t *testing.T) {
 	}
 	w.fallback.do("POST", path, `{"filename":"a.csv"}`).refused(t, 415, "errorCode.fileFormatNotSupported")
 	w.newUser("stranger").do("POST", path, `{}`).refused(t, 403, "errorCode.noSufficientPrivileges")
+}
+
+// nothingLeft checks that refused imports have left no job, no message and no object.
+func (w *world) nothingLeft() {
+	w.t.Helper()
+	all, err := w.api.Jobs.List(w.t.Context(), jobs.Filter{})
+	if err != nil || len(all) > 0 || len(w.queue.sent) > 0 {
+		w.t.Errorf("refused imports left jobs %v, messages %v, %v", all, w.queue.sent, err)
+	}
+	stored, err := w.api.Blobs.List(w.t.Context(), w.api.Intake, "", "", 10)
+	if err != nil || len(stored) > 0 {
+		w.t.Errorf("refused imports left objects %v, %v", stored, err)
+	}
 }
