@@ -9,13 +9,11 @@ functions := $(patsubst functions/%/main.go,%,$(wildcard functions/*/main.go))
 # Built and then run as itself, so that a signal to make reaches it; `go run` would keep it to itself.
 stack := go build -o build/stack ./infra/local/cmd/stack && exec build/stack
 tool := go tool -modfile=infra/tools/go.mod
-# How a function is built for AWS: $(call build,name,folder). The api function, which holds the code of every noun, is a tenth
-# smaller where calls are not inlined; an importer calls S3 and SQS a few times a file (infra/decisions/binary-size.md).
+# How a function is built for AWS: $(call build,name,folder). The api function, which holds the code of every noun, is an
+# eighth smaller where calls are not inlined (infra/decisions/binary-size.md).
 build = GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -tags lambda.norpc $(flags-$(1)) \
 	-o $(2)/bootstrap ./functions/$(1)
 flags-api := -gcflags=all=-l -gcflags=runtime/...= -gcflags=encoding/json=
-seldom := github.com/aws/aws-sdk-go-v2/service
-flags-csvimport := -gcflags=$(seldom)/s3/...=-l -gcflags=$(seldom)/sqs/...=-l
 # Parameters without a usable default value, for the checks that want one.
 sample := AlarmTopicArn=arn:aws:sns:us-east-1:000000000000:alarms DropOwner=lab DropWriterArn=arn:aws:iam::000000000000:role/lab
 

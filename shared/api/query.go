@@ -141,10 +141,6 @@ func cut[T any](list []T, p page) []T {
 
 // sorted are the records that fit, in order; those that are equal by id.
 func sorted[T any](recs []*biobank.Record, fits func(id int64, doc *T) bool, less func(a, b *T) int) ([]*biobank.Record, error) {
-	type item struct {
-		rec *biobank.Record
-		doc *T
-	}
 	var items []item
 	for _, rec := range recs {
 		doc, err := biobank.Decode[T](rec)
@@ -155,6 +151,16 @@ func sorted[T any](recs []*biobank.Record, fits func(id int64, doc *T) bool, les
 			items = append(items, item{rec, &doc})
 		}
 	}
+	return inOrder(items, func(a, b any) int { return less(a.(*T), b.(*T)) }), nil
+}
+
+// item is a record with its document, of whatever type: with a type for each T, each would have its own copy of the sorting.
+type item struct {
+	rec *biobank.Record
+	doc any
+}
+
+func inOrder(items []item, less func(a, b any) int) []*biobank.Record {
 	slices.SortStableFunc(items, func(a, b item) int {
 		if n := less(a.doc, b.doc); n != 0 {
 			return n
@@ -165,7 +171,7 @@ func sorted[T any](recs []*biobank.Record, fits func(id int64, doc *T) bool, les
 	for i := range items {
 		out[i] = items[i].rec
 	}
-	return out, nil
+	return out
 }
 
 // like tells whether a text holds another, or equals it, without regard to case; a blank one is held by all.

@@ -88,19 +88,29 @@ func (b *Batch) wantMemberRec(c *Change, name string, mark func(string) string) 
 // member finds a stored member of a small set by Identifier, else by name. It is nil for a create; an update of what does
 // not exist is a fault.
 func member[T any](ctx context.Context, b *Batch, c *Change, t Type, id int64, name string, mark func(string) string, u *unique) (*Record, T, error) {
-	var none T
+	rec, err := b.memberRec(ctx, c, t, id, name, mark, u)
+	if err != nil {
+		var none T
+		return nil, none, err
+	}
+	doc, err := Decode[T](rec)
+	return rec, doc, err
+}
+
+// memberRec is the record of member. It is apart, since the compiler makes a copy of member for each T.
+func (b *Batch) memberRec(ctx context.Context, c *Change, t Type, id int64, name string, mark func(string) string, u *unique) (*Record, error) {
 	if c.Op == Create {
-		return nil, none, nil
+		return nil, nil
 	}
 	var rec *Record
 	var err error
 	if id != 0 {
 		if rec, err = b.rec(ctx, SetKey(t, id)); err != nil {
-			return nil, none, err
+			return nil, err
 		}
 		if rec != nil && statusOf(rec) == StatusDisabled {
 			if is, err := b.done(ctx, rec, c); err != nil {
-				return nil, none, err
+				return nil, err
 			} else if !is {
 				rec = nil
 			}
@@ -109,10 +119,10 @@ func member[T any](ctx context.Context, b *Batch, c *Change, t Type, id int64, n
 	if rec == nil && name != "" && !c.ByID {
 		m, err := b.mark(ctx, mark(name))
 		if err != nil {
-			return nil, none, err
+			return nil, err
 		}
 		if rec, err = b.rec(ctx, m.To); err != nil {
-			return nil, none, err
+			return nil, err
 		}
 		if rec != nil {
 			holds, err := u.holds(rec, name)
@@ -120,24 +130,20 @@ func member[T any](ctx context.Context, b *Batch, c *Change, t Type, id int64, n
 				holds, err = b.done(ctx, rec, c) // deleted or renamed by an earlier try
 			}
 			if err != nil {
-				return nil, none, err
+				return nil, err
 			}
 			if !holds {
 				rec = nil
 			}
 		}
 	}
-	if rec == nil {
-		if c.Op == Update {
-			if name == "" || c.ByID {
-				return nil, none, missing(t, id)
-			}
-			return nil, none, missing(t, strconv.Quote(name))
-		}
-		return nil, none, nil
+	switch {
+	case rec != nil || c.Op != Update:
+		return rec, nil
+	case name == "" || c.ByID:
+		return nil, missing(t, id)
 	}
-	doc, err := Decode[T](rec)
-	return rec, doc, err
+	return nil, missing(t, strconv.Quote(name))
 }
 
 // merged is the object as it will be: what was sent, or the stored one with what was sent put onto it.

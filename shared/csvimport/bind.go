@@ -297,7 +297,7 @@ func bindPart[R any](h *header, fields []field[R]) partBinding[R] {
 }
 
 // read fills r and returns the set of fields that were sent and belong onto the stored object.
-func (p partBinding[R]) read(in *input, r *R) (set uint64) {
+func (p partBinding[R]) read(in *input, r R) (set uint64) {
 	for i := range p {
 		f := &p[i]
 		if f.read(in, f.cells, r) != nothing && f.copy != nil {
@@ -308,7 +308,7 @@ func (p partBinding[R]) read(in *input, r *R) (set uint64) {
 }
 
 // merger is the Merge of a draft: it copies the fields in set from r.
-func merger[R, D any](p partBinding[R], r *R, set uint64, doc func(*R) *D) func(*D) {
+func merger[R, D any](p partBinding[*R], r *R, set uint64, doc func(*R) *D) func(*D) {
 	return func(stored *D) {
 		var to R
 		*doc(&to) = *stored

@@ -8,18 +8,19 @@ import (
 	"aliquot/shared/biobank"
 )
 
-// A field reads one column, or one family of numbered columns, into a draft of type R. The kinds of field below are made
-// from an accessor to what they fill, from which reading a cell, clearing it and copying it onto a stored object follow.
+// A field reads one column, or one family of numbered columns, into a draft of type R, a pointer. The kinds of field below
+// are made from an accessor to what they fill, from which reading a cell, clearing it and copying it onto a stored object
+// follow. The compiler makes one copy of them for all pointers, but one for each struct.
 type field[R any] struct {
 	column
 	// set fills r from the cell of a single column. Its error says what the cell must be instead.
-	set func(in *input, raw []byte, r *R) error
+	set func(in *input, raw []byte, r R) error
 	// clear empties the field of r. It is nil where that has no meaning: a cell that asks for it is refused.
-	clear func(r *R)
+	clear func(r R)
 	// readAll does the work of set and clear for numbered columns, from the cells of all of them.
-	readAll func(in *input, cells []int, r *R) sent
+	readAll func(in *input, cells []int, r R) sent
 	// copy gives dst what src has of the field. It is nil where the registry acts on the draft itself, as on references.
-	copy func(dst, src *R)
+	copy func(dst, src R)
 }
 
 // sent tells what a row says about a field.
@@ -32,7 +33,7 @@ const (
 )
 
 // read fills r from the cells of the field and tells what the row sent. A cell that is not valid leaves a fault in in.
-func (f *field[R]) read(in *input, cells []int, r *R) sent {
+func (f *field[R]) read(in *input, cells []int, r R) sent {
 	if f.readAll != nil {
 		return f.readAll(in, cells, r)
 	}
@@ -69,10 +70,10 @@ func (f field[R]) draftOnly() field[R] {
 }
 
 // single is a field of one cell. Cleared, *at(r) becomes what none returns.
-func single[R, T any](caption string, at func(*R) *T, none func() T, parse func(*input, []byte) (T, error)) field[R] {
+func single[R, T any](caption string, at func(R) *T, none func() T, parse func(*input, []byte) (T, error)) field[R] {
 	return field[R]{
 		column: column{caption: caption},
-		set: func(in *input, raw []byte, r *R) error {
+		set: func(in *input, raw []byte, r R) error {
 			v, err := parse(in, raw)
 			if err != nil {
 				return err
@@ -80,25 +81,25 @@ func single[R, T any](caption string, at func(*R) *T, none func() T, parse func(
 			*at(r) = v
 			return nil
 		},
-		clear: func(r *R) { *at(r) = none() },
-		copy:  func(dst, src *R) { *at(dst) = *at(src) },
+		clear: func(r R) { *at(r) = none() },
+		copy:  func(dst, src R) { *at(dst) = *at(src) },
 	}
 }
 
 func zero[T any]() (t T) { return t }
 
 // text is a field that takes its cell as it is.
-func text[R any](caption string, at func(*R) *string) field[R] {
+func text[R any](caption string, at func(R) *string) field[R] {
 	return single(caption, at, zero, parseText)
 }
 
 // ref is the text by which a row names the object or another one. It cannot be cleared.
-func ref[R any](caption string, at func(*R) *string) field[R] {
+func ref[R any](caption string, at func(R) *string) field[R] {
 	return text(caption, at).draftOnly().fixed()
 }
 
 // identifier is the numeric id of the object.
-func identifier[R any](at func(*R) *int64) field[R] {
+func identifier[R any](at func(R) *int64) field[R] {
 	return single(captionIdentifier, at, zero, func(_ *input, raw []byte) (int64, error) {
 		n, err := strconv.ParseInt(string(raw), 10, 64)
 		if err != nil || n < 1 {
@@ -109,7 +110,7 @@ func identifier[R any](at func(*R) *int64) field[R] {
 }
 
 // name is a name that the registry resolves: absent, given, or given as empty to clear it.
-func name[R any](caption string, at func(*R) **string) field[R] {
+func name[R any](caption string, at func(R) **string) field[R] {
 	return single(caption, at, func() *string { return new(string) }, func(in *input, raw []byte) (*string, error) {
 		s := in.keep(raw)
 		return &s, nil
@@ -117,14 +118,14 @@ func name[R any](caption string, at func(*R) **string) field[R] {
 }
 
 // user is a user named by e-mail address.
-func user[R any](caption string, at func(*R) *biobank.UserRef) field[R] {
+func user[R any](caption string, at func(R) *biobank.UserRef) field[R] {
 	return single(caption, at, func() biobank.UserRef { return biobank.UserRef{Clear: true} },
 		func(in *input, raw []byte) (biobank.UserRef, error) {
 			return biobank.UserRef{Email: in.keep(raw)}, nil
 		}).draftOnly()
 }
 
-func quantity[R any](caption string, at func(*R) **biobank.Quantity) field[R] {
+func quantity[R any](caption string, at func(R) **biobank.Quantity) field[R] {
 	return single(caption, at, zero, func(_ *input, raw []byte) (*biobank.Quantity, error) {
 		q, err := biobank.ParseQuantity(string(raw))
 		if err != nil {
@@ -135,7 +136,7 @@ func quantity[R any](caption string, at func(*R) **biobank.Quantity) field[R] {
 }
 
 // count is a whole number from zero up.
-func count[R any](caption string, at func(*R) *int64) field[R] {
+func count[R any](caption string, at func(R) *int64) field[R] {
 	return single(caption, at, zero, func(_ *input, raw []byte) (int64, error) {
 		n, err := strconv.ParseInt(string(raw), 10, 64)
 		if err != nil || n < 0 {
@@ -145,12 +146,12 @@ func count[R any](caption string, at func(*R) *int64) field[R] {
 	})
 }
 
-func flag[R any](caption string, at func(*R) *bool) field[R] {
+func flag[R any](caption string, at func(R) *bool) field[R] {
 	return single(caption, at, zero, parseFlag)
 }
 
 // optFlag is a boolean that may be unknown.
-func optFlag[R any](caption string, at func(*R) **bool) field[R] {
+func optFlag[R any](caption string, at func(R) **bool) field[R] {
 	return single(caption, at, zero, func(in *input, raw []byte) (*bool, error) {
 		v, err := parseFlag(in, raw)
 		if err != nil {
@@ -161,7 +162,7 @@ func optFlag[R any](caption string, at func(*R) **bool) field[R] {
 }
 
 // day is a date without a zone, kept as yyyy-MM-dd.
-func day[R any](caption string, at func(*R) *string) field[R] {
+func day[R any](caption string, at func(R) *string) field[R] {
 	return single(caption, at, zero, func(in *input, raw []byte) (string, error) {
 		c, err := in.dates.date.civil(string(raw))
 		if err != nil {
@@ -173,14 +174,14 @@ func day[R any](caption string, at func(*R) *string) field[R] {
 }
 
 // date is the beginning of a day in the zone of the job, in epoch milliseconds.
-func date[R any](caption string, at func(*R) *int64) field[R] {
+func date[R any](caption string, at func(R) *int64) field[R] {
 	return single(caption, at, zero, func(in *input, raw []byte) (int64, error) {
 		return in.dates.parseDate(string(raw))
 	})
 }
 
 // moment is a date and time in the zone of the job, in epoch milliseconds.
-func moment[R any](caption string, at func(*R) *int64) field[R] {
+func moment[R any](caption string, at func(R) *int64) field[R] {
 	return single(caption, at, zero, func(in *input, raw []byte) (int64, error) {
 		return in.dates.parseMoment(string(raw))
 	})
@@ -190,7 +191,7 @@ func moment[R any](caption string, at func(*R) *int64) field[R] {
 // refused; a flag that is off loses nothing.
 func unsupported[R any](caption string) field[R] {
 	f := ignored[R](caption)
-	f.set = func(in *input, raw []byte, _ *R) error {
+	f.set = func(in *input, raw []byte, _ R) error {
 		if on, err := parseFlag(in, raw); err == nil && !on {
 			return nil
 		}
@@ -203,17 +204,17 @@ func unsupported[R any](caption string) field[R] {
 func ignored[R any](caption string) field[R] {
 	return field[R]{
 		column: column{caption: caption},
-		set:    func(*input, []byte, *R) error { return nil },
-		clear:  func(*R) {},
+		set:    func(*input, []byte, R) error { return nil },
+		clear:  func(R) {},
 	}
 }
 
 // list is a field of many values, Caption#1, Caption#2 and so on, up to the first that is blank. A cell that asks to be
 // cleared clears the whole list.
-func list[R any](caption string, at func(*R) *[]string) field[R] {
+func list[R any](caption string, at func(R) *[]string) field[R] {
 	return field[R]{
 		column: column{caption: caption, many: true},
-		readAll: func(in *input, cells []int, r *R) sent {
+		readAll: func(in *input, cells []int, r R) sent {
 			var values []string
 			for i, cell := range cells {
 				raw, s := in.cell(cell)
@@ -235,20 +236,20 @@ func list[R any](caption string, at func(*R) *[]string) field[R] {
 			*at(r) = values
 			return given
 		},
-		copy: func(dst, src *R) { *at(dst) = *at(src) },
+		copy: func(dst, src R) { *at(dst) = *at(src) },
 	}
 }
 
 // records is a field of many nested records, Caption#1#Member and so on, up to the first number of which nothing is
 // sent. A record whose members are all cleared is dropped, so that clearing the first clears the list.
-func records[R, E any](caption string, at func(*R) *[]E, members ...field[E]) field[R] {
+func records[R, E any](caption string, at func(R) *[]E, members ...field[*E]) field[R] {
 	names := make([]string, len(members))
 	for i := range members {
 		names[i] = members[i].caption
 	}
 	return field[R]{
 		column: column{caption: caption, many: true, members: names},
-		readAll: func(in *input, cells []int, r *R) sent {
+		readAll: func(in *input, cells []int, r R) sent {
 			all := []E{} // once sent, empty is not nil
 			said := nothing
 			for ; len(cells) > 0 && in.sent(cells[:len(members)]); cells = cells[len(members):] {
@@ -267,27 +268,27 @@ func records[R, E any](caption string, at func(*R) *[]E, members ...field[E]) fi
 			}
 			return said
 		},
-		copy: func(dst, src *R) { *at(dst) = *at(src) },
+		copy: func(dst, src R) { *at(dst) = *at(src) },
 	}
 }
 
 // inside is a field of a part E of R that need not exist: it is made when a value is sent, not when one is cleared.
-func inside[R, E any](part func(*R) **E, f field[E]) field[R] {
+func inside[R, E any](part func(R) **E, f field[*E]) field[R] {
 	return field[R]{
 		column: f.column,
-		set: func(in *input, raw []byte, r *R) error {
+		set: func(in *input, raw []byte, r R) error {
 			p := part(r)
 			if *p == nil {
 				*p = new(E)
 			}
 			return f.set(in, raw, *p)
 		},
-		clear: func(r *R) {
+		clear: func(r R) {
 			if p := *part(r); p != nil {
 				f.clear(p)
 			}
 		},
-		copy: func(dst, src *R) {
+		copy: func(dst, src R) {
 			to, from := part(dst), *part(src)
 			if from == nil {
 				if *to == nil {

@@ -9,8 +9,8 @@ import (
 type children = biobank.ChildrenDraft
 
 // of is a field of the specimens that a row makes of one parent.
-func of(f field[specimen]) field[children] {
-	out := field[children]{column: f.column, set: func(in *input, raw []byte, d *children) error { return f.set(in, raw, &d.Child) }}
+func of(f field[*specimen]) field[*children] {
+	out := field[*children]{column: f.column, set: func(in *input, raw []byte, d *children) error { return f.set(in, raw, &d.Child) }}
 	if f.clear != nil {
 		out.clear = func(d *children) { f.clear(&d.Child) }
 	}
@@ -21,8 +21,8 @@ func of(f field[specimen]) field[children] {
 }
 
 // madeFields are the columns that aliquots and derivatives have in common: how they were made, and what became of the parent.
-func madeFields() []field[specimen] {
-	return []field[specimen]{
+func madeFields() []field[*specimen] {
+	return []field[*specimen]{
 		moment("Created On", func(d *specimen) *int64 { return &d.Doc.CreatedOn }),
 		user("Created By#Email Address", func(d *specimen) *biobank.UserRef { return &d.CreatedBy }),
 		count("Freeze/Thaw Cycles", func(d *specimen) *int64 { return &d.Doc.FreezeThawCycles }),
@@ -32,7 +32,7 @@ func madeFields() []field[specimen] {
 }
 
 // names is a list in one cell, its items parted by commas.
-func names(caption string, at func(*children) *[]string) field[children] {
+func names(caption string, at func(*children) *[]string) field[*children] {
 	return single(caption, at, zero, func(in *input, raw []byte) ([]string, error) {
 		all := strings.Split(in.keep(raw), ",")
 		for i := range all {
@@ -47,7 +47,7 @@ func names(caption string, at func(*children) *[]string) field[children] {
 // aliquotSchema is specimenAliquot, section 2.6: a row makes as many aliquots of one parent as it says. With a position they
 // go into that and those that follow in the order of the container, without into the next that are free.
 func aliquotSchema() *Schema {
-	fields := []field[children]{
+	fields := []field[*children]{
 		of(ref(captionProtocol, func(d *specimen) *string { return &d.Protocol.ShortTitle })),
 		of(ref("Parent Specimen Label", func(d *specimen) *string { return &d.ParentLabel })),
 		names("Specimen Labels", func(d *children) *[]string { return &d.Labels }),
@@ -71,7 +71,7 @@ func aliquotSchema() *Schema {
 
 // derivativeSchema is specimenDerivative, section 2.7.
 func derivativeSchema() *Schema {
-	fields := []field[children]{
+	fields := []field[*children]{
 		of(ref(captionProtocol, func(d *specimen) *string { return &d.Protocol.ShortTitle })),
 		of(ref("Parent Specimen Label", func(d *specimen) *string { return &d.ParentLabel })),
 		of(text("Specimen Label", func(d *specimen) *string { return &d.Doc.Label })),
@@ -99,7 +99,7 @@ func derivativeSchema() *Schema {
 		[][]string{{"Parent Specimen Label"}, {"Type"}})
 }
 
-func childrenSchema(objectType, label, lineage string, fields []field[children], container string, needed [][]string) *Schema {
+func childrenSchema(objectType, label, lineage string, fields []field[*children], container string, needed [][]string) *Schema {
 	return &Schema{
 		objectType: objectType,
 		label:      label,
@@ -137,7 +137,7 @@ func childrenSchema(objectType, label, lineage string, fields []field[children],
 // disposalSchema is specimenDisposal, section 2.8: it closes specimens, or deletes them, and says how.
 func disposalSchema() *Schema {
 	disposal := func(d *specimen) **biobank.DisposalEvent { return &d.Disposal }
-	fields := []field[specimen]{
+	fields := []field[*specimen]{
 		ref(captionProtocol, func(d *specimen) *string { return &d.Protocol.ShortTitle }),
 		ref("Specimen Label", func(d *specimen) *string { return &d.Doc.Label }),
 		ref("Barcode", func(d *specimen) *string { return &d.Doc.Barcode }),

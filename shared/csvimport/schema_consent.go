@@ -13,7 +13,7 @@ type consent struct {
 // itself, so that one that fails keeps no other from being saved.
 func consentSchema() *Schema {
 	participant := func(d *consent) *registration { return &d.Registration }
-	fields := []field[consent]{
+	fields := []field[*consent]{
 		ref(captionProtocol, func(d *consent) *string { return &participant(d).Protocol.ShortTitle }),
 		ref(captionPPID, func(d *consent) *string { return &participant(d).Doc.PPID }),
 		day("Consent Date", func(d *consent) *string { return &d.details.SignedOn }).fixed(),
@@ -22,7 +22,7 @@ func consentSchema() *Schema {
 		ref("Consent Statement", func(d *consent) *string { return &d.response.Statement.Statement }),
 		ref("Consent Statement Code", func(d *consent) *string { return &d.response.Statement.Code }),
 		ref("Consent Response", func(d *consent) *string { return &d.response.Response }),
-		unsupported[consent]("Signed Consent Form"),
+		unsupported[*consent]("Signed Consent Form"),
 	}
 	return &Schema{
 		objectType: "consent",

@@ -12,12 +12,12 @@ type (
 )
 
 // cell is a column of a location: the container, or the row or column within it. Cleared, the object is not stored.
-func cell[R any](part func(*R) **biobank.LocationRef, caption string, at func(*biobank.LocationRef) *string) field[R] {
+func cell[R any](part func(R) **biobank.LocationRef, caption string, at func(*biobank.LocationRef) *string) field[R] {
 	return ofLocation(part, text(caption, at))
 }
 
 // cellNumber is the position of a location as a number.
-func cellNumber[R any](part func(*R) **biobank.LocationRef, caption string) field[R] {
+func cellNumber[R any](part func(R) **biobank.LocationRef, caption string) field[R] {
 	return ofLocation(part, single(caption, func(l *biobank.LocationRef) *int64 { return &l.Position }, zero, func(_ *input, raw []byte) (int64, error) {
 		n, err := strconv.ParseInt(string(raw), 10, 64)
 		if err != nil || n < 1 {
@@ -27,9 +27,9 @@ func cellNumber[R any](part func(*R) **biobank.LocationRef, caption string) fiel
 	}))
 }
 
-func ofLocation[R any](part func(*R) **biobank.LocationRef, f field[biobank.LocationRef]) field[R] {
+func ofLocation[R any](part func(R) **biobank.LocationRef, f field[*biobank.LocationRef]) field[R] {
 	out := inside(part, f).draftOnly()
-	out.clear = func(r *R) {
+	out.clear = func(r R) {
 		if p := part(r); *p == nil {
 			*p = new(biobank.LocationRef)
 		}
@@ -52,7 +52,7 @@ func cellKeys(prefix, container string) []identityKey {
 // containerSchema is storageContainer, section 2.12.
 func containerSchema() *Schema {
 	within := func(d *container) **biobank.LocationRef { return &d.Location }
-	fields := []field[container]{
+	fields := []field[*container]{
 		identifier(func(d *container) *int64 { return &d.ID }),
 		text("Display Name", func(d *container) *string { return &d.Doc.DisplayName }),
 		text("Name", func(d *container) *string { return &d.Doc.Name }),
@@ -86,7 +86,7 @@ func containerSchema() *Schema {
 				return &v, err
 			}).draftOnly(),
 		text("Comments", func(d *container) *string { return &d.Doc.Comments }),
-		ignored[container](captionReason),
+		ignored[*container](captionReason),
 	}
 	parent := "Storage Location#Parent Container Name"
 	return &Schema{
@@ -121,7 +121,7 @@ func containerSchema() *Schema {
 
 // containerTypeSchema is storageContainerType, section 2.12.
 func containerTypeSchema() *Schema {
-	fields := []field[containerType]{
+	fields := []field[*containerType]{
 		identifier(func(d *containerType) *int64 { return &d.ID }),
 		text("Name", func(d *containerType) *string { return &d.Doc.Name }),
 		text("Name Format", func(d *containerType) *string { return &d.Doc.NameFormat }),
@@ -170,7 +170,7 @@ func containerTypeSchema() *Schema {
 func locatedSchema() *Schema {
 	type located = biobank.LocatedDraft
 	number := cellNumber(func(d *located) **biobank.LocationRef { at := &d.At; return &at }, "Location#Position")
-	fields := []field[located]{
+	fields := []field[*located]{
 		ref("Location#Container Name", func(d *located) *string { return &d.At.Name }),
 		ref("Location#Container Barcode", func(d *located) *string { return &d.At.Barcode }),
 		ref("Location#Row", func(d *located) *string { return &d.At.Y }),

@@ -12,7 +12,7 @@ const captionDistributing = "Distributing Sites"
 
 // distributionSchema is distributionProtocol, section 2.14.
 func distributionSchema() *Schema {
-	fields := []field[distribution]{
+	fields := []field[*distribution]{
 		identifier(func(d *distribution) *int64 { return &d.ID }),
 		text("Title", func(d *distribution) *string { return &d.Doc.Title }),
 		text("Short Title", func(d *distribution) *string { return &d.Doc.ShortTitle }),
@@ -26,7 +26,7 @@ func distributionSchema() *Schema {
 		day("End Date", func(d *distribution) *string { return &d.Doc.EndDate }),
 		flag("Disable Email Notifications", func(d *distribution) *bool { return &d.Doc.NoNotifications }),
 		text(captionActivity, func(d *distribution) *string { return &d.Doc.ActivityStatus }),
-		ignored[distribution](captionReason),
+		ignored[*distribution](captionReason),
 	}
 	return &Schema{
 		objectType: "distributionProtocol",

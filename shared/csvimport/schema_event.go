@@ -15,7 +15,7 @@ type (
 const captionEvent = "Event Label"
 
 // optNumber is a whole number that may be unknown, from least up.
-func optNumber[R any](caption string, least int64, wrong error, at func(*R) **int64) field[R] {
+func optNumber[R any](caption string, least int64, wrong error, at func(R) **int64) field[R] {
 	return single(caption, at, zero, func(_ *input, raw []byte) (*int64, error) {
 		n, err := strconv.ParseInt(string(raw), 10, 64)
 		if err != nil || n < least {
@@ -28,7 +28,7 @@ func optNumber[R any](caption string, least int64, wrong error, at func(*R) **in
 // eventSchema is cpe, section 2.11. An event is found by Identifier, else by its label in the protocol, else by its code;
 // the reference leaves open which of the two is looked at first. To give it another label takes the Identifier.
 func eventSchema() *Schema {
-	fields := []field[event]{
+	fields := []field[*event]{
 		identifier(func(d *event) *int64 { return &d.ID }),
 		ref(captionProtocol, func(d *event) *string { return &d.Protocol.ShortTitle }),
 		text("Event Code", func(d *event) *string { return &d.Doc.Code }),
@@ -41,7 +41,7 @@ func eventSchema() *Schema {
 		text(captionActivity, func(d *event) *string { return &d.Doc.ActivityStatus }),
 		text("When to Print", func(d *event) *string { return &d.Doc.NamePrintMode }),
 		count("Print Copies", func(d *event) *int64 { return &d.Doc.NamePrintCopies }),
-		ignored[event](captionReason),
+		ignored[*event](captionReason),
 	}
 	return &Schema{
 		objectType: "cpe",
@@ -76,7 +76,7 @@ func eventSchema() *Schema {
 // requirementSchema is sr, section 2.11. A requirement is found by Identifier, else by its code in the event. Unique ID and
 // Parent UID are what the file itself calls its rows.
 func requirementSchema() *Schema {
-	fields := []field[requirement]{
+	fields := []field[*requirement]{
 		identifier(func(d *requirement) *int64 { return &d.ID }),
 		ref(captionProtocol, func(d *requirement) *string { return &d.Protocol.ShortTitle }),
 		ref(captionEvent, func(d *requirement) *string { return &d.EventLabel }),
@@ -92,8 +92,8 @@ func requirementSchema() *Schema {
 		text("Storage Type", func(d *requirement) *string { return &d.Doc.StorageType }),
 		quantity("Initial Quantity", func(d *requirement) **biobank.Quantity { return &d.Doc.InitialQty }),
 		quantity("Concentration", func(d *requirement) **biobank.Quantity { return &d.Doc.Concentration }),
-		unsupported[requirement]("Quantity Unit"),
-		unsupported[requirement]("Concentration Unit"),
+		unsupported[*requirement]("Quantity Unit"),
+		unsupported[*requirement]("Concentration Unit"),
 		user("Collector#Email Address", func(d *requirement) *biobank.UserRef { return &d.Collector }),
 		text("Collection Container", func(d *requirement) *string { return &d.Doc.CollectionContainer }),
 		text("Collection Procedure", func(d *requirement) *string { return &d.Doc.CollectionProcedure }),
@@ -114,7 +114,7 @@ func requirementSchema() *Schema {
 		text(captionActivity, func(d *requirement) *string { return &d.Doc.ActivityStatus }),
 		ref("Parent UID", func(d *requirement) *string { return &d.ParentUID }),
 		ref("Unique ID", func(d *requirement) *string { return &d.UID }),
-		ignored[requirement](captionReason),
+		ignored[*requirement](captionReason),
 	}
 	return &Schema{
 		objectType: "sr",

@@ -82,10 +82,10 @@ func recordsOf(ctx context.Context, reg *biobank.Registry, s *Schema, params map
 // recordSchema is the columns of a form's records: whose they are, then the form's fields.
 func recordSchema(base *Schema, f *biobank.Form, level biobank.Level) *Schema {
 	id := f.Caption + " ID"
-	fields := []field[formRecord]{identified(id, func(d *formRecord) *int64 { return &d.ID })}
+	fields := []field[*formRecord]{identified(id, func(d *formRecord) *int64 { return &d.ID })}
 	owner := [][]string{}
 	keys := []identityKey{{tag: "form.record", own: true, captions: []string{id}}}
-	add := func(needed bool, f field[formRecord]) {
+	add := func(needed bool, f field[*formRecord]) {
 		fields = append(fields, f)
 		keys = append(keys, identityKey{tag: "form." + f.caption, own: true, captions: []string{f.caption}, scoped: f.caption == captionPPID})
 		if needed {
@@ -131,7 +131,7 @@ func recordSchema(base *Schema, f *biobank.Form, level biobank.Level) *Schema {
 }
 
 // identified is identifier under another caption.
-func identified[R any](caption string, at func(*R) *int64) field[R] {
+func identified[R any](caption string, at func(R) *int64) field[R] {
 	f := identifier(at)
 	f.caption = caption
 	return f

@@ -11,7 +11,7 @@ import (
 // operation.
 func masterSchema() *Schema {
 	regFields := slices.Concat(
-		[]field[registration]{
+		[]field[*registration]{
 			ref(captionProtocol, func(d *registration) *string { return &d.Protocol.ShortTitle }),
 			text(captionPPID, func(d *registration) *string { return &d.Doc.PPID }),
 			day("Registration Date", func(d *registration) *string { return &d.Doc.RegistrationDate }),
@@ -20,7 +20,7 @@ func masterSchema() *Schema {
 		},
 		participantFields(),
 	)
-	visitFields := []field[visit]{
+	visitFields := []field[*visit]{
 		ref("Event Label", func(d *visit) *string { return &d.EventLabel }),
 		text("Visit Name", func(d *visit) *string { return &d.Doc.Name }),
 		date("Visit Date", func(d *visit) *int64 { return &d.Doc.VisitDate }),
@@ -31,7 +31,7 @@ func masterSchema() *Schema {
 		text("Path. Number", func(d *visit) *string { return &d.Doc.SurgicalPathologyNumber }),
 		text("Visit Comments", func(d *visit) *string { return &d.Doc.Comments }),
 	}
-	specimenFields := []field[specimen]{
+	specimenFields := []field[*specimen]{
 		ref("Specimen Requirement Code", func(d *specimen) *string { return &d.RequirementCode }),
 		text("Specimen Label", func(d *specimen) *string { return &d.Doc.Label }),
 		text("Barcode", func(d *specimen) *string { return &d.Doc.Barcode }),

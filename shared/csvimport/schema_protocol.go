@@ -6,7 +6,7 @@ type protocol = biobank.ProtocolDraft
 
 // protocolSchema is cp, section 2.10.
 func protocolSchema() *Schema {
-	fields := []field[protocol]{
+	fields := []field[*protocol]{
 		records("Sites", func(d *protocol) *[]biobank.SiteRef { return &d.Sites },
 			text("Name", func(s *biobank.SiteRef) *string { return &s.Name }),
 			text("Code", func(s *biobank.SiteRef) *string { return &s.Code }),

@@ -22,7 +22,7 @@ func registrationDoc(d *registration) *biobank.RegistrationDoc { return &d.Doc }
 // registrationSchema is cpr, section 2.2.
 func registrationSchema() *Schema {
 	fields := slices.Concat(
-		[]field[registration]{
+		[]field[*registration]{
 			identifier(func(d *registration) *int64 { return &d.ID }),
 			ref(captionProtocol, func(d *registration) *string { return &d.Protocol.ShortTitle }),
 			text(captionPPID, func(d *registration) *string { return &d.Doc.PPID }),
@@ -31,7 +31,7 @@ func registrationSchema() *Schema {
 			text("External Subject ID", func(d *registration) *string { return &d.Doc.ExternalSubjectID }),
 			text(captionActivity, func(d *registration) *string { return &d.Doc.ActivityStatus }),
 			text("Data Entry Status", func(d *registration) *string { return &d.Doc.DataEntryStatus }),
-			ignored[registration](captionReason),
+			ignored[*registration](captionReason),
 		},
 		participantFields(),
 	)
@@ -63,8 +63,8 @@ func registrationSchema() *Schema {
 }
 
 // participantFields are the columns about the person, which cpr and masterSpecimen share.
-func participantFields() []field[registration] {
-	return []field[registration]{
+func participantFields() []field[*registration] {
+	return []field[*registration]{
 		text("First Name", func(d *registration) *string { return &d.Doc.Participant.FirstName }),
 		text("Last Name", func(d *registration) *string { return &d.Doc.Participant.LastName }),
 		text("Middle Name", func(d *registration) *string { return &d.Doc.Participant.MiddleName }),

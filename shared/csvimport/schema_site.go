@@ -9,7 +9,7 @@ type (
 
 // instituteSchema is institute, section 2.13.
 func instituteSchema() *Schema {
-	fields := []field[institute]{
+	fields := []field[*institute]{
 		identifier(func(d *institute) *int64 { return &d.ID }),
 		text("Name", func(d *institute) *string { return &d.Doc.Name }),
 		text(captionActivity, func(d *institute) *string { return &d.Doc.ActivityStatus }),
@@ -41,7 +41,7 @@ func instituteSchema() *Schema {
 
 // siteSchema is site, section 2.13.
 func siteSchema() *Schema {
-	fields := []field[site]{
+	fields := []field[*site]{
 		identifier(func(d *site) *int64 { return &d.ID }),
 		text("Name", func(d *site) *string { return &d.Doc.Name }),
 		ref("Institute Name", func(d *site) *string { return &d.Institute }),

@@ -18,7 +18,7 @@ func location(d *specimen) **biobank.LocationRef { return &d.Location }
 
 // specimenSchema is specimen, section 2.5.
 func specimenSchema() *Schema {
-	fields := []field[specimen]{
+	fields := []field[*specimen]{
 		identifier(func(d *specimen) *int64 { return &d.ID }),
 		ref(captionProtocol, func(d *specimen) *string { return &d.Protocol.ShortTitle }),
 		ref("Visit Name", func(d *specimen) *string { return &d.VisitName }),
@@ -37,8 +37,8 @@ func specimenSchema() *Schema {
 		quantity("Initial Quantity", func(d *specimen) **biobank.Quantity { return &d.Doc.InitialQty }).aka("Quantity"),
 		quantity("Available Quantity", func(d *specimen) **biobank.Quantity { return &d.Doc.AvailableQty }),
 		quantity("Concentration", func(d *specimen) **biobank.Quantity { return &d.Doc.Concentration }),
-		unsupported[specimen]("Quantity Unit"),
-		unsupported[specimen]("Concentration Unit"),
+		unsupported[*specimen]("Quantity Unit"),
+		unsupported[*specimen]("Concentration Unit"),
 		list("Biohazard", func(d *specimen) *[]string { return &d.Doc.Biohazards }).aka("Biohazard"),
 		count("Freeze/Thaw Cycles", func(d *specimen) *int64 { return &d.Doc.FreezeThawCycles }),
 		moment("Created On", func(d *specimen) *int64 { return &d.Doc.CreatedOn }),
@@ -54,7 +54,7 @@ func specimenSchema() *Schema {
 		user("Transfer User#Email Address", func(d *specimen) *biobank.UserRef { return &d.Move.By }),
 		moment("Transfer Time", func(d *specimen) *int64 { return &d.Move.At }).draftOnly(),
 		flag("Checkout", func(d *specimen) *bool { return &d.CheckOut }).draftOnly(),
-		ignored[specimen](captionReason),
+		ignored[*specimen](captionReason),
 		inside(collection, moment("Collection Event#Date and Time",
 			func(e *biobank.CollectionEvent) *int64 { return &e.Time })),
 		user("Collection Event#User#Email Address", func(d *specimen) *biobank.UserRef { return &d.Collector }),
@@ -103,7 +103,7 @@ func specimenSchema() *Schema {
 	}
 }
 
-func externalIDs() field[specimen] {
+func externalIDs() field[*specimen] {
 	return records("External IDs", func(d *specimen) *[]biobank.ExternalID { return &d.Doc.ExternalIDs },
 		text("Name", func(x *biobank.ExternalID) *string { return &x.Name }),
 		text("Value", func(x *biobank.ExternalID) *string { return &x.Value }),

@@ -14,7 +14,7 @@ func userKeys() []identityKey {
 
 // userSchema is user, section 2.13.
 func userSchema() *Schema {
-	fields := []field[account]{
+	fields := []field[*account]{
 		identifier(func(d *account) *int64 { return &d.ID }),
 		text("Last Name", func(d *account) *string { return &d.Doc.LastName }),
 		text("First Name", func(d *account) *string { return &d.Doc.FirstName }),
@@ -29,9 +29,9 @@ func userSchema() *Schema {
 		text(captionActivity, func(d *account) *string { return &d.Doc.ActivityStatus }),
 		flag("Disable Email Notifications", func(d *account) *bool { return &d.Doc.DND }),
 		flag("Manage Forms", func(d *account) *bool { return &d.Doc.ManageForms }),
-		unsupported[account]("Manage Workflows"),
-		unsupported[account]("Download Labels Print File"),
-		ignored[account](captionReason),
+		unsupported[*account]("Manage Workflows"),
+		unsupported[*account]("Download Labels Print File"),
+		ignored[*account](captionReason),
 	}
 	return &Schema{
 		objectType: "user",
@@ -59,7 +59,7 @@ func userSchema() *Schema {
 // them as they are; ##set_to_blank## as the name of the first takes all away. An operation makes no difference: users are
 // made by files of their own.
 func userRolesSchema() *Schema {
-	fields := []field[account]{
+	fields := []field[*account]{
 		identifier(func(d *account) *int64 { return &d.ID }),
 		ref("Email Address", func(d *account) *string { return &d.Doc.EmailAddress }),
 		records("Role", func(d *account) *[]biobank.GrantRef { return &d.Grants },
@@ -67,7 +67,7 @@ func userRolesSchema() *Schema {
 			text("Site Name", func(g *biobank.GrantRef) *string { return &g.Site }),
 			text(captionProtocol, func(g *biobank.GrantRef) *string { return &g.Protocol }),
 		).draftOnly(),
-		ignored[account](captionReason),
+		ignored[*account](captionReason),
 	}
 	return &Schema{
 		objectType: "userRoles",

@@ -8,7 +8,7 @@ func visitDoc(d *visit) *biobank.VisitDoc { return &d.Doc }
 
 // visitSchema is visit, section 2.4.
 func visitSchema() *Schema {
-	fields := []field[visit]{
+	fields := []field[*visit]{
 		identifier(func(d *visit) *int64 { return &d.ID }),
 		ref(captionProtocol, func(d *visit) *string { return &d.Protocol.ShortTitle }),
 		ref(captionPPID, func(d *visit) *string { return &d.PPID }),
@@ -21,12 +21,12 @@ func visitSchema() *Schema {
 		text("Clinical Status", func(d *visit) *string { return &d.Doc.ClinicalStatus }),
 		text("Cohort", func(d *visit) *string { return &d.Doc.Cohort }),
 		text("Path. Number", func(d *visit) *string { return &d.Doc.SurgicalPathologyNumber }),
-		unsupported[visit]("Path Report Name"),
+		unsupported[*visit]("Path Report Name"),
 		user("Missed/Not Collected By#Email Address", func(d *visit) *biobank.UserRef { return &d.MissedBy }),
 		text("Missed/Not Collected Reason", func(d *visit) *string { return &d.Doc.MissedReason }),
 		text("Comments", func(d *visit) *string { return &d.Doc.Comments }),
 		text(captionActivity, func(d *visit) *string { return &d.Doc.ActivityStatus }),
-		ignored[visit](captionReason),
+		ignored[*visit](captionReason),
 	}
 	return &Schema{
 		objectType: "visit",
