@@ -326,7 +326,7 @@ func (c *call) putAside(w *held) (*held, error) {
 	if _, err := c.api.Blobs.Put(c.Context(), file.Bucket, file.Key, w.header.Get("Content-Type"), w.body.Bytes()); err != nil {
 		return nil, err
 	}
-	link, err := c.api.Blobs.PresignGet(c.Context(), file, name, linkFor)
+	link, err := c.api.Blobs.PresignGet(c.Context(), file, blob.Download{Name: name}, linkFor)
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func (c *call) receive(bucket, key, contentType string, file io.Reader, twin str
 // hand answers with a file as inline makes it, or, over 4 MB, with where to get it.
 func (c *call) hand(file blob.Object, size int64, name string, inline func(body []byte) any) (any, error) {
 	if size > maxBody {
-		link, err := c.api.Blobs.PresignGet(c.Context(), file, name, linkFor)
+		link, err := c.api.Blobs.PresignGet(c.Context(), file, blob.Download{Name: name}, linkFor)
 		return elsewhere{link.URL}, err
 	}
 	body, err := c.api.Blobs.Get(c.Context(), file, maxBody)

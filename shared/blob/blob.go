@@ -6,6 +6,7 @@ package blob
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -219,11 +220,29 @@ func (s *Store) PresignPut(ctx context.Context, bucket, key, contentType string,
 	return Presigned{req.Method, req.URL, req.SignedHeader}, nil
 }
 
-// PresignGet signs the download of an object under a file name.
-func (s *Store) PresignGet(ctx context.Context, o Object, filename string, ttl time.Duration) (Presigned, error) {
-	disposition := mime.FormatMediaType("attachment", map[string]string{"filename": filename})
+// Download is how a browser is told to take an object.
+type Download struct {
+	Name string // of the file
+	// Inline shows what is otherwise saved.
+	Inline bool
+	// ContentType is told in place of the object's own, unless it is empty.
+	ContentType string
+}
+
+// Disposition is the header that tells it.
+func (d *Download) Disposition() string {
+	how := "attachment"
+	if d.Inline {
+		how = "inline"
+	}
+	return cmp.Or(mime.FormatMediaType(how, map[string]string{"filename": d.Name}), how)
+}
+
+// PresignGet signs the download of an object.
+func (s *Store) PresignGet(ctx context.Context, o Object, as Download, ttl time.Duration) (Presigned, error) {
 	req, err := s.presign().PresignGetObject(ctx, &s3.GetObjectInput{
-		Bucket: &o.Bucket, Key: &o.Key, VersionId: o.version(), ResponseContentDisposition: nonEmpty(disposition),
+		Bucket: &o.Bucket, Key: &o.Key, VersionId: o.version(), ResponseContentDisposition: aws.String(as.Disposition()),
+		ResponseContentType: nonEmpty(as.ContentType),
 	}, s3.WithPresignExpires(ttl))
 	if err != nil {
 		return Presigned{}, wrap("sign download", o, err)

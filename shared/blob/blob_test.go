@@ -244,16 +244,27 @@ func TestPresigned(t *testing.T) {
 	if code, body, _ := send(t, put, "a,b\n"); code != http.StatusOK {
 		t.Fatalf("upload: %d %s", code, body)
 	}
-	get, err := store.PresignGet(t.Context(), blob.Object{Bucket: bucket, Key: "p/up load.csv"}, `BulkImportJob_1.csv`, time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
-	code, body, header := send(t, get, "")
-	if code != http.StatusOK || body != "a,b\n" {
-		t.Errorf("download: %d %q", code, body)
-	}
-	if got := header.Get("Content-Disposition"); got != "attachment; filename=BulkImportJob_1.csv" {
-		t.Errorf("disposition %q", got)
+	for _, tt := range []struct {
+		as                       blob.Download
+		disposition, contentType string
+	}{
+		{blob.Download{Name: "BulkImportJob_1.csv"}, "attachment; filename=BulkImportJob_1.csv", "text/csv"},
+		{blob.Download{Name: "log.csv", Inline: true, ContentType: "application/x-log"}, "inline; filename=log.csv", "application/x-log"},
+	} {
+		get, err := store.PresignGet(t.Context(), blob.Object{Bucket: bucket, Key: "p/up load.csv"}, tt.as, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, body, header := send(t, get, "")
+		if code != http.StatusOK || body != "a,b\n" {
+			t.Errorf("download: %d %q", code, body)
+		}
+		if got := header.Get("Content-Disposition"); got != tt.disposition {
+			t.Errorf("disposition %q, want %q", got, tt.disposition)
+		}
+		if got := header.Get("Content-Type"); got != tt.contentType {
+			t.Errorf("type %q, want %q", got, tt.contentType)
+		}
 	}
 	other := put
 	other.URL = strings.Replace(put.URL, "load.csv", "else.csv", 1)

@@ -191,31 +191,21 @@ func (c *call) give(answer any) error {
 		return nil
 	}
 	body, err := json.Marshal(answer)
-	if err == nil && len(body) > maxBody {
-		var there writer
-		if there, err = c.keep(body, "application/json"); err == nil {
-			there.write(c.w)
-			return nil
-		}
+	out := c.spill("application/json", "answer.json")
+	if err == nil {
+		_, err = out.Write(body)
+	}
+	var whole writer
+	if err == nil {
+		whole, err = out.answer()
 	}
 	if err != nil {
 		err = fmt.Errorf("encode an answer: %w", err)
 		c.fail(err)
 		return err
 	}
-	c.w.Header().Set("Content-Type", "application/json;charset=UTF-8")
-	_, _ = c.w.Write(body)
+	whole.write(c.w)
 	return nil
-}
-
-// keep stores an answer that is too large to be given inline (design.md section 6).
-func (c *call) keep(body []byte, contentType string) (writer, error) {
-	file := blob.Object{Bucket: c.api.Results, Key: "answers/" + c.id}
-	if _, err := c.api.Blobs.Put(c.Context(), file.Bucket, file.Key, contentType, body); err != nil {
-		return nil, err
-	}
-	link, err := c.api.Blobs.PresignGet(c.Context(), file, "answer.json", linkFor)
-	return elsewhere(link.URL), err
 }
 
 // elsewhere sends the caller to a URL; the body repeats it for clients that do not follow.

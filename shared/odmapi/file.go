@@ -47,6 +47,6 @@ func showFile(c *call) (any, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	link, err := c.api.Blobs.PresignGet(c.Context(), at, f.Name, linkFor)
+	link, err := c.api.Blobs.PresignGet(c.Context(), at, blob.Download{Name: f.Name}, linkFor)
 	return elsewhere(link.URL), err
 }

@@ -1,7 +1,6 @@
 package odmapi_test
 
 import (
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -64,16 +63,11 @@ func TestFiles(t *testing.T) {
 		if a.status != http.StatusSeeOther {
 			continue
 		}
-		resp, err := http.Get(a.header.Get("Location"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		h := resp.Header
-		if err != nil || len(text) == 0 || h.Get("Content-Type") != "application/octet-stream" ||
+		there := fetch(t, a.header.Get("Location"))
+		h := there.header
+		if len(there.body) == 0 || h.Get("Content-Type") != "application/octet-stream" ||
 			h.Get("Content-Disposition") != "attachment; filename*=utf-8''Gr%C3%BC%C3%9Fe%201.html" || a.header.Get("X-Content-Type-Options") != "nosniff" {
-			t.Errorf("%s: %d bytes, %v, %v", name, len(text), h, err)
+			t.Errorf("%s: %d bytes, %v", name, len(there.body), h)
 		}
 	}
 	// A form that the site hides is hidden with its files; who sees the whole study sees it.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -97,7 +96,7 @@ const maxJobs = 100
 
 // jobList answers with the jobs of a list. Without parameters it is all of them, as in the reference; maxResults, and after
 // with the UUID of the last job of the page before, ask for a page (ours).
-func (c *call) jobList(list string) (any, error) {
+func (c *call) jobList(of string) (any, error) {
 	limit, err := c.limit(maxJobs)
 	if err != nil {
 		return nil, err
@@ -113,15 +112,17 @@ func (c *call) jobList(list string) (any, error) {
 		}
 		before = last.ID
 	}
-	all, err := c.api.Jobs.Listed(c.Context(), list, before, limit)
-	if err != nil {
-		return nil, err
-	}
-	views := make([]jobView, len(all))
-	for i, j := range all {
-		views[i] = showJob(j)
-	}
-	return views, nil
+	return list(c, "", func() (page []jobView, more bool, err error) {
+		some, err := c.api.Jobs.Listed(c.Context(), of, before, cmp.Or(limit, maxJobs))
+		if err != nil || len(some) == 0 {
+			return nil, false, err
+		}
+		before = some[len(some)-1].ID
+		for _, j := range some {
+			page = append(page, showJob(j))
+		}
+		return page, limit == 0 && len(some) == maxJobs, nil
+	}, "")
 }
 
 // jobPlace finds the study, or the site, of a list of jobs. What is wrong with the OIDs is told in the header's own names.
@@ -228,30 +229,28 @@ func downloadLog(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	as := blob.Download{
+		Name: j.Params[odmimport.ParamLog], Inline: strings.EqualFold(c.URL.Query().Get("open"), "true"), ContentType: "application/force-download",
+	}
 	if info.Size > maxBody {
-		link, err := c.api.Blobs.PresignGet(c.Context(), file, j.Params[odmimport.ParamLog], linkFor)
+		link, err := c.api.Blobs.PresignGet(c.Context(), file, as, linkFor)
 		return elsewhere(link.URL), err
 	}
 	body, err := c.api.Blobs.Get(c.Context(), file, maxBody)
 	if err != nil {
 		return nil, err
 	}
-	return logAnswer{j.Params[odmimport.ParamLog], strings.EqualFold(c.URL.Query().Get("open"), "true"), body}, nil
+	return logAnswer{as, body}, nil
 }
 
 type logAnswer struct {
-	name   string
-	inline bool
-	body   []byte
+	as   blob.Download
+	body []byte
 }
 
 func (a logAnswer) write(w http.ResponseWriter) {
-	how := "attachment"
-	if a.inline {
-		how = "inline"
-	}
-	w.Header().Set("Content-Type", "application/force-download")
-	w.Header().Set("Content-Disposition", cmp.Or(mime.FormatMediaType(how, map[string]string{"filename": a.name}), how))
+	w.Header().Set("Content-Type", a.as.ContentType)
+	w.Header().Set("Content-Disposition", a.as.Disposition())
 	_, _ = w.Write(a.body) // the caller may have hung up
 }
 

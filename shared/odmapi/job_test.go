@@ -93,6 +93,13 @@ func TestLogs(t *testing.T) {
 	if err := json.Unmarshal([]byte(a.body), &there); err != nil || a.status != 303 || there.URL == "" || a.header.Get("Location") != there.URL {
 		t.Errorf("a large log: %d %s", a.status, a.body)
 	}
+	for query, how := range map[string]string{"": "attachment;", "?open=true": "inline;"} {
+		a := c.do("GET", "/jobs/"+large.UUID+"/downloadFile"+query, "")
+		there := fetch(t, a.header.Get("Location"))
+		if got := there.header.Get("Content-Disposition"); !strings.HasPrefix(got, how) || there.header.Get("Content-Type") != "application/force-download" || len(there.body) <= 4<<20 {
+			t.Errorf("a large log%s: %d bytes, %v", query, len(there.body), there.header)
+		}
+	}
 }
 
 // A log names participants, so it is for who may still read where they are.
@@ -169,6 +176,43 @@ func TestPagesOfJobs(t *testing.T) {
 				t.Errorf("after %s: %d %v", unknown, a.status, a.header)
 			}
 		}
+	}
+}
+
+// All jobs of a list are read by pages.
+func TestManyJobs(t *testing.T) {
+	localtest.HandlerOnly(t)
+	w := newWorld(t)
+	w.river()
+	p, err := w.api.Registry.Place(t.Context(), "S_RIVER")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const many = 230
+	var want []string
+	for n := range many {
+		uuid := fmt.Sprintf("00000000-0000-4000-8000-%012d", n)
+		if err := w.api.Jobs.Create(t.Context(), odmimport.NewJob(odmimport.TypeImport, p, w.adminID(), "admin", uuid, "a.xml", w.clock())); err != nil {
+			t.Fatal(err)
+		}
+		want = append([]string{uuid}, want...)
+	}
+	var all []struct{ UUID string }
+	a := w.fallback.do("GET", "/studies/S_RIVER/jobs", "")
+	if err := json.Unmarshal([]byte(a.body), &all); err != nil || a.status != 200 {
+		t.Fatalf("%d %v", a.status, err)
+	}
+	var got []string
+	for _, j := range all {
+		got = append(got, j.UUID)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	w.api.Patience = 0
+	w.fallback.do("GET", "/studies/S_RIVER/jobs", "").refused(t, 400, "Ask for pages of it")
+	if a := w.fallback.do("GET", "/studies/S_RIVER/jobs?maxResults=100", ""); a.status != 200 || !strings.Contains(a.body, want[99]) {
+		t.Errorf("a page of it: %d %.300s", a.status, a.body)
 	}
 }
 

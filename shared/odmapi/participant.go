@@ -2,6 +2,8 @@ package odmapi
 
 import (
 	"cmp"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -39,13 +41,6 @@ type participantView struct {
 	LastModifiedBy string `json:"lastModifiedBy,omitempty"`
 }
 
-type participantsView struct {
-	StudyParticipants []participantView `json:"studyParticipants"`
-	SiteID            string            `json:"siteID"`
-	SiteName          string            `json:"siteName"`
-	SiteOID           string            `json:"siteOID"`
-}
-
 // maxPage is the most participants of a page.
 const maxPage = 1000
 
@@ -60,30 +55,46 @@ func listParticipants(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := c.api.Registry.Participants(c.Context(), c.actor, p, c.URL.Query().Get("after"), limit)
+	site, err := json.Marshal(struct {
+		ID   string `json:"siteID"`
+		Name string `json:"siteName"`
+		OID  string `json:"siteOID"`
+	}{p.Site.Unique, p.Site.Name, p.Site.OID})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("encode a site: %w", err)
 	}
+	after := c.URL.Query().Get("after")
+	return list(c, `{"studyParticipants":`, func() (page []participantView, more bool, err error) {
+		some, err := c.api.Registry.Participants(c.Context(), c.actor, p, after, cmp.Or(limit, maxPage))
+		if err != nil || len(some) == 0 {
+			return nil, false, err
+		}
+		after = some[len(some)-1].OID
+		page, err = c.showParticipants(some)
+		return page, limit == 0 && len(some) == maxPage, err
+	}, ","+string(site[1:]))
+}
+
+func (c *call) showParticipants(some []*clinical.Participant) ([]participantView, error) {
 	var ids []int64
-	for _, one := range all {
+	for _, one := range some {
 		ids = append(ids, one.CreatedBy, one.UpdatedBy)
 	}
 	logins, err := c.logins(ids)
 	if err != nil {
 		return nil, err
 	}
-	view := participantsView{[]participantView{}, p.Site.Unique, p.Site.Name, p.Site.OID}
-	for _, one := range all {
-		v := participantView{
+	views := make([]participantView, len(some))
+	for i, one := range some {
+		views[i] = participantView{
 			SubjectKey: one.Label, SubjectOID: one.OID, Status: subjectStatus(&one.Subject),
 			CreatedBy: logins[one.CreatedBy], CreatedAt: timestamp(time.UnixMilli(one.CreatedAt)), LastModifiedBy: logins[one.UpdatedBy],
 		}
 		if one.UpdatedAt != 0 {
-			v.LastModified = timestamp(time.UnixMilli(one.UpdatedAt))
+			views[i].LastModified = timestamp(time.UnixMilli(one.UpdatedAt))
 		}
-		view.StudyParticipants = append(view.StudyParticipants, v)
 	}
-	return view, nil
+	return views, nil
 }
 
 func subjectStatus(s *clinical.Subject) string {

@@ -1,10 +1,16 @@
 package odmapi_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"aliquot/infra/local/localtest"
+	"aliquot/shared/biobank"
+	"aliquot/shared/clinical"
 )
 
 const (
@@ -96,6 +102,88 @@ func TestParticipants(t *testing.T) {
 	c.do("POST", atMouth, `{"subjectKey":"n"}`).is(t, 400, refusal("studyOIDNotAvailable", "S_MOUTH"))
 	if log := w.logged(); strings.Contains(log, "Invented-First") || strings.Contains(log, "riv-001") {
 		t.Error("the log holds values of a participant")
+	}
+}
+
+// pages is a store that knows how many records were asked for at once.
+type pages struct {
+	biobank.Store
+	most int
+}
+
+func (p *pages) Records(ctx context.Context, keys []biobank.Key, strong bool) (map[biobank.Key]*biobank.Record, error) {
+	p.most = max(p.most, len(keys))
+	return p.Store.Records(ctx, keys, strong)
+}
+
+// All participants of a study are read by pages, and go where there is room for them.
+func TestManyParticipants(t *testing.T) {
+	localtest.HandlerOnly(t)
+	w := newWorld(t)
+	w.river()
+	p, err := w.api.Registry.Place(t.Context(), "S_RIVER")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const many = 1100
+	read := &pages{Store: w.api.Registry.Store}
+	w.api.Registry.Store = read
+	// They are long, so that they are over 4 MB, which a participant that is added cannot be.
+	long := strings.Repeat("x", 4000)
+	var writes []biobank.Write
+	for id := int64(1); id <= many; id++ {
+		s := clinical.Subject{OID: fmt.Sprint("SS_", id), Label: long + fmt.Sprint(id), Study: p.Study.ID, Site: p.Site.ID}
+		for _, one := range []struct {
+			key biobank.Key
+			doc any
+		}{
+			{clinical.SubjectKey(id), s},
+			{clinical.ListKey(p.Study.ID, id), clinical.Listed{OID: s.OID, Label: s.Label, Site: s.Site, ID: id}},
+		} {
+			doc, err := json.Marshal(one.doc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			writes = append(writes, biobank.Write{Kind: biobank.InsertRecord, Record: &biobank.Record{
+				Key: one.key, Type: clinical.SubjectType, ID: id, Version: 1, CreatedBy: w.adminID(), CreatedAt: w.clock().UnixMilli(), Doc: doc,
+			}})
+		}
+		writes = append(writes, biobank.Write{Kind: biobank.InsertMark, Mark: biobank.Mark{
+			Name: clinical.SubjectMark(p.Study.ID, s.OID), To: clinical.SubjectKey(id), ID: id,
+		}})
+	}
+	for some := range slices.Chunk(writes, biobank.MaxBatch) {
+		if _, err := read.Write(t.Context(), false, some); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	a := w.fallback.do("GET", atRiver, "")
+	if a.status != 303 {
+		t.Fatalf("%d %.300s", a.status, a.body)
+	}
+	var all struct {
+		StudyParticipants []struct{ SubjectOID, CreatedBy string }
+		SiteOID           string
+	}
+	if err := json.Unmarshal([]byte(fetch(t, a.header.Get("Location")).body), &all); err != nil {
+		t.Fatal(err)
+	}
+	if len(all.StudyParticipants) != many || all.SiteOID != "S_RIVER" {
+		t.Fatalf("%d of %s", len(all.StudyParticipants), all.SiteOID)
+	}
+	for i, one := range all.StudyParticipants {
+		if one.SubjectOID != fmt.Sprint("SS_", i+1) || one.CreatedBy != "admin" {
+			t.Fatalf("at %d is %+v", i, one)
+		}
+	}
+	if read.most > 1000 {
+		t.Errorf("%d participants were held at once", read.most)
+	}
+	w.api.Patience = 0
+	w.fallback.do("GET", atRiver, "").refused(t, 400, "Ask for pages of it")
+	if a := w.fallback.do("GET", atRiver+"?maxResults=1&after=SS_1099", ""); a.status != 200 || !strings.Contains(a.body, `"SS_1100"`) {
+		t.Errorf("a page of it: %d %.300s", a.status, a.body)
 	}
 }
 

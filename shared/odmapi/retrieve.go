@@ -1,14 +1,12 @@
 package odmapi
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -59,7 +57,7 @@ func retrieve(c *call) (any, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(c.Context(), c.api.Patience, errLong)
 	defer cancel()
-	out := &spill{call: c, request: &ask}
+	out := c.spill(ask.ContentType(), ask.FileName())
 	err = c.document(ctx, ask, out)
 	if err == nil {
 		return out.answer()
@@ -162,7 +160,7 @@ func (c *call) found(j *jobs.Job) (any, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	link, err := c.api.Blobs.PresignGet(c.Context(), file, ask.FileName(), linkFor)
+	link, err := c.api.Blobs.PresignGet(c.Context(), file, blob.Download{Name: ask.FileName()}, linkFor)
 	return elsewhere(link.URL), err
 }
 
@@ -250,59 +248,4 @@ func (q query) is(name string, usual bool) bool {
 		return usual
 	}
 	return strings.EqualFold(v, "y") || strings.EqualFold(v, "yes")
-}
-
-// spill is an answer that goes to the results bucket once it is too large to be given inline (design.md section 6).
-type spill struct {
-	*call
-	request *odmexport.Request
-	inline  bytes.Buffer
-	stored  *blob.Writer
-}
-
-// Write implements io.Writer.
-func (s *spill) Write(p []byte) (int, error) {
-	if s.stored == nil && s.inline.Len()+len(p) <= maxBody {
-		return s.inline.Write(p)
-	}
-	if s.stored == nil {
-		s.stored = s.api.Blobs.Create(s.Context(), s.api.Results, s.key(), s.request.ContentType())
-		if _, err := s.inline.WriteTo(s.stored); err != nil {
-			return 0, err
-		}
-	}
-	return s.stored.Write(p)
-}
-
-func (s *spill) key() string { return "answers/" + s.id }
-
-func (s *spill) abort() error {
-	if s.stored == nil {
-		return nil
-	}
-	return s.stored.Abort()
-}
-
-// answer is the body, or where it lies.
-func (s *spill) answer() (any, error) {
-	if s.stored == nil {
-		return plainBody{s.request.ContentType(), s.inline.Bytes()}, nil
-	}
-	if err := s.stored.Close(); err != nil {
-		return nil, err
-	}
-	file := blob.Object{Bucket: s.api.Results, Key: s.key()}
-	link, err := s.api.Blobs.PresignGet(s.Context(), file, s.request.FileName(), linkFor)
-	return elsewhere(link.URL), err
-}
-
-// plainBody is a body as it is.
-type plainBody struct {
-	contentType string
-	body        []byte
-}
-
-func (b plainBody) write(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", b.contentType+";charset=UTF-8")
-	_, _ = io.Copy(w, bytes.NewReader(b.body)) // the caller may have hung up
 }

@@ -166,19 +166,26 @@ func (c caller) follow(path, accept string, between func(location string)) (stat
 			a = c.do("GET", below, "")
 			continue
 		}
-		resp, err := http.Get(to)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		return resp.StatusCode, resp.Header.Get("Content-Type"), string(text)
+		there := fetch(c.t, to)
+		return there.status, there.header.Get("Content-Type"), there.body
 	}
 	c.t.Fatal("the redirections do not end")
 	return 0, "", ""
+}
+
+// fetch gets what a link leads to.
+func fetch(t *testing.T, url string) answer {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, string(text)}
 }
 
 // What takes long is collected by a job, and is what would have been given at once, byte for byte, however many workers
