@@ -28,7 +28,7 @@ func (c *client) round(ctx context.Context) error {
 	if err := c.curl(ctx, http.MethodDelete, at, "", nil); err != nil {
 		return err
 	}
-	fmt.Printf("\n  $ curl $API%s\n", at)
+	fmt.Printf("%s $API%s\n", signed, at)
 	_, err := c.send(ctx, http.MethodGet, at, nil)
 	if err == nil || !strings.Contains(err.Error(), "SITE_NOT_FOUND") {
 		return fmt.Errorf("%s is deleted, and yet: %v", at, err)
@@ -38,9 +38,12 @@ func (c *client) round(ctx context.Context) error {
 	return nil
 }
 
+// signed begins every line of curl.
+const signed = "\n  $ curl -H \"X-OS-API-TOKEN: $TOKEN\""
+
 // curl sends a request, printed as the line of curl that would send it, and prints the answer.
 func (c *client) curl(ctx context.Context, method, path, body string, answer any) error {
-	line := "\n  $ curl -H \"X-OS-API-TOKEN: $TOKEN\""
+	line := signed
 	if method != http.MethodGet {
 		line += " -X " + method
 	}
