@@ -153,6 +153,7 @@ func TestCustomFieldsOfAProtocol(t *testing.T) {
 			t.Errorf("got %v", got)
 		}
 		tech.do("PUT", path, `{"extensionDetail":{"attrsMap":{"witness":"Eve"}}}`).refused(t, 400, "PARTICIPANT_CANNOT_UPDATE_PHI")
+		tech.do("PUT", path, `{"extensionDetail":{"attrsMap":{"witness":"Ada Canary"}}}`).refused(t, 400, "PARTICIPANT_CANNOT_UPDATE_PHI")
 		tech.must("PUT", path, `{"extensionDetail":{"attrsMap":{"status":"Never","witness":null}}}`)
 		tech.must("PUT", path, `{"extensionDetail":null}`)
 		if got := attrs(c.must("GET", path, "")); got["witness"] != "Ada Canary" {

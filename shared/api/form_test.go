@@ -474,6 +474,7 @@ func TestFormRecords(t *testing.T) {
 			}
 		}
 		tech.do("PUT", data, fmt.Sprintf(`{"recordId":%d,%s,"DD2":"Never","ST7":"Eve"}`, id, app)).refused(t, 400, "PARTICIPANT_CANNOT_UPDATE_PHI")
+		tech.do("PUT", data, fmt.Sprintf(`{"recordId":%d,%s,"DD2":"Never","ST7":"Ada Canary"}`, id, app)).refused(t, 400, "PARTICIPANT_CANNOT_UPDATE_PHI")
 		tech.must("PUT", data, fmt.Sprintf(`{"recordId":%d,%s,"DD2":"Current","ST7":null}`, id, app))
 		if got := c.must("GET", path, ""); got["ST7"] != "Ada Canary" || got["DD2"] != "Current" {
 			t.Errorf("what the technician could not see was lost: %v", got)

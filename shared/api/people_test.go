@@ -237,7 +237,36 @@ func TestWhatWasShownMaskedIsNotWritten(t *testing.T) {
 	if p := c.person(int(s.registration)); p["firstName"] != "Ada" || p["gender"] != "Male" || column(objects(p["pmis"]), "mrn") != "MRN-7" {
 		t.Errorf("the participant is %v", p)
 	}
-	blind.do("PUT", path, `{"participant":{"firstName":"Eve"}}`).refused(t, 400, "PARTICIPANT_CANNOT_UPDATE_PHI")
+	c.must("PUT", path, `{"participant":{"birthDate":"1970-01-02","empi":"E-CANARY"}}`)
+	blind.must("PUT", path, `{"participant":{"birthDate":null,"deathDate":null,"gender":"Male"}}`) // left out, or null, in what was shown
+	if p := c.person(int(s.registration)); p["birthDate"] == nil {
+		t.Error("the date of birth is lost")
+	}
+	// The right values are refused as wrong ones are: they could be guessed.
+	for _, guess := range []string{
+		`"firstName":"Eve"`, `"firstName":"Ada"`, `"birthDate":"1970-01-02"`, `"birthDate":"1970-01-03"`, `"deathDate":"1960-01-01"`, `"empi":"E-CANARY"`, `"empi":""`,
+		`"pmis":[{"siteName":"South","mrn":"MRN-7"}]`, `"pmis":[{"siteName":"South","mrn":"MRN-8"}]`, `"pmis":[]`,
+	} {
+		blind.do("PUT", path, `{"participant":{`+guess+`}}`).refused(t, 400, "PARTICIPANT_CANNOT_UPDATE_PHI")
+	}
+}
+
+// Many are known at a site where nobody noted their number: that they have none makes them nobody's like.
+func TestNoNumberIsNobodysNumber(t *testing.T) {
+	_, c, _ := newPeopleWorld(t)
+	c.must("POST", "/collection-protocols", `{"shortTitle":"NUM","title":"Numbers","principalInvestigator":{"id":2},"cpSites":[{"siteName":"South"}]}`)
+	first := c.must("POST", regs, registering("NUM", "N-1", `{"lastName":"Alpha","pmis":[{"siteName":"South"}]}`))
+	second := c.must("POST", regs, registering("NUM", "N-2", `{"lastName":"Beta","pmis":[{"siteName":"South","mrn":""}]}`))
+	if one, two := first["participant"].(map[string]any), second["participant"].(map[string]any); one["id"] == two["id"] || c.person(int(first["id"].(float64)))["lastName"] != "Alpha" {
+		t.Errorf("one person: %v, %v", one, two)
+	}
+	// Nor does it take a number away from who has one.
+	c.must("POST", regs, registering("NUM", "N-3", `{"empi":"E-7","pmis":[{"siteName":"South","mrn":"M-70"}]}`))
+	c.must("POST", "/collection-protocols", `{"shortTitle":"NUM2","title":"More Numbers","principalInvestigator":{"id":2},"cpSites":[{"siteName":"South"}]}`)
+	again := c.must("POST", regs, registering("NUM2", "N-3", `{"empi":"E-7","pmis":[{"siteName":"South"}]}`))
+	if p := again["participant"].(map[string]any); column(objects(p["pmis"]), "mrn") != "M-70" {
+		t.Errorf("registered once more: %v", p)
+	}
 }
 
 func roleID(c caller, name string) int64 {

@@ -1,7 +1,6 @@
 package biobank
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -300,7 +299,7 @@ type SentValues struct {
 }
 
 // put is what the values will be when what was sent is put onto what was stored. Without the right to identifying values
-// (phi) those stay as they are: the caller was shown none and sends none back, and to send another is refused. All that
+// (phi) those stay as they are: the caller was shown none and sends none back, and to send one is refused. All that
 // is wrong is added to l. complete asks for the mandatory fields.
 func (f *FormDefinition) put(l *fault.List, was FormValues, sent *SentValues, complete, phi bool) FormValues {
 	is := FormValues{}
@@ -332,7 +331,7 @@ func (f *FormDefinition) put(l *fault.List, was FormValues, sent *SentValues, co
 		case err != nil:
 			l.Add("FORMS_INVALID_DATA", "%s of form %q %s.", c.Caption, f.Caption, err)
 		case c.PHI && !phi:
-			if value != nil && !bytes.Equal(value, was[c.Name]) {
+			if value != nil { // be it the stored one, which could be guessed
 				l.Add("PARTICIPANT_CANNOT_UPDATE_PHI", "You do not have the right to save %s of form %q, which identifies a person.", c.Caption, f.Caption)
 			}
 		case value == nil:

@@ -1,6 +1,7 @@
 package biobank
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -68,19 +69,29 @@ func personMarks(p *ParticipantDoc) []string {
 		out = append(out, uidMark(p.UID))
 	}
 	for _, m := range p.PMIs {
-		out = append(out, mrnMark(m.SiteID, m.MRN))
+		if m.MRN != "" { // many are known at a site whose number there nobody has noted
+			out = append(out, mrnMark(m.SiteID, m.MRN))
+		}
 	}
 	return out
 }
 
+// phiFields are the texts of a participant that identify somebody, the MRNs apart.
+func phiFields(p *ParticipantDoc) []*string {
+	return []*string{&p.FirstName, &p.LastName, &p.MiddleName, &p.EmailAddress, &p.PhoneNumber, &p.BirthDate, &p.DeathDate, &p.UID, &p.EMPI}
+}
+
 // hasPHI tells whether identifying values were sent.
 func hasPHI(p *ParticipantDoc, pmis []PMIRef) bool {
-	return p.FirstName+p.LastName+p.MiddleName+p.EmailAddress+p.PhoneNumber+p.BirthDate+p.DeathDate+p.UID+p.EMPI != "" || len(pmis) > 0
+	return len(pmis) > 0 || slices.ContainsFunc(phiFields(p), func(field *string) bool { return *field != "" })
 }
 
 // phiOf joins the identifying values, for comparison.
 func phiOf(p *ParticipantDoc) string {
-	parts := []string{p.FirstName, p.LastName, p.MiddleName, p.EmailAddress, p.PhoneNumber, p.BirthDate, p.DeathDate, p.UID, p.EMPI}
+	var parts []string
+	for _, field := range phiFields(p) {
+		parts = append(parts, *field)
+	}
 	for _, m := range p.PMIs {
 		parts = append(parts, strconv.FormatInt(m.SiteID, 10), m.MRN)
 	}

@@ -228,7 +228,7 @@ func (d *RegistrationDraft) known(ctx context.Context, b *Batch, l *fault.List, 
 		l.Add("PARTICIPANT_INVALID_UID", "The participant with this eMPI or MRN has another National ID.")
 	}
 	for _, m := range sent.PMIs {
-		if slices.ContainsFunc(is.PMIs, func(o PMI) bool { return o.SiteID == m.SiteID && o.MRN != m.MRN }) {
+		if m.MRN != "" && slices.ContainsFunc(is.PMIs, func(o PMI) bool { return o.SiteID == m.SiteID && o.MRN != "" && o.MRN != m.MRN }) {
 			l.Add("PARTICIPANT_MRN_DIFF", "The participant with these identifiers has another MRN at the site of MRN %q.", m.MRN)
 		}
 	}
@@ -312,7 +312,7 @@ func (b *Batch) claimPerson(c *Change, was, is *ParticipantDoc, key Key, id int6
 	}
 	had := personMarks(was)
 	for _, m := range is.PMIs {
-		if name := mrnMark(m.SiteID, m.MRN); !slices.Contains(had, name) {
+		if name := mrnMark(m.SiteID, m.MRN); m.MRN != "" && !slices.Contains(had, name) {
 			b.claim(c, uniqueMRN, m.MRN, name, key, id, "")
 		}
 	}
@@ -348,9 +348,10 @@ func overlay(onto, sent *ParticipantDoc) {
 	}
 	for _, m := range sent.PMIs {
 		at := slices.IndexFunc(pmis, func(o PMI) bool { return o.SiteID == m.SiteID })
-		if at < 0 {
+		switch {
+		case at < 0:
 			pmis = append(pmis, m)
-		} else {
+		case m.MRN != "":
 			pmis[at] = m
 		}
 	}

@@ -1,6 +1,7 @@
 package biobank
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -390,6 +391,44 @@ func (d *RegistrationDraft) update(ctx context.Context, b *Batch, c *Change, o *
 	return err
 }
 
+// put changes a stored registration as the draft says.
+func (d *RegistrationDraft) put(doc *RegistrationDoc) {
+	if d.Merge != nil {
+		d.Merge(doc)
+		return
+	}
+	was := *doc
+	*doc = d.Doc
+	doc.Participant.ID, doc.Others, doc.Consents = was.Participant.ID, was.Others, was.Consents
+}
+
+// identifies tells whether the draft gives a stored participant identifying values, those that are stored or others: were the
+// right ones taken from who may not see them, they could be found by guessing. Blank gives none, but takes away what is shown
+// to be there: of dates (see keepDates) not even that is shown.
+func (d *RegistrationDraft) identifies(was *RegistrationDoc) bool {
+	if d.Nameless || len(d.PMIs) > 0 || d.PMIs != nil && len(was.Participant.PMIs) > 0 {
+		return true
+	}
+	const kept = "\x00"
+	probe := *was
+	for _, field := range phiFields(&probe.Participant) {
+		*field = kept
+	}
+	d.put(&probe)
+	stored := phiFields(&was.Participant)
+	for i, field := range phiFields(&probe.Participant) {
+		if *field != kept && (*field != "" || *stored[i] != "" && stored[i] != &was.Participant.BirthDate && stored[i] != &was.Participant.DeathDate) {
+			return true
+		}
+	}
+	return false
+}
+
+// keepDates gives a participant back the dates that were sent blank by who is shown none.
+func keepDates(is, was *ParticipantDoc) {
+	is.BirthDate, is.DeathDate = cmp.Or(is.BirthDate, was.BirthDate), cmp.Or(is.DeathDate, was.DeathDate)
+}
+
 // patch plans a change of a stored registration and returns the new document.
 func (d *RegistrationDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome, rec *Record, was RegistrationDoc) (*RegistrationDoc, error) {
 	o.PPID = was.PPID
@@ -401,12 +440,7 @@ func (d *RegistrationDraft) patch(ctx context.Context, b *Batch, c *Change, o *O
 	if err != nil {
 		return nil, err
 	}
-	if d.Merge != nil {
-		d.Merge(&is)
-	} else {
-		is = d.Doc
-		is.Participant.ID, is.Others, is.Consents = was.Participant.ID, was.Others, was.Consents
-	}
+	d.put(&is)
 	if is.PPID == "" {
 		is.PPID = was.PPID
 	}
@@ -420,6 +454,12 @@ func (d *RegistrationDraft) patch(ctx context.Context, b *Batch, c *Change, o *O
 	}
 	if err := b.peopled(cp); err != nil {
 		return nil, err
+	}
+	if !phi {
+		keepDates(&is.Participant, &was.Participant)
+	}
+	if !phi && d.identifies(&was) {
+		return nil, fault.New("PARTICIPANT_CANNOT_UPDATE_PHI", "You do not have the right to change identifying values (names, dates of birth or death, contact, National ID, eMPI, MRN) in collection protocol %q.", cp.doc.ShortTitle)
 	}
 	var l fault.List
 	if err := d.references(ctx, b, &l, cp, &is); err != nil {
@@ -441,9 +481,6 @@ func (d *RegistrationDraft) patch(ctx context.Context, b *Batch, c *Change, o *O
 	}
 	if err := d.consentsOf(ctx, b, &l, OpUpdate, cp, &is); err != nil {
 		return nil, err
-	}
-	if !phi && phiOf(&was.Participant) != phiOf(&is.Participant) {
-		l.Add("PARTICIPANT_CANNOT_UPDATE_PHI", "You do not have the right to change identifying values in collection protocol %q.", cp.doc.ShortTitle)
 	}
 	if is.PPID != was.PPID && cp.ppid != nil && !cp.doc.ManualPpid {
 		l.Add("CPR_MANUAL_PPID_NOT_ALLOWED", "PPIDs of collection protocol %q are generated and cannot be changed.", cp.doc.ShortTitle)
