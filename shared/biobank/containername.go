@@ -127,7 +127,7 @@ func (b *Batch) nameNumber(ctx context.Context, c *Change, counter string, try i
 	if c.Source == "" {
 		n, err = b.store.Reserve(ctx, counter, 1)
 	} else {
-		n, err = b.store.ReserveFor(ctx, c.Source+"/"+strconv.Itoa(try), counter, 1)
+		n, _, err = b.store.ReserveFor(ctx, c.Source+"/"+strconv.Itoa(try), counter, 1)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("draw from counter %s: %w", counter, err)

@@ -186,6 +186,8 @@ type SpecimenDraft struct {
 	Doc          SpecimenDoc
 	Merge        func(*SpecimenDoc)
 	Extension    *ExtensionDraft // nil: not sent
+	// begun tells that it is one of the children of a row of which some are there: whether they may be made was asked then.
+	begun bool
 }
 
 // MasterDraft is participant, visit and specimen of one masterSpecimen row (reference

@@ -215,8 +215,9 @@ type Store interface {
 	Transact(ctx context.Context, writes []Write) ([]Result, error)
 	// Reserve takes n numbers from a counter and returns the first. Numbers start at 1; gaps are allowed.
 	Reserve(ctx context.Context, counter string, n int64) (int64, error)
-	// ReserveFor is Reserve for an owner who may ask again after a crash, with the same n, and gets the same numbers.
-	ReserveFor(ctx context.Context, owner, counter string, n int64) (int64, error)
+	// ReserveFor is Reserve for an owner who may ask again after a crash: whatever n is then, the answer is the numbers of the
+	// first time, and how many they were. With an n of 0 none are drawn, and the answer is 0 for an owner who has none.
+	ReserveFor(ctx context.Context, owner, counter string, n int64) (first, kept int64, err error)
 	// Alive tells whether the work that wrote source may still be going on.
 	Alive(ctx context.Context, source string) (bool, error)
 	// Whole tells whether every row of the work that wrote source was finished, so that no mark of it was left without its

@@ -130,13 +130,15 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 			return fault.New("SPECIMEN_NOT_FOUND_IN_CP", "The visit or parent specimen belongs to another collection protocol than %s.", b.actor.calls(named))
 		}
 	}
-	made := at.parentDoc // where the parent is stored
-	made.Lineage = doc.Lineage
-	if err := b.mayHandle(ctx, OpCreate, cp, &made, "create this specimen"); err != nil {
-		return err
-	}
-	if cp.doc.ActivityStatus == StatusClosed {
-		l.Add("CPR_CP_CLOSED", "Collection protocol %q is closed.", cp.doc.ShortTitle)
+	if !d.begun {
+		made := at.parentDoc // where the parent is stored
+		made.Lineage = doc.Lineage
+		if err := b.mayHandle(ctx, OpCreate, cp, &made, "create this specimen"); err != nil {
+			return err
+		}
+		if cp.doc.ActivityStatus == StatusClosed {
+			l.Add("CPR_CP_CLOSED", "Collection protocol %q is closed.", cp.doc.ShortTitle)
+		}
 	}
 	req, err := d.requirement(ctx, b, &l, cp, &doc, at)
 	if err != nil {
@@ -154,7 +156,9 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 	if err := b.extend(ctx, &l, SpecimenFields, cp, nil, &doc.Extension, d.Extension, b.can(ResParticipantPhi, OpRead, cp)); err != nil {
 		return err
 	}
-	d.mayHave(&l, c, doc.Status, at)
+	if !d.begun {
+		d.mayHave(&l, c, doc.Status, at)
+	}
 	if err := d.events(ctx, b, &l, &doc, req); err != nil {
 		return err
 	}

@@ -103,7 +103,7 @@ func (b *Batch) ownNumbers(ctx context.Context, c *Change, t Type, n int64) (int
 	var first int64
 	var err error
 	if c.Source != "" {
-		first, err = b.store.ReserveFor(ctx, c.Source+"/"+string(t), string(t), n)
+		first, _, err = b.store.ReserveFor(ctx, c.Source+"/"+string(t), string(t), n)
 	} else {
 		first, err = b.store.Reserve(ctx, string(t), n)
 	}

@@ -544,7 +544,7 @@ func (im *Importer) reserve(ctx context.Context, j *jobs.Job, h *head, schema *S
 			if _, ok := h.Reserved[name]; ok {
 				continue
 			}
-			first, err := im.Registry.Store.ReserveFor(ctx, strconv.FormatInt(j.ID, 10), name, h.Rows)
+			first, _, err := im.Registry.Store.ReserveFor(ctx, strconv.FormatInt(j.ID, 10), name, h.Rows)
 			if err != nil {
 				return fmt.Errorf("reserve numbers: %w", err)
 			}

@@ -36,6 +36,7 @@ type statements struct {
 	insertEntry                string
 	renewLease                 string
 	insertNumber, drawNumber   string
+	insertKept                 string
 }
 
 func newStatements(t Tables) statements {
@@ -59,6 +60,7 @@ func newStatements(t Tables) statements {
 		standOn:          q(`UPDATE %s REMOVE seal WHERE pk=? AND sk=? AND ver=? AND (seal IS MISSING OR seal<?)`, t.Records),
 		insertEntry:      q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'doc':?}`, t.Audit),
 		insertNumber:     q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'num':?}`, t.Records),
+		insertKept:       q(`INSERT INTO %s VALUE {'pk':?,'sk':?,'num':?,'cnt':?}`, t.Records),
 		drawNumber:       q(`UPDATE %s SET num=? WHERE pk='counter' AND sk=? AND num=?`, t.Records),
 		renewLease:       q(`UPDATE %s SET lease=?, done=?, bad=? WHERE pk=? AND sk=? AND fence=? AND halt=?`, t.Jobs),
 	}
@@ -188,12 +190,13 @@ func (s *Records) transaction(ctx context.Context, list []byte) error {
 	return err
 }
 
-// reservation draws n numbers after last from a counter, which is there or not, and notes the first under a key.
+// reservation draws n numbers after last from a counter, which is there or not, and notes the first, and n, under a key.
 func (t *statements) reservation(b []byte, key, counter string, last, n int64, there bool) []byte {
-	b = begin(b, t.insertNumber)
+	b = begin(b, t.insertKept)
 	b = paramS(b, key)
 	b = paramS(b, counter)
-	b = append(end(paramN(b, last+1)), ',')
+	b = paramN(b, last+1)
+	b = append(end(paramN(b, n)), ',')
 	if !there {
 		b = begin(b, t.insertNumber)
 		b = paramS(b, "counter")

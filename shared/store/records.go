@@ -56,7 +56,7 @@ func NewClient(cfg aws.Config) *dynamodb.Client {
 //	mark    pk (the name), sk "=", or of a set: pk (the set), sk (the place); tgt (the owner's key), num, src, inf
 //	entry   pk, sk, doc
 //	counter pk "counter", sk (the name), num (the last number taken)
-//	reserve pk "reserved#<job>", sk (the counter's name), num (the first of the job's numbers)
+//	reserve pk "reserved#<job>", sk (the counter's name), num (the first of the job's numbers), cnt (how many)
 const markSort = "="
 
 // Records is biobank.Store over DynamoDB. It may be used by several goroutines.
@@ -259,34 +259,35 @@ func (s *Records) Reserve(ctx context.Context, counter string, n int64) (int64, 
 }
 
 // ReserveFor implements biobank.Store. The numbers and the note of whose they are come in one transaction.
-func (s *Records) ReserveFor(ctx context.Context, owner, counter string, n int64) (int64, error) {
-	read := func(pk string) (num int64, found bool, err error) {
+func (s *Records) ReserveFor(ctx context.Context, owner, counter string, n int64) (first, kept int64, err error) {
+	read := func(pk string) (map[string]types.AttributeValue, error) {
 		out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{
 			TableName: &s.tables.Records, Key: keyOf(pk, counter), ConsistentRead: aws.Bool(true),
 		})
 		if err != nil {
-			return 0, false, fmt.Errorf("read counter %s: %w", counter, err)
+			return nil, fmt.Errorf("read counter %s: %w", counter, err)
 		}
-		return number(out.Item["num"]), out.Item != nil, nil
+		return out.Item, nil
 	}
 	for try := 0; ; try++ {
 		if err := pause(ctx, try); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		if first, found, err := read("reserved#" + owner); found || err != nil {
-			return first, err
+		if note, err := read("reserved#" + owner); n == 0 || note != nil || err != nil {
+			return number(note["num"]), number(note["cnt"]), err
 		}
-		last, found, err := read("counter")
+		counted, err := read("counter")
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		err = s.transaction(ctx, s.text.reservation(nil, "reserved#"+owner, counter, last, n, found))
+		last := number(counted["num"])
+		err = s.transaction(ctx, s.text.reservation(nil, "reserved#"+owner, counter, last, n, counted != nil))
 		var f *serviceFault
 		switch {
 		case err == nil:
-			return last + 1, nil
+			return last + 1, n, nil
 		case !errors.As(err, &f) || f.code != "TransactionCanceledException":
-			return 0, fmt.Errorf("reserve from counter %s: %w", counter, err)
+			return 0, 0, fmt.Errorf("reserve from counter %s: %w", counter, err)
 		}
 		// Somebody drew from the counter meanwhile, or our own lost answer did.
 	}

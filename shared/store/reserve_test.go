@@ -14,12 +14,19 @@ func TestReserveForGivesTheSameNumbersAgain(t *testing.T) {
 	s := store.NewRecords(store.NewClient(local.AWSConfig()), tablesOf(local.Tables))
 	draw := func(owner string, n int64) int64 {
 		t.Helper()
-		first, err := s.ReserveFor(t.Context(), owner, "specimen", n)
-		if err != nil {
-			t.Fatal(err)
+		first, kept, err := s.ReserveFor(t.Context(), owner, "specimen", n)
+		if err != nil || kept != n {
+			t.Fatalf("%d numbers: %v", kept, err)
 		}
 		return first
 	}
+	none := func(owner string) {
+		t.Helper()
+		if first, kept, err := s.ReserveFor(t.Context(), owner, "specimen", 0); first != 0 || kept != 0 || err != nil {
+			t.Errorf("owner %s, who asked for none, has %d from %d, %v", owner, kept, first, err)
+		}
+	}
+	none("1")
 	if got := draw("1", 100); got != 1 {
 		t.Errorf("the first job's numbers begin at %d", got)
 	}
@@ -32,11 +39,16 @@ func TestReserveForGivesTheSameNumbersAgain(t *testing.T) {
 	if got := draw("1", 100); got != 1 {
 		t.Errorf("the first job's numbers begin at %d when it asks again", got)
 	}
+	for _, n := range []int64{0, 7, 101} { // whatever is asked for then
+		if first, kept, err := s.ReserveFor(t.Context(), "2", "specimen", n); first != 106 || kept != 10 || err != nil {
+			t.Errorf("the second job asks for %d: %d from %d, %v", n, kept, first, err)
+		}
+	}
 	var wg sync.WaitGroup
 	firsts := make([]int64, 8)
 	for i := range firsts {
 		wg.Go(func() {
-			first, err := s.ReserveFor(t.Context(), "3", "specimen", 10)
+			first, _, err := s.ReserveFor(t.Context(), "3", "specimen", 10)
 			if err != nil {
 				t.Error(err)
 			}

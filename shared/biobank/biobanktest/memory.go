@@ -283,15 +283,15 @@ func (m *Memory) Reserve(ctx context.Context, counter string, n int64) (int64, e
 }
 
 // ReserveFor implements biobank.Store.
-func (m *Memory) ReserveFor(ctx context.Context, owner, counter string, n int64) (int64, error) {
+func (m *Memory) ReserveFor(ctx context.Context, owner, counter string, n int64) (first, kept int64, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	note := "reserved#" + owner + "#" + counter
-	if m.counters[note] == 0 {
-		m.counters[note] = m.counters[counter] + 1
+	if m.counters[note] == 0 && n > 0 {
+		m.counters[note], m.counters[note+"#n"] = m.counters[counter]+1, n
 		m.counters[counter] += n
 	}
-	return m.counters[note], ctx.Err()
+	return m.counters[note], m.counters[note+"#n"], ctx.Err()
 }
 
 // Alive implements biobank.Store.
