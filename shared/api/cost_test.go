@@ -99,8 +99,8 @@ const shards = 8 // of a protocol's trees: a list is a call for each
 var bars = []bar{
 	// Deleting a protocol reads its trees, in pages, seals what it deletes, and writes it in transactions of 100 items.
 	{on(`DELETE /collection-protocols(/\{id\})?$`), 400},
-	// Each one's orders are looked for, once to check all and once to delete it, when it was sealed.
-	{on(`DELETE /distribution-protocols$`), 6*shards + 2},
+	// Each one's orders are looked for, once to check all and twice to delete it: before it is sealed and after; two in the tests.
+	{on(`DELETE /distribution-protocols$`), 8*shards + 2},
 	// Their specimens come a hundred a call with what lies around them, and change by thirties; the tests have some hundreds.
 	{on(`(GET|POST|PUT|DELETE) /(distribution-orders|distribution-protocols/orders|shipments|specimen-lists)`), 160},
 	// Who has answered a statement is looked for in the protocol and in those that take their consents from it.
@@ -109,12 +109,13 @@ var bars = []bar{
 	// are deleted once more when they were sealed.
 	{on(`DELETE /(storage-containers|container-types)`), 4*shards + 4},
 	// Containers, orders and shipments that name them are looked for in their shards, and in each protocol that has named
-	// them, one in the tests, what does.
-	{on(`DELETE /(sites|users)`), 5*shards + 4},
+	// them, one in the tests, what does; before they are sealed and after.
+	{on(`DELETE /(sites|users)`), 10*shards + 4},
 	{on(`GET /(sites|users)/\{id\}/dependent-entities$`), 5*shards + 4},
 	// Each is looked at twice, with what lies below it: once to check all, and once to delete it; two at a time in the tests.
 	{on(`DELETE /(specimens|collection-protocol-registrations)$`), 4 * shards},
-	{on(`DELETE `), 2*shards + 4},
+	// What depends on an object is looked for before it is sealed and after: a refused deletion is to be in nobody's way.
+	{on(`DELETE `), 3*shards + 4},
 	// Registrations are looked for in one set of shards, containers in the other.
 	{on(`GET /collection-protocols/\{id\}/dependent-entities$`), 2*shards + 4},
 	// Where a protocol holds specimens to their storage site, the containers that they stand in are read, and those around.

@@ -178,12 +178,13 @@ func (b *Batch) pause(ctx context.Context, try int) error {
 const maxMissed = 100
 
 // group plans and writes up to MaxBatch changes. Seals that it put on what was not deleted after all are taken off.
-func (b *Batch) group(ctx context.Context, changes []Change, out []Outcome) error {
-	err := b.attempts(ctx, changes, out)
-	if len(b.seals) > 0 {
-		err = errors.Join(err, b.unseal(ctx))
-	}
-	return err
+func (b *Batch) group(ctx context.Context, changes []Change, out []Outcome) (err error) {
+	defer func() {
+		if left := b.unseal(ctx); left != nil {
+			err = errors.Join(err, left)
+		}
+	}()
+	return b.attempts(ctx, changes, out)
 }
 
 // attempts plans and writes the changes until none of them is in others' way.

@@ -33,7 +33,10 @@ func (d *ContainerDraft) remove(ctx context.Context, b *Batch, c *Change, o *Out
 		if more, err = b.seal(ctx, c, recs...); err != nil || !more {
 			break
 		}
-		branches, specimens, kept, err = b.inside(ctx, now)
+		err = b.look(ctx, func(ctx context.Context) (err error) {
+			branches, specimens, kept, err = b.inside(ctx, now)
+			return err
+		})
 	}
 	if err != nil {
 		return err

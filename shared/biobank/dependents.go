@@ -364,11 +364,20 @@ func errorsOf(errs ...error) error {
 }
 
 // unreferenced is nil where nothing depends on an object, else a fault that names what does, as far as the actor may know.
-// Nothing can come to depend on it until the change is made.
-func (b *Batch) unreferenced(ctx context.Context, c *Change, rec *Record, code string) error {
-	if _, err := b.seal(ctx, c, rec); err != nil {
+// Nothing can come to depend on it, or on what goes with it, until the change is made.
+func (b *Batch) unreferenced(ctx context.Context, c *Change, rec *Record, code string, with ...*Record) error {
+	unused := func(ctx context.Context) error { return b.unused(ctx, rec, code) }
+	if err := b.look(ctx, unused); err != nil {
 		return err
 	}
+	if more, err := b.seal(ctx, c, append(with, rec)...); err != nil || !more {
+		return err
+	}
+	return b.look(ctx, unused)
+}
+
+// unused is unreferenced for the moment.
+func (b *Batch) unused(ctx context.Context, rec *Record, code string) error {
 	r := &Registry{Store: b.store}
 	list, err := r.dependents(ctx, rec, nil)
 	if err != nil || len(list) == 0 {

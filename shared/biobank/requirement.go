@@ -269,15 +269,12 @@ func (b *Batch) carryRequirement(c *Change, event *eventInfo, id int64, is *Requ
 
 // remove plans the deletion of a requirement and those below it, of which no specimen was collected.
 func (d *RequirementDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome, event *eventInfo, req *requirementInfo) error {
-	family, err := (&Registry{Store: b.store}).requirementFamily(ctx, req.rec)
-	if err != nil {
-		return err
-	}
-	if _, err := b.seal(ctx, c, append([]*Record{event.rec}, family...)...); err != nil {
+	if err := b.unreferenced(ctx, c, req.rec, "SR_HAS_SPECIMENS", event.rec); err != nil {
 		return err
 	}
 	b.stillSealed(event.rec)
-	if err := b.unreferenced(ctx, c, req.rec, "SR_HAS_SPECIMENS"); err != nil {
+	family, err := (&Registry{Store: b.store}).requirementFamily(ctx, req.rec) // to which nothing is added any more
+	if err != nil {
 		return err
 	}
 	for _, rec := range family[1:] {

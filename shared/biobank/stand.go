@@ -5,13 +5,17 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"time"
+
+	"aliquot/shared/fault"
 )
 
 // A deletion and a creation below the same object must not both succeed, though neither sees what the other is about to
 // write.
 //
-//  1. Who deletes seals the object first, and what goes with it, and only then looks whether anything depends on it.
-//  2. It deletes on condition that the seals are still its own, and takes them off where it is refused.
+//  1. Who deletes looks whether anything depends on the object. Only where nothing does it seals the object, and what goes
+//     with it, and looks once more: so a deletion that is refused is in nobody's way.
+//  2. It deletes on condition that the seals are still its own, and takes them off where it is refused after all.
 //  3. Who creates something stands on what that is to lie in: the transaction holds only where that has the version that
 //     was read, and no seal. So either the deletion finds what was created before it sealed, or the creation finds the
 //     seal, waits a moment, and then finds the object deleted or free.
@@ -22,6 +26,36 @@ import (
 
 // sealed is how long a seal holds, in milliseconds: longer than a request lasts.
 const sealed = 60_000
+
+// looking bounds a look for what depends on an object: while the second one lasts others wait for its seal. It ends so long
+// before the request does that the seal can be taken off, which takes no longer than unsealing.
+const (
+	looking   = 10 * time.Second
+	unsealing = 2 * time.Second
+	spare     = unsealing + time.Second
+)
+
+// errLong means that a look has lasted too long.
+var errLong = errors.New("what depends on an object was not found out in time")
+
+// look finds out what depends on an object that a person's change deletes, which is refused as busy when that takes too long.
+func (b *Batch) look(ctx context.Context, what func(context.Context) error) error {
+	if b.bulk {
+		return what(ctx)
+	}
+	end := time.Now().Add(looking)
+	if last, ok := ctx.Deadline(); ok && last.Add(-spare).Before(end) {
+		end = last.Add(-spare)
+	}
+	within, cancel := context.WithDeadlineCause(ctx, end, errLong)
+	defer cancel()
+	err := what(within)
+	if err != nil && errors.Is(context.Cause(within), errLong) {
+		return fault.New("COMMON_INVALID_REQUEST", "There is too much to look through for what depends on the object: it was not deleted. Try again later.").
+			WithKind(fault.Busy).Wrap(errLong)
+	}
+	return err
+}
 
 // errChanged means that a record is not what was planned on: the change is planned again.
 var errChanged = errors.New("a record has changed since it was read")
@@ -68,8 +102,13 @@ func (b *Batch) stillSealed(rec *Record) {
 	}
 }
 
-// unseal takes off the seals of what was not deleted after all.
+// unseal takes off the seals of what was not deleted after all, also where the request was given up.
 func (b *Batch) unseal(ctx context.Context) error {
+	if len(b.seals) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unsealing)
+	defer cancel()
 	var writes []Write
 	for key, mine := range b.seals {
 		writes = append(writes, Write{Kind: UnsealRecord, Record: &Record{Key: key}, Seal: mine})

@@ -275,7 +275,10 @@ func (b *Batch) remove(ctx context.Context, c *Change, o *Outcome, rec *Record, 
 		if !more {
 			break
 		}
-		if live, err = b.removable(ctx, rec, force); err != nil {
+		if err := b.look(ctx, func(ctx context.Context) (err error) {
+			live, err = b.removable(ctx, rec, force)
+			return err
+		}); err != nil {
 			return err
 		}
 	}
