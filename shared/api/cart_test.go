@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -232,6 +233,40 @@ func TestALargeCart(t *testing.T) {
 	}
 	if got := c.must("GET", "/specimen-lists/0/specimens-count?label=M-25", "")["count"]; got != 2.0 {
 		t.Errorf("%v have M-25 in their label", got)
+	}
+}
+
+// What came into a cart and went is on record, however much it is.
+func TestALargeCartsAudit(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newDepot(c, 1)
+	w.stock(s, 2000)
+	first := int(c.specimen("M-1")["id"].(float64))
+	var ids []string // every other one: they make no spans
+	for i := 0; i < 2000; i += 2 {
+		ids = append(ids, fmt.Sprint(first+i))
+	}
+	body := "[" + strings.Join(ids, ",") + "]"
+	id := c.must("POST", "/specimen-lists", `{"name":"Odd","specimenIds":`+body+`}`)["id"]
+	cart := fmt.Sprintf("/specimen-lists/%v", id)
+	if got := c.must("GET", cart, "")["specimenCount"]; got != 1000.0 {
+		t.Errorf("%v are in the cart", got)
+	}
+	if got := c.must("PUT", cart+"/specimens?operation=UPDATE", `[`+ids[0]+`]`)["count"]; got != 1.0 {
+		t.Errorf("%v are left", got)
+	}
+	var added, removed []string
+	for _, e := range objects(c.must("GET", cart+"/audit", "")["entries"]) {
+		if after, ok := e["after"].(map[string]any); ok {
+			added = append(added, strings.Split(fmt.Sprint(after["added"]), ",")...)
+			removed = append(removed, strings.Split(fmt.Sprint(after["removed"]), ",")...)
+		}
+	}
+	for _, one := range ids[1:] {
+		if !slices.Contains(added, one) || !slices.Contains(removed, one) {
+			t.Fatalf("specimen %s is not on record", one)
+		}
 	}
 }
 

@@ -29,6 +29,9 @@ type CartDoc struct {
 	UpdatedOn      int64  `json:"lastUpdatedOn"` // epoch ms
 	Count          int64  `json:"specimenCount,omitempty"`
 	ActivityStatus string `json:"activityStatus"`
+	// Added and Removed tell the audit which specimens came and went with the last change of the content, as "1-3,7".
+	Added   string `json:"added,omitempty"`
+	Removed string `json:"removed,omitempty"`
 }
 
 // MaxCart is how many specimens a cart may hold.
@@ -102,6 +105,7 @@ func (d *CartDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 		d.Merge(&is)
 	} else if rec != nil {
 		is.OwnerID, is.Default, is.CreatedOn, is.Count = was.OwnerID, was.Default, was.CreatedOn, was.Count
+		is.Added, is.Removed = was.Added, was.Removed
 	}
 	is.UpdatedOn = b.at
 	if rec != nil && gone(is.ActivityStatus) {
@@ -280,29 +284,70 @@ func filling(set string, there []Mark, op string, ids []int64, named []*Record) 
 	return writes, nil
 }
 
-// countCart keeps how many specimens are in a cart, and tells the audit which ones came and went. A count that an earlier
-// request failed to keep is put right.
+// countCart keeps how many specimens are in a cart, and tells the audit which ones came and went: of many in several
+// entries. A count that an earlier request failed to keep is put right.
 func (r *Registry) countCart(ctx context.Context, a *Actor, at time.Time, c Change, rec *Record, writes []Write) (*Record, error) {
-	there, err := r.Store.MarksIn(ctx, cartSet(rec.ID), "", "", 0)
-	if err != nil {
-		return nil, fmt.Errorf("count what is in a cart: %w", err)
-	}
-	doc, err := Decode[CartDoc](rec)
-	if err != nil || len(writes) == 0 && doc.Count == int64(len(there)) {
-		return rec, err
-	}
-	var came, went []string
+	var came, went []int64
 	for _, w := range writes {
 		if w.Kind == InsertMark {
-			came = append(came, strconv.FormatInt(w.Mark.ID, 10))
+			came = append(came, w.Mark.ID)
 		} else {
-			went = append(went, strconv.FormatInt(w.Mark.ID, 10))
+			went = append(went, w.Mark.ID)
 		}
 	}
-	c.Op, c.ByID = Update, true
-	c.Reason = strings.TrimSpace(c.Reason + " added [" + strings.Join(came, ",") + "] removed [" + strings.Join(went, ",") + "]")
-	c.Draft = &CartDraft{ID: rec.ID, filled: true, Merge: func(d *CartDoc) { d.Count = int64(len(there)) }}
-	return r.one(ctx, a, at, c)
+	added, removed := spans(came), spans(went)
+	for {
+		there, err := r.Store.MarksIn(ctx, cartSet(rec.ID), "", "", 0)
+		if err != nil {
+			return nil, fmt.Errorf("count what is in a cart: %w", err)
+		}
+		doc, err := Decode[CartDoc](rec)
+		if err != nil || len(added)+len(removed) == 0 && doc.Count == int64(len(there)) {
+			return rec, err
+		}
+		var plus, minus string
+		if len(added) > 0 {
+			plus, added = added[0], added[1:]
+		} else if len(removed) > 0 {
+			minus, removed = removed[0], removed[1:]
+		}
+		c.Op, c.ByID = Update, true
+		c.Draft = &CartDraft{ID: rec.ID, filled: true, Merge: func(d *CartDoc) { d.Count, d.Added, d.Removed = int64(len(there)), plus, minus }}
+		// What others put in meanwhile is counted by who looks last: so the count is compared once more.
+		if rec, err = r.one(ctx, a, at, c); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// spans writes ids as "1-3,7", in texts of at most a few KB.
+func spans(ids []int64) []string {
+	const most = 3 << 10
+	slices.Sort(ids)
+	var texts []string
+	var b strings.Builder
+	for i := 0; i < len(ids); {
+		last := i
+		for last+1 < len(ids) && ids[last+1] == ids[last]+1 {
+			last++
+		}
+		if b.Len() > most {
+			texts = append(texts, b.String())
+			b.Reset()
+		}
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.FormatInt(ids[i], 10))
+		if last > i {
+			b.WriteString("-" + strconv.FormatInt(ids[last], 10))
+		}
+		i = last + 1
+	}
+	if b.Len() > 0 {
+		texts = append(texts, b.String())
+	}
+	return texts
 }
 
 // CartSpecimens reads what is in a cart and the actor may see, by id, a hundred at a time, until keep returns false.
