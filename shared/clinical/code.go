@@ -28,6 +28,7 @@ var sentences = map[Code]string{
 	InvalidUUID:            "There is no upload with this UUID.",
 	StudyOIDNotAvailable:   "The study is not open for data.",
 	SiteNotAvailable:       "The site is not open for data.",
+	KeyUsed:                "The Idempotency-Key came with another request before. Send another key with this one.",
 }
 
 // The codes of a request.

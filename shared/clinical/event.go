@@ -185,8 +185,11 @@ func (r *Registry) changeEvent(ctx context.Context, by By, p *Place, d EventDraf
 			return nil, err
 		}
 		done = h.doc
-		return nil, nil
+		return by.keepEvent(w.id, done)
 	})
+	if before := eventBefore(err); before != nil {
+		return before, nil
+	}
 	return done, err
 }
 

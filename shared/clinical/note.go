@@ -89,9 +89,13 @@ func (r *Registry) AddNote(ctx context.Context, by By, p *Place, meta *Metadata,
 			f.Noted = true
 		}
 		done = note
-		return []biobank.Write{by.markNote(study, note.ID), by.markNote(study, child.ID)}, nil
+		kept, err := by.keepNote(w.id, done)
+		return append(kept, by.markNote(study, note.ID), by.markNote(study, child.ID)), err
 	})
-	return done, err
+	if err != nil {
+		return r.noteBefore(ctx, err)
+	}
+	return done, nil
 }
 
 // AnswerNote says something more in a query, and so updates or closes it: after New or Updated it may become Updated or
@@ -146,9 +150,13 @@ func (r *Registry) AnswerNote(ctx context.Context, by By, p *Place, meta *Metada
 		doc := t.change()
 		doc.Status, doc.Children = status, append(doc.Children, child)
 		note.Thread, done = *doc, note
-		return []biobank.Write{by.markNote(study, child.ID)}, nil
+		kept, err := by.keepNote(w.id, done)
+		return append(kept, by.markNote(study, child.ID)), err
 	})
-	return done, err
+	if err != nil {
+		return r.noteBefore(ctx, err)
+	}
+	return done, nil
 }
 
 // find finds the item that is meant, and the form of it, which must have been begun. A repeat of a repeating group must be

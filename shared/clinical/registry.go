@@ -33,6 +33,8 @@ type By struct {
 	*Actor
 	At time.Time
 	ID string
+	// Request is the name that the client gave the request, nil for none.
+	Request *Request
 }
 
 func (b By) who(reason string) who {
@@ -132,7 +134,8 @@ const maxReason = maxNoteText
 
 // changeAnySubject makes one change to the participant of a place with an ID, for who may change data there, and at the site
 // where the participant is. The reason is the caller's, empty for none. What change returns is written with it. It costs five
-// reads at most, those of change, and one transaction.
+// reads at most, those of change, and one transaction; a request with a name costs a read more, and ends with its outcome if
+// it was done before.
 func (r *Registry) changeAnySubject(ctx context.Context, by By, p *Place, label, reason string, change func(*work) ([]biobank.Write, error)) error {
 	if longer(reason, maxReason) {
 		return DetailedNoteTextTooLong
@@ -140,24 +143,14 @@ func (r *Registry) changeAnySubject(ctx context.Context, by By, p *Place, label,
 	if err := by.MayChange(p); err != nil {
 		return err
 	}
-	if err := p.Open(); err != nil {
-		return err
-	}
-	found, err := r.Participant(ctx, by.Actor, p, label)
-	if err != nil {
-		return err
-	}
-	if found.Site != p.Site.ID {
-		own, err := r.held(ctx, []biobank.Key{biobank.SetKey(StudyType, found.Site)})
+	return again(func() error {
+		if err := cmp.Or(r.doneBefore(ctx, by), p.Open()); err != nil {
+			return err
+		}
+		found, err := r.changeable(ctx, by, p, label)
 		if err != nil {
 			return err
 		}
-		there := &Place{Study: p.Study, Site: own[0]}
-		if err := cmp.Or(by.MayChange(there), there.Open()); err != nil {
-			return err
-		}
-	}
-	return again(func() error {
 		w, err := open(ctx, r.Store, found.ID)
 		if err != nil {
 			return err
@@ -174,6 +167,20 @@ func (r *Registry) changeAnySubject(ctx context.Context, by By, p *Place, label,
 		}
 		return r.commit(ctx, w, by.who(reason), more)
 	})
+}
+
+// changeable finds the participant of a place with an ID, at whose site the actor may change data.
+func (r *Registry) changeable(ctx context.Context, by By, p *Place, label string) (*Listed, error) {
+	found, err := r.Participant(ctx, by.Actor, p, label)
+	if err != nil || found.Site == p.Site.ID {
+		return found, err
+	}
+	own, err := r.held(ctx, []biobank.Key{biobank.SetKey(StudyType, found.Site)})
+	if err != nil {
+		return nil, err
+	}
+	there := &Place{Study: p.Study, Site: own[0]}
+	return found, cmp.Or(by.MayChange(there), there.Open())
 }
 
 // commit writes what has changed of a participant, and more, in one transaction, which nobody sees half of: so it needs no

@@ -80,6 +80,8 @@ type call struct {
 	// actor is who calls, nil for a public route.
 	actor *clinical.Actor
 	tell  form
+	// sent is the body that read has decoded.
+	sent []byte
 }
 
 // by is who changes something with this request.
@@ -253,11 +255,11 @@ func (c *call) body(hint string) ([]byte, error) {
 // read decodes a request's JSON object; an empty body is an empty object. Members that are not known are ignored, since
 // clients send more than is used.
 func (c *call) read(v any) error {
-	body, err := c.body("")
-	if err != nil || len(body) == 0 {
+	var err error
+	if c.sent, err = c.body(""); err != nil || len(c.sent) == 0 {
 		return err
 	}
-	if err := json.Unmarshal(body, v); err != nil {
+	if err := json.Unmarshal(c.sent, v); err != nil {
 		return fault.New("COMMON_INVALID_INPUT", "The body is not the JSON object that is wanted here.").Wrap(err)
 	}
 	return nil

@@ -55,21 +55,31 @@ func (l *loose) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// scheduleEvent makes an occurrence of an event. A request with an Idempotency-Key makes one, however often it is sent.
 func scheduleEvent(c *call) (any, error) {
 	p, meta, in, err := c.eventDraft()
 	if err != nil {
 		return nil, err
 	}
-	e, err := c.api.Registry.ScheduleEvent(c.Context(), c.by(), p, meta, in)
+	by, err := c.byOnce("event", p, "")
+	if err != nil {
+		return nil, err
+	}
+	e, err := c.api.Registry.ScheduleEvent(c.Context(), by, p, meta, in)
 	return c.showEvent(in, e, err)
 }
 
+// updateEvent changes an occurrence of an event. A request with an Idempotency-Key changes it once, however often it is sent.
 func updateEvent(c *call) (any, error) {
 	p, meta, in, err := c.eventDraft()
 	if err != nil {
 		return nil, err
 	}
-	e, err := c.api.Registry.UpdateEvent(c.Context(), c.by(), p, meta, in)
+	by, err := c.byOnce("event", p, c.Method)
+	if err != nil {
+		return nil, err
+	}
+	e, err := c.api.Registry.UpdateEvent(c.Context(), by, p, meta, in)
 	return c.showEvent(in, e, err)
 }
 

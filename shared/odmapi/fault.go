@@ -92,7 +92,7 @@ var statuses = map[clinical.Code]int{
 	clinical.FileNotFound:           http.StatusNotFound,
 	clinical.JobInProgress:          http.StatusOK,
 	noLogFileFound:                  http.StatusNotFound,
-	keyUsed:                         http.StatusUnprocessableEntity,
+	clinical.KeyUsed:                http.StatusUnprocessableEntity,
 }
 
 var legacies = map[clinical.Code]legacy{

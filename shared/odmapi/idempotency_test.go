@@ -82,3 +82,93 @@ func TestIdempotencyKey(t *testing.T) {
 		t.Error("the log holds the key")
 	}
 }
+
+// Changes of events and notes take keys, too: sent again, they are answered as the first time, and add nothing.
+func TestIdempotencyKeyOfChanges(t *testing.T) {
+	w := newWorld(t)
+	w.river()
+	dora := w.newUser("dora")
+	w.grant("S_RIVER", "dora", "Data Manager")
+	c := w.fallback
+	c.must("POST", atSpring, `{"subjectKey":"R-1"}`)
+	c.must("POST", atSpring, `{"subjectKey":"R-2"}`)
+	w.take("S_RIVER", vitals)
+	const (
+		events = "/clinicaldata/studies/S_RIVER/sites/S_SPRING/events"
+		notes  = "/clinicaldata/studies/S_RIVER/sites/S_SPRING/notes"
+		again  = `{"subjectKey":"R-1","studyEventOID":"SE_AGAIN","startDate":"2026-02-03"}`
+		item   = `"subjectKey":"R-1","studyEventOID":"SE_FIRST","formOID":"F_VITALS","itemGroupOID":"IG_VITALS","itemOID":"I_SEX"`
+		query  = `{` + item + `,"noteType":"Query","detailedNote":"Is that so?","description":"Sex"}`
+		used   = "errorCode.idempotencyKeyAlreadyUsed"
+	)
+	keyed := func(c caller, method, path, body, key string) answer {
+		return c.do(method, path, body, "Idempotency-Key: "+key)
+	}
+	// repeats counts the occurrences of SE_AGAIN, with the one that vitals has.
+	repeats := func() int {
+		return strings.Count(c.do("GET", "/clinicaldata/S_RIVER/R-1/SE_AGAIN/*", "", "Accept: text/xml").body, "<StudyEventData")
+	}
+
+	answers := make([]answer, 4)
+	var at sync.WaitGroup
+	for i := range answers {
+		at.Go(func() { answers[i] = keyed(c, "POST", events, again, "the second visit") })
+	}
+	at.Wait()
+	first := answers[0]
+	if first.status != 200 || !strings.Contains(first.body, `"studyEventRepeatKey":"2"`) {
+		t.Fatal(first)
+	}
+	for _, a := range answers {
+		a.is(t, 200, first.body)
+	}
+	if n := repeats(); n != 2 {
+		t.Fatalf("%d occurrences", n)
+	}
+	for _, body := range []string{strings.Replace(again, "R-1", "R-2", 1), strings.Replace(again, "03", "04", 1), again + " "} {
+		keyed(c, "POST", events, body, "the second visit").refused(t, 422, used)
+	}
+	keyed(c, "PUT", events, again, "the second visit").refused(t, 422, used)
+	keyed(c, "POST", events, strings.Replace(again, "2026", "soon", 1), "refused").refused(t, 400, "errorCode.invalidStartDate")
+	if a := keyed(c, "POST", events, again, "refused"); a.status != 200 || a.body == first.body { // what was refused has no key
+		t.Errorf("after a refusal: %d %s", a.status, a.body)
+	}
+	if a := keyed(dora, "POST", events, again, "the second visit"); a.status != 200 || !strings.Contains(a.body, `"studyEventRepeatKey":"4"`) {
+		t.Errorf("another user: %d %s", a.status, a.body)
+	}
+	const skip = `{"subjectKey":"R-1","studyEventOID":"SE_AGAIN","studyEventRepeatKey":"2","eventStatus":"skipped"}`
+	skipped := keyed(c, "PUT", events, skip, "skip")
+	c.must("PUT", events, strings.Replace(skip, "skipped", "data entry started", 1))
+	keyed(c, "POST", events, again, "the second visit").is(t, 200, first.body) // as it was then
+	keyed(c, "PUT", events, skip, "skip").is(t, 200, skipped.body)
+
+	begun := keyed(c, "POST", notes, query, "ask")
+	note := between(t, begun.body, `{"id":"`, `"`)
+	reply := `{` + item + `,"status":"Updated","detailedNote":"It is."}`
+	replied := keyed(c, "PUT", notes+"/"+note, reply, "reply")
+	if strings.Count(replied.body, "detailedNote") != 2 {
+		t.Fatal(replied)
+	}
+	c.must("PUT", notes+"/"+note, strings.Replace(reply, "Updated", "Closed", 1))
+	keyed(c, "POST", notes, query, "ask").is(t, 200, begun.body)
+	keyed(c, "PUT", notes+"/"+note, reply, "reply").is(t, 200, replied.body)
+	keyed(c, "PUT", notes+"/DN_0", reply, "reply").refused(t, 422, used)
+	keyed(c, "POST", notes, strings.Replace(query, "so", "not so", 1), "ask").refused(t, 422, used)
+	all := c.do("GET", "/clinicaldata/S_RIVER/R-1/*/*?includeDNs=y", "", "Accept: text/xml").body
+	if threads, said := strings.Count(all, "<OpenClinica:DiscrepancyNote "), strings.Count(all, "<OpenClinica:ChildNote"); threads != 1 || said != 3 {
+		t.Errorf("%d notes, in which %d things are said", threads, said)
+	}
+
+	// The answer is that of the first time, whatever has become of the participant and the study since; but not for who may not
+	// change data any more.
+	c.must("PUT", atSpring, `{"subjectKey":"R-1","removed":true}`)
+	w.fallback.must("PUT", "/studies/S_RIVER/status", `{"status":"Locked"}`)
+	keyed(c, "POST", events, again, "the second visit").is(t, 200, first.body)
+	keyed(c, "POST", notes, query, "ask").is(t, 200, begun.body)
+	w.grant("S_RIVER", "dora", "Monitor")
+	keyed(dora, "POST", events, again, "the second visit").refused(t, 403, "errorCode.noSufficientPrivileges")
+	keyed(c, "POST", events, again, strings.Repeat("k", 256)).refused(t, 400, "COMMON_INVALID_INPUT")
+	if log := w.logged(); strings.Contains(log, "second visit") || strings.Contains(log, "Is that so") {
+		t.Error("the log holds a key or a note")
+	}
+}

@@ -48,24 +48,33 @@ type childView struct {
 // addNote begins a note of an item: {"subjectKey","studyEventOID","studyEventRepeatKey","formOID","itemGroupOID",
 // "itemGroupRepeatKey","itemOID","noteType":"Query"|"Annotation","detailedNote","description","assignedTo"}. subjectKey is
 // the Participant ID, repeat keys are 1 unless given, and assignedTo is the login name of somebody with a role there. The
-// answer is the note with the ids that it was given.
+// answer is the note with the ids that it was given. A request with an Idempotency-Key begins one, however often it is sent.
 func addNote(c *call) (any, error) {
 	p, meta, d, err := c.noteDraft()
 	if err != nil {
 		return nil, err
 	}
-	n, err := c.api.Registry.AddNote(c.Context(), c.by(), p, meta, d)
+	by, err := c.byOnce("note", p, "")
+	if err != nil {
+		return nil, err
+	}
+	n, err := c.api.Registry.AddNote(c.Context(), by, p, meta, d)
 	return c.showNote(d, n, err)
 }
 
 // answerNote says something more in the query {note} of an item, which is named as when it was begun, and gives it the
-// "status" Updated, Closed or Closed-Modified. The answer is the note with all that was said.
+// "status" Updated, Closed or Closed-Modified. The answer is the note with all that was said. A request with an Idempotency-Key
+// says it once, however often it is sent.
 func answerNote(c *call) (any, error) {
 	p, meta, d, err := c.noteDraft()
 	if err != nil {
 		return nil, err
 	}
-	n, err := c.api.Registry.AnswerNote(c.Context(), c.by(), p, meta, c.PathValue("note"), d)
+	by, err := c.byOnce("note", p, c.PathValue("note"))
+	if err != nil {
+		return nil, err
+	}
+	n, err := c.api.Registry.AnswerNote(c.Context(), by, p, meta, c.PathValue("note"), d)
 	return c.showNote(d, n, err)
 }
 
