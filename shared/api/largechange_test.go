@@ -209,6 +209,76 @@ func TestManyAliquotsChangeTheirParentOnce(t *testing.T) {
 	}
 }
 
+// transacting notes how many items transactions had.
+type transacting struct {
+	biobank.Store
+	items []int
+}
+
+func (d *transacting) Transact(ctx context.Context, writes []biobank.Write) ([]biobank.Result, error) {
+	d.items = append(d.items, len(writes))
+	return d.Store.Transact(ctx, writes)
+}
+
+// What one transaction holds is collected all or none; more goes into transactions by the items that they really touch.
+func TestLargeCollectionsFillTransactions(t *testing.T) {
+	w := newWorld(t)
+	w.outsize = true
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	actor, err := w.registry.Actor(t.Context(), biobank.AdminUserID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	collect := func(nodes []*biobank.SpecimenNode) []int {
+		t.Helper()
+		store := &transacting{Store: w.registry.Store}
+		counted := *w.registry
+		counted.Store = store
+		if err := counted.Collect(t.Context(), actor, w.clock(), biobank.Change{ID: "test"}, &biobank.CollectDraft{Specimens: nodes}); err != nil {
+			t.Error(err)
+		}
+		return store.items
+	}
+	roots := func(n int, label string) (nodes []*biobank.SpecimenNode) {
+		for i := range n {
+			nodes = append(nodes, &biobank.SpecimenNode{Draft: &biobank.SpecimenDraft{
+				VisitID: s.visit, Doc: biobank.SpecimenDoc{Label: fmt.Sprintf("%s-%d", label, i), Type: "Plasma", Lineage: biobank.LineageNew, InitialQty: biobank.Q(1)},
+			}})
+		}
+		return nodes
+	}
+	if got := collect(roots(48, "Whole")); len(got) != 1 {
+		t.Errorf("48 specimens took %v", got)
+	}
+	if got := collect(roots(100, "Light")); len(got) != 4 || got[0] < 90 {
+		t.Errorf("100 labelled specimens took %v", got)
+	}
+	// Each made from another parent and put into another box, with all the names that there are.
+	parents := roots(40, "Apart")
+	collect(parents)
+	var heavy []*biobank.SpecimenNode
+	for i, parent := range parents {
+		box := idOf(c.must("POST", "/storage-containers", fmt.Sprintf(`{"name":"Apart %d","siteName":"North Biobank","noOfRows":1,"noOfColumns":1,"storeSpecimensEnabled":true}`, i)))
+		name := fmt.Sprintf("Heavy-%d", i)
+		heavy = append(heavy, &biobank.SpecimenNode{Draft: &biobank.SpecimenDraft{
+			ParentID: parent.Record.ID, Location: &biobank.LocationRef{ContainerID: box},
+			Doc: biobank.SpecimenDoc{Label: name, Barcode: name, AdditionalLabel: name, Lineage: biobank.LineageAliquot, InitialQty: biobank.Q(1)},
+		}})
+	}
+	if got := collect(heavy); len(got) > 5 {
+		t.Errorf("40 specimens of all kinds took %v", got)
+	}
+	for i := range heavy {
+		if left := c.specimen(fmt.Sprintf("Apart-%d", i))["availableQty"]; left != 0.0 {
+			t.Fatalf("parent %d has %v left", i, left)
+		}
+		if got := at(c.specimen(fmt.Sprintf("Heavy-%d", i))); got != fmt.Sprintf("Apart %d 11", i) {
+			t.Fatalf("aliquot %d is in %s", i, got)
+		}
+	}
+}
+
 // drawing counts how often numbers are drawn.
 type drawing struct {
 	biobank.Store

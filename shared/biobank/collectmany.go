@@ -17,34 +17,41 @@ import (
 // maxCollected is how many specimens a request collects at most; as many are made within its time.
 const maxCollected = 1000
 
-// collectedTogether is how many are saved in one transaction, where one does not hold them all: a specimen takes three to six
-// of its 100 items, six with barcode, additional label and cell. What a group stands on, and its parents, take the rest: it
-// does not suffice for twelve of six that are made from twelve parents and put into twelve containers, which is refused.
-const collectedTogether = 12
+// inCommon is how many items of a transaction are left to what the specimens of a group have in common: the visit and the event
+// that they stand on, their parent.
+const inCommon = 4
 
-// errTooLarge tells of a change that one transaction does not hold, and of which nothing was written.
-var errTooLarge = errors.New("more items than a transaction holds")
-
-// Collect saves a visit and trees of specimens: in one transaction, if that holds them.
+// Collect saves a visit and trees of specimens: in one transaction, if that holds them. Else the groups are as large as the
+// items that the whole would touch allow; one that is too large nevertheless, as its specimens are stored or made from
+// different parents, is cut by the items that it touches itself, and those after it with it.
 func (r *Registry) Collect(ctx context.Context, a *Actor, at time.Time, c Change, d *CollectDraft) error {
+	if n := len(allNodes(d.Specimens)); n > maxCollected {
+		return fault.New("COMMON_INVALID_INPUT", "%d specimens are to be collected; at most %d are possible at once.", n, maxCollected)
+	}
 	c.Op, c.Draft = Create, d
 	d.drawTogether()
 	_, err := r.one(ctx, a, at, c)
-	if !errors.Is(err, errTooLarge) {
+	var large *tooLarge
+	if !errors.As(err, &large) {
 		return err
 	}
 	m := &collection{whole: d, parent: map[*SpecimenNode]*SpecimenNode{}, broods: map[Key]*brood{}}
 	m.add(nil, d.Specimens)
-	if len(m.order) > maxCollected {
-		return fault.New("COMMON_INVALID_INPUT", "%d specimens are to be collected; at most %d are possible at once.", len(m.order), maxCollected)
-	}
-	for from := 0; from < len(m.order); from += collectedTogether {
-		group, done := m.group(from, min(from+collectedTogether, len(m.order)))
+	together := large.holds(len(m.order))
+	for from := 0; from < len(m.order); {
+		to := min(from+together, len(m.order))
+		group, done := m.group(from, to)
 		c.Draft = group
-		if _, err := r.one(ctx, a, at, c); err != nil {
+		_, err := r.one(ctx, a, at, c)
+		if errors.As(err, &large) && to-from > 1 {
+			together = large.holds(to - from)
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		done()
+		from = to
 	}
 	return m.reread(ctx, r)
 }

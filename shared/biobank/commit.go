@@ -325,10 +325,6 @@ func (b *Batch) commit(ctx context.Context, all []*rowWrite) error {
 	if len(all) == 0 {
 		return nil
 	}
-	if len(all) > maxTransaction {
-		b.failed[0] = fault.New("COMMON_INVALID_INPUT", "The change touches %d items at once; at most %d are possible. Change fewer objects at a time.", len(all), maxTransaction).Wrap(errTooLarge)
-		return nil
-	}
 	for range tries {
 		b.bufs = b.bufs[:0]
 		for _, w := range all {

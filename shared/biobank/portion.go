@@ -3,19 +3,41 @@ package biobank
 import (
 	"context"
 	"fmt"
+
+	"aliquot/shared/fault"
 )
 
 // maxTransaction is how many items a transaction holds.
 const maxTransaction = 100
 
+// tooLarge tells of a change that one transaction does not hold, and of which nothing was written.
+type tooLarge struct{ items int }
+
+func (t *tooLarge) Error() string {
+	return fmt.Sprintf("%d items are more than a transaction holds", t.items)
+}
+
+// holds is how many of n objects of the change a transaction holds, by what it touches for them all: fewer than n.
+func (t *tooLarge) holds(n int) int { return max(1, n*(maxTransaction-inCommon)/t.items) }
+
 // portions writes what of a change that is too large for one transaction means nothing by itself, the entries of the audit
 // and the marks of new ids, and divides the rest into transactions: one, where that holds it; else first the records that
 // change because one above them does, and that one last. So a change that was cut short goes on when it is asked for
-// again. The names that are claimed are looked at before anything is written.
+// again. The names that are claimed are looked at before anything is written, and what does not fit even so is refused.
 func (b *Batch) portions(ctx context.Context, all []*rowWrite) ([][]*rowWrite, error) {
 	opening := false
+	var names []string
 	for _, w := range all {
-		if w.Kind != InsertMark || w.unique == nil {
+		if w.Kind == InsertMark && w.unique != nil {
+			names = append(names, w.Mark.Name)
+		}
+	}
+	taken, err := b.store.Marks(ctx, names, true)
+	if err != nil {
+		return nil, fmt.Errorf("look up the names that are claimed: %w", err)
+	}
+	for _, w := range all {
+		if _, is := taken[w.Mark.Name]; !is || w.Kind != InsertMark || w.unique == nil {
 			continue
 		}
 		if err := b.settleMark(ctx, w, &opening); err != nil || b.failed[0] != nil || b.again[0] {
@@ -56,7 +78,9 @@ func (b *Batch) portions(ctx context.Context, all []*rowWrite) ([][]*rowWrite, e
 		groups[of] = append(groups[of], w)
 	}
 	if len(last) > maxTransaction {
-		return [][]*rowWrite{last}, nil // which is refused, before anything was written
+		b.failed[0] = fault.New("COMMON_INVALID_INPUT", "The change touches %d items at once; at most %d are possible. Change fewer objects at a time.", len(last), maxTransaction).
+			Wrap(&tooLarge{len(all)})
+		return nil, nil
 	}
 	for _, key := range order {
 		if len(part)+len(groups[key]) > maxTransaction {
