@@ -13,6 +13,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
+	"path"
 	"sync"
 	"time"
 
@@ -32,8 +34,12 @@ var ErrTooLarge = errors.New("object over the limit")
 // Object names an object. Version "" means the newest.
 type Object struct{ Bucket, Key, Version string }
 
-// String is for messages: s3://bucket/key.
-func (o Object) String() string { return "s3://" + o.Bucket + "/" + o.Key }
+// String is for messages: s3://bucket/folder/. The rest of a key may be the name that somebody gave a file, which may be a
+// person's.
+func (o Object) String() string {
+	folder, _ := path.Split(o.Key)
+	return "s3://" + o.Bucket + "/" + folder
+}
 
 func (o Object) version() *string {
 	if o.Version == "" {
@@ -265,6 +271,10 @@ func wrap(act string, o Object, err error) error {
 	}
 	if isMissing(err) {
 		return fmt.Errorf("%s %v: %w", act, o, ErrNotFound)
+	}
+	var sent *url.Error
+	if errors.As(err, &sent) {
+		err = fmt.Errorf("%s: %w", sent.Op, sent.Err) // its URL has the key
 	}
 	return fmt.Errorf("%s %v: %w", act, o, err)
 }

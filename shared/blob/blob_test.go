@@ -329,6 +329,31 @@ func TestBrokenReadGoesOn(t *testing.T) {
 	})
 }
 
+// Messages do not tell how somebody named a file, for names may be those of people: neither those of S3's answers nor those of
+// a network that is gone, which tell the URL.
+func TestMessagesHaveNoNames(t *testing.T) {
+	store, bucket := newStore(t)
+	gone := localtest.Data(t).AWSConfig()
+	gone.ConfigSources, gone.BaseEndpoint, gone.RetryMaxAttempts = nil, aws.String("http://127.0.0.1:1"), 1
+	const name = "Invented-Name 1.xml"
+	o := blob.Object{Bucket: bucket, Key: "owner/odm/S_RIVER/" + name}
+	for what, store := range map[string]*blob.Store{"no object": store, "no network": blob.New(gone)} {
+		_, err := store.Head(t.Context(), o)
+		_, getErr := store.Get(t.Context(), o, 1)
+		_, putErr := store.Put(t.Context(), o.Bucket+what, o.Key, "text/xml", nil)
+		w := store.Create(t.Context(), o.Bucket+what, o.Key, "text/xml")
+		_, writeErr := w.Write(make([]byte, 20<<20))
+		for act, err := range map[string]error{"head": err, "get": getErr, "put": putErr, "write": writeErr} {
+			if err == nil || strings.Contains(err.Error(), "Invented") || !strings.Contains(err.Error(), "/owner/odm/S_RIVER/") {
+				t.Errorf("%s, %s: %v", what, act, err)
+			}
+			if missing := errors.Is(err, blob.ErrNotFound); missing != (what == "no object" && (act == "head" || act == "get")) {
+				t.Errorf("%s, %s: missing %v: %v", what, act, missing, err)
+			}
+		}
+	}
+}
+
 // cutter is a round tripper that ends every body of an object after some bytes, as a lost connection does.
 type cutter struct {
 	after   int

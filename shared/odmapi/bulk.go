@@ -69,7 +69,7 @@ func (c *call) bulk(jobType string) (any, error) {
 	if answer != nil || err != nil {
 		return answer, err
 	}
-	file := blob.Object{Bucket: c.api.Intake, Key: tableKey(id.uuid, in.name)}
+	file := blob.Object{Bucket: c.api.Intake, Key: tableKey(id.uuid)}
 	info, err := c.api.Blobs.Put(c.Context(), file.Bucket, file.Key, "text/csv", in.document)
 	if err != nil {
 		return nil, err

@@ -56,7 +56,7 @@ func importDocument(c *call) (any, error) {
 	if err := c.complete(p, in.document, files); err != nil {
 		return nil, err
 	}
-	file := blob.Object{Bucket: c.api.Intake, Key: documentKey(id.uuid, in.name)}
+	file := blob.Object{Bucket: c.api.Intake, Key: documentKey(id.uuid)}
 	info, err := c.api.Blobs.Put(c.Context(), file.Bucket, file.Key, "application/xml", in.document)
 	if err != nil {
 		return nil, err

@@ -318,6 +318,40 @@ func TestUploadServesAnImport(t *testing.T) {
 	w.newUser("stranger").do("POST", path, `{}`).refused(t, 403, "errorCode.noSufficientPrivileges")
 }
 
+// What somebody called a file, which may name a person, is kept with the job, and is in no key and no line of the log.
+func TestNamesOfFilesAreInNoKey(t *testing.T) {
+	w := newWorld(t)
+	w.river()
+	c := w.fallback
+	const name = "Invented-Name R-1"
+	doc := document("S_RIVER", "R-1", "")
+	body, header := form(part{"file", name + ".xml", doc}, part{"attachedFilesZip", name + ".zip", zipped(t, "a.pdf")})
+	sent := w.job(c.do("POST", "/clinicaldata/import/xml", body, header))
+	uploaded := w.job(c.do("POST", "/clinicaldata/import/"+c.upload("/clinicaldata/import/upload-url", "folder/"+name+".xml", doc, ""), ""))
+	for _, j := range []*jobs.Job{sent, uploaded} {
+		if j.FileName != name+".xml" {
+			t.Errorf("the job's file is %q", j.FileName)
+		}
+	}
+	body, header = form(part{"file", name + ".csv", "ParticipantID\nR-1\n"})
+	if j := w.job(c.do("POST", "/clinicaldata/studies/S_RIVER/sites/S_SPRING/participants/bulk", body, header)); j.FileName != name+".csv" {
+		t.Errorf("the file of a CSV's job is %q", j.FileName)
+	}
+	c.upload("/studies/S_RIVER/metadata/upload-url", name+".xml", doc, "")
+	stored, err := w.api.Blobs.List(t.Context(), w.api.Intake, "", "", 100)
+	if err != nil || len(stored) != 2+2+1+2 {
+		t.Errorf("%d objects, %v", len(stored), err)
+	}
+	for _, o := range stored {
+		if strings.Contains(o.Key, "Invented") {
+			t.Errorf("the key %s", o.Key)
+		}
+	}
+	if strings.Contains(w.logged(), "Invented") {
+		t.Error("the log holds the name of a file")
+	}
+}
+
 // nothingLeft checks that refused imports have left no job, no message and no object.
 func (w *world) nothingLeft() {
 	w.t.Helper()

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"io"
 	"net/http"
-	"path"
 	"strings"
 
 	"aliquot/shared/archive"
@@ -16,16 +15,19 @@ import (
 
 // Uploads past the gateway, for what is over 4 MB (design.md section 6). The endpoints are ours.
 //
-// A document lies at _uploads/odm/<uuid>/xml/<its name> in the intake bucket, its ZIP at _uploads/odm/<uuid>/zip/attached.zip:
-// below _uploads nothing is taken for a dropped file. The UUID is 122 random bits and the only way to name the upload.
+// A document lies at _uploads/odm/<uuid>/document.xml in the intake bucket, its ZIP beside it: below _uploads nothing is taken
+// for a dropped file. The UUID is 122 random bits and the only way to name the upload. What the client calls the document may
+// name a person, so it is in no key; until there is a job to keep it, it lies there, too.
 
 const uploadPrefix = "_uploads/odm/"
 
-func documentKey(uuid, name string) string { return uploadPrefix + uuid + "/xml/" + name }
+func documentKey(uuid string) string { return uploadPrefix + uuid + "/document.xml" }
 
-func tableKey(uuid, name string) string { return uploadPrefix + uuid + "/csv/" + name }
+func nameKey(uuid string) string { return uploadPrefix + uuid + "/name.txt" }
 
-func attachedKey(uuid string) string { return uploadPrefix + uuid + "/zip/attached.zip" }
+func tableKey(uuid string) string { return uploadPrefix + uuid + "/table.csv" }
+
+func attachedKey(uuid string) string { return uploadPrefix + uuid + "/attached.zip" }
 
 type putView struct {
 	Method  string            `json:"method"`
@@ -65,7 +67,10 @@ func (c *call) upload(name string, attached bool) (*uploadView, error) {
 		return nil, err
 	}
 	v := &uploadView{UUID: uuid}
-	if v.File, err = c.presign(documentKey(uuid, name), "application/xml"); err != nil {
+	if v.File, err = c.presign(documentKey(uuid), "application/xml"); err != nil {
+		return nil, err
+	}
+	if _, err := c.api.Blobs.Put(c.Context(), c.api.Intake, nameKey(uuid), "text/plain", []byte(name)); err != nil {
 		return nil, err
 	}
 	if attached {
@@ -105,22 +110,28 @@ func (c *call) uploaded(uuid string) (*uploaded, error) {
 	if !isUUID(uuid) {
 		return nil, clinical.InvalidUUID
 	}
-	const more = 8 // there are two
+	const more = 8 // there are three
 	list, err := c.api.Blobs.List(c.Context(), c.api.Intake, uploadPrefix+uuid+"/", "", more)
 	if err != nil {
 		return nil, err
 	}
 	up := &uploaded{}
 	for _, o := range list {
-		if o.Key == attachedKey(uuid) {
+		switch o.Key {
+		case documentKey(uuid):
+			up.document.Key = o.Key
+		case attachedKey(uuid):
 			up.attached.Key = o.Key
-		} else if up.document.Key == "" {
-			up.document.Key, up.name = o.Key, path.Base(o.Key)
 		}
 	}
 	if up.document.Key == "" {
 		return nil, clinical.InvalidUUID
 	}
+	name, err := c.api.Blobs.Get(c.Context(), blob.Object{Bucket: c.api.Intake, Key: nameKey(uuid)}, maxFileName)
+	if err != nil {
+		return nil, err
+	}
+	up.name = string(name)
 	if up.size, err = c.pin(&up.document); err == nil && up.attached.Key != "" {
 		up.zipSize, err = c.pin(&up.attached)
 	}
