@@ -23,6 +23,7 @@ type protocolDefinition struct {
 	protocolView
 	Events    []eventDefinition          `json:"events"`
 	Consents  []tierDefinition           `json:"consents,omitempty"`
+	Units     []biobank.Unit             `json:"units,omitempty"`
 	Workflows map[string]json.RawMessage `json:"workflows,omitempty"`
 }
 
@@ -43,6 +44,11 @@ func (c *call) definition(rec *biobank.Record) (protocolDefinition, error) {
 		return def, err
 	}
 	def.protocolView = shown.(protocolView)
+	doc, err := biobank.Decode[biobank.ProtocolDoc](rec)
+	if err != nil {
+		return def, err
+	}
+	def.Units = doc.Units
 	if def.Consents, err = c.tierDefinitions(rec); err != nil {
 		return def, err
 	}

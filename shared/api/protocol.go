@@ -212,7 +212,7 @@ func protocolDraft(in *input, id int64) biobank.Draft {
 			StorageSiteBasedAccess:  in.flag("storageSiteBasedAccess"), StoreSpr: in.flag("storeSprEnabled"),
 			ExtractSprText: in.flag("extractSprText"), KitLabels: in.flag("kitLabelsEnabled"),
 			DraftDataEntry: in.flag("draftDataEntry"), BulkRegistration: in.flag("bulkPartRegEnabled"),
-			ActivityStatus: in.text("activityStatus"),
+			Units: in.units(), ActivityStatus: in.text("activityStatus"),
 		},
 	}
 	d.Extension = in.extension(id == 0)

@@ -286,6 +286,8 @@ type requirementView struct {
 	StorageType         *string           `json:"storageType,omitempty"`
 	InitialQty          *biobank.Quantity `json:"initialQty,omitempty"`
 	Concentration       *biobank.Quantity `json:"concentration,omitempty"`
+	QuantityUnit        *string           `json:"quantityUnit,omitempty"`
+	ConcentrationUnit   *string           `json:"concentrationUnit,omitempty"`
 	Collector           *userSummary      `json:"collector,omitempty"`
 	CollectionProcedure *string           `json:"collectionProcedure,omitempty"`
 	CollectionContainer *string           `json:"collectionContainer,omitempty"`
@@ -364,7 +366,9 @@ func viewRequirement(r *related, rec *biobank.Record) (any, error) {
 	var view func(id int64) (requirementView, error)
 	view = func(id int64) (requirementView, error) {
 		doc := docs[id]
+		unit := protocol.UnitsOf(doc.Class, doc.Type)
 		v := requirementView{
+			QuantityUnit: orNull(unit.Quantity), ConcentrationUnit: orNull(unit.Concentration),
 			ID: id, UID: requirementUID(id), Name: orNull(doc.Name), Code: orNull(doc.Code), Lineage: doc.Lineage,
 			SpecimenClass: doc.Class, Type: doc.Type, AnatomicSite: orNull(doc.AnatomicSite), Laterality: orNull(doc.Laterality),
 			Pathology: orNull(doc.Pathology), StorageType: orNull(doc.StorageType), InitialQty: doc.InitialQty,

@@ -283,7 +283,9 @@ func (w *wish) below(parent int64, filled map[int64]bool, up *specimenView) []sp
 			continue
 		}
 		doc := w.docs[rec.ID]
+		unit := w.around.protocol.UnitsOf(doc.Class, doc.Type)
 		v := specimenView{
+			QuantityUnit: orNull(unit.Quantity), ConcentrationUnit: orNull(unit.Concentration),
 			CPID: w.cp, CprID: w.root.Registration(), PPID: w.around.registration.PPID, EventID: orNull(w.event),
 			EventCode: orNull(w.around.event.Code), EventLabel: orNull(w.around.event.Label), CPShortTitle: w.around.protocol.ShortTitle,
 			ReqID: &rec.ID, SortOrder: doc.SortOrder, Type: doc.Type, SpecimenClass: doc.Class, Lineage: doc.Lineage,

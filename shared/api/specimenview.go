@@ -212,8 +212,9 @@ func viewSpecimen(r *related, rec *biobank.Record) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	status := availability(doc)
+	status, unit := availability(doc), around.protocol.UnitsOf(doc.Class, doc.Type)
 	v := specimenView{
+		QuantityUnit: orNull(unit.Quantity), ConcentrationUnit: orNull(unit.Concentration),
 		ID: &rec.ID, CPID: rec.Key.Protocol(), CprID: rec.Key.Registration(), PPID: around.registration.PPID,
 		EventID: orNull(visit.EventID), EventCode: orNull(around.event.Code), EventLabel: orNull(around.event.Label),
 		VisitID: orNull(rec.Key.Visit()), VisitName: orNull(visit.Name), VisitStatus: orNull(visit.Status),

@@ -22,11 +22,29 @@ func valueRoutes() []route {
 
 // valueView leaves its nulls out.
 type valueView struct {
-	ID          int64     `json:"id"`
-	Value       string    `json:"value"`
-	ParentID    *int64    `json:"parentId,omitempty"`
-	ParentValue *string   `json:"parentValue,omitempty"`
-	Props       *struct{} `json:"props,omitempty"`
+	ID          int64       `json:"id"`
+	Value       string      `json:"value"`
+	ParentID    *int64      `json:"parentId,omitempty"`
+	ParentValue *string     `json:"parentValue,omitempty"`
+	Props       *valueProps `json:"props,omitempty"`
+}
+
+// valueProps are the units of a specimen type, or of a class; other values have no properties. The reference leaves the
+// names of properties open; these are those of its older servers.
+type valueProps struct {
+	QuantityUnit      string `json:"quantity_unit,omitempty"`
+	ConcentrationUnit string `json:"concentration_unit,omitempty"`
+}
+
+// only leaves out of v what was not asked for.
+func (v valueView) only(withParent, withProps bool) valueView {
+	if !withParent {
+		v.ParentID, v.ParentValue = nil, nil
+	}
+	if !withProps {
+		v.Props = nil
+	}
+	return v
 }
 
 // attributes in the order in which a value that is named by its text alone is looked for.
@@ -45,7 +63,12 @@ func valuesOf(attribute string) []valueView {
 	}
 	var all []valueView
 	for _, value := range biobank.Values(attribute) {
-		v := valueView{ID: biobank.ValueID(attribute, value), Value: value}
+		v := valueView{ID: biobank.ValueID(attribute, value), Value: value, Props: &valueProps{}}
+		if attribute == biobank.SpecimenTypes || attribute == biobank.SpecimenClasses {
+			class, _, _ := biobank.ClassOf(value)
+			unit := biobank.UnitsOf(class, value)
+			v.Props = &valueProps{unit.Quantity, unit.Concentration}
+		}
 		if attribute == biobank.SpecimenTypes {
 			if class, _, ok := biobank.ClassOf(value); ok && class != value {
 				id := biobank.ValueID(attribute, class)
@@ -72,7 +95,7 @@ func findValues(q *query) ([]valueView, error) {
 	}
 	search, values, parent := q.text("searchString"), q.names("value"), q.text("parentValue")
 	leaves, roots := q.flag("includeOnlyLeafValue", false), q.flag("includeOnlyRootValue", false)
-	withParent := q.flag("includeParentValue", false)
+	withParent, withProps := q.flag("includeParentValue", false), q.flag("includeProps", false)
 	if q.wrong != nil {
 		return nil, q.wrong
 	}
@@ -91,10 +114,7 @@ func findValues(q *query) ([]valueView, error) {
 		case parent != "" && (v.ParentValue == nil || biobank.Fold(*v.ParentValue) != biobank.Fold(parent)):
 		case leaves && isParent[v.ID], roots && v.ParentID != nil:
 		default:
-			if !withParent {
-				v.ParentID, v.ParentValue = nil, nil
-			}
-			found = append(found, v)
+			found = append(found, v.only(withParent, withProps))
 		}
 	}
 	return found, nil
@@ -115,7 +135,8 @@ func countValues(c *call) (any, error) {
 // getValue serves one value, by id or by its text.
 func getValue(c *call) (any, error) {
 	q := c.query()
-	text, attribute, withParent := c.PathValue("value"), q.text("attribute"), q.flag("includeParentValue", false)
+	text, attribute := c.PathValue("value"), q.text("attribute")
+	withParent, withProps := q.flag("includeParentValue", false), q.flag("includeProps", false)
 	if q.wrong != nil {
 		return nil, q.wrong
 	}
@@ -129,10 +150,7 @@ func getValue(c *call) (any, error) {
 		}
 		for _, v := range valuesOf(a) {
 			if err == nil && v.ID == id || err != nil && biobank.Fold(v.Value) == biobank.Fold(text) {
-				if !withParent {
-					v.ParentID, v.ParentValue = nil, nil
-				}
-				return v, nil
+				return v.only(withParent, withProps), nil
 			}
 		}
 	}

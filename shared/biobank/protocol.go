@@ -59,10 +59,12 @@ type ProtocolDoc struct {
 	BulkRegistration        bool              `json:"bulkPartRegEnabled,omitempty"`
 	// DistributionIDs are the distribution protocols that its specimens go out by. DistributionProtocols are their short titles as
 	// a file gives them; nil: not sent.
-	DistributionIDs       []int64    `json:"distributionIds,omitempty"`
-	DistributionProtocols []string   `json:"-"`
-	ActivityStatus        string     `json:"activityStatus"`
-	Extension             *Extension `json:"extension,omitempty"`
+	DistributionIDs       []int64  `json:"distributionIds,omitempty"`
+	DistributionProtocols []string `json:"-"`
+	// Units are what its specimens are measured in where that is not what is usual; nil: not sent.
+	Units          []Unit     `json:"units,omitempty"`
+	ActivityStatus string     `json:"activityStatus"`
+	Extension      *Extension `json:"extension,omitempty"`
 }
 
 // ProtocolSite is a site where a protocol collects.
@@ -121,6 +123,7 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 		return err
 	}
 	d.check(&l, is)
+	checkUnits(&l, is.Units)
 	if err := b.belong(ctx, &l, &was, is); err != nil {
 		return err
 	}
@@ -136,6 +139,9 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 		is.SpecimenCentric, is.Hidden = was.SpecimenCentric, was.Hidden
 		is.ConsentsWaived, is.VisitLevelConsents = was.ConsentsWaived, was.VisitLevelConsents
 		is.Consents, is.ConsentsSource = was.Consents, was.ConsentsSource
+		if is.Units == nil {
+			is.Units = was.Units
+		}
 	}
 	if len(l) > 0 {
 		return l

@@ -47,6 +47,7 @@ type vocabulary struct {
 	exact, folded map[string]map[string]string
 	class         map[string]string // of a canonical type
 	dead          map[string]bool   // canonical vital statuses
+	units         map[string]Unit   // of canonical classes and types
 }
 
 // The file gives each value its id, once and for all: a new one takes an id that no value of any attribute has, wherever it
@@ -56,8 +57,9 @@ var loadVocabulary = sync.OnceValue(func() *vocabulary {
 	var file struct {
 		Dead   []string
 		Values map[string][]struct {
-			ID           int64
-			Value, Class string
+			ID                              int64
+			Value, Class                    string
+			QuantityUnit, ConcentrationUnit string
 		}
 	}
 	if err := json.Unmarshal(pvJSON, &file); err != nil {
@@ -70,6 +72,7 @@ var loadVocabulary = sync.OnceValue(func() *vocabulary {
 		folded: make(map[string]map[string]string, len(file.Values)),
 		class:  make(map[string]string),
 		dead:   make(map[string]bool, len(file.Dead)),
+		units:  make(map[string]Unit),
 	}
 	for attribute, values := range file.Values {
 		n := len(values)
@@ -80,6 +83,9 @@ var loadVocabulary = sync.OnceValue(func() *vocabulary {
 			exact[one.Value], folded[Fold(one.Value)] = one.Value, one.Value
 			if one.Class != "" {
 				v.class[one.Value] = one.Class
+			}
+			if one.QuantityUnit != "" || one.ConcentrationUnit != "" {
+				v.units[one.Value] = Unit{Quantity: one.QuantityUnit, Concentration: one.ConcentrationUnit}
 			}
 		}
 		v.values[attribute], v.ids[attribute] = list, ids

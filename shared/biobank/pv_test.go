@@ -195,3 +195,13 @@ func TestCanonicalTextCostsNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestUsualUnitsArePermissible(t *testing.T) {
+	for of, u := range loadVocabulary().units {
+		for _, unit := range []string{u.Quantity, u.Concentration} {
+			if _, ok := loadVocabulary().exact[SpecimenUnits][unit]; unit != "" && !ok {
+				t.Errorf("%s is measured in %q, which is not in the list", of, unit)
+			}
+		}
+	}
+}
