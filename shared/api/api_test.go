@@ -82,7 +82,7 @@ func (b *syncBuffer) String() string {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	stack := localtest.Served(t, nil)
+	stack := localtest.Served(t, map[string]string{"WrongPasswordsPerMinute": "0"})
 	cfg := stack.AWSConfig()
 	db := store.NewClient(counting(cfg))
 	tables := store.Tables{
@@ -91,7 +91,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w := &world{t: t, queue: &queueLog{}, log: &syncBuffer{}, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	w.registry = &biobank.Registry{Store: biobank.Once(store.NewRecords(db, tables))}
-	guard := &auth.Guard{Store: store.NewSessions(db, tables), Idle: time.Hour, Max: 24 * time.Hour, Random: rand.Reader}
+	guard := &auth.Guard{Store: store.NewSessions(db, tables), Idle: time.Hour, Max: 24 * time.Hour, Random: rand.Reader, Rules: auth.Rules{WrongPerMinute: 10_000}}
 	w.api = &api.API{
 		Registry: w.registry, Guard: guard, Jobs: store.NewJobs(db, tables), Blobs: blob.New(cfg), Queue: w.queue,
 		Intake: stack.Buckets["intake"], Results: stack.Buckets["results"], Now: w.clock, Random: rand.Reader,

@@ -50,6 +50,8 @@ func statusOf(err error) int {
 		return http.StatusUnauthorized
 	case all[0].Kind == fault.Busy:
 		return http.StatusServiceUnavailable
+	case all[0].Kind == fault.TooMany:
+		return http.StatusTooManyRequests
 	case errors.Is(err, errTooLarge):
 		return http.StatusRequestEntityTooLarge
 	case errors.Is(err, errNoRoute):
@@ -78,6 +80,8 @@ func (c *call) fail(err error) int {
 		}
 	case http.StatusServiceUnavailable:
 		c.w.Header().Set("Retry-After", "1")
+	case http.StatusTooManyRequests:
+		c.w.Header().Set("Retry-After", "60")
 	}
 	body, merr := json.Marshal(problems)
 	if merr != nil { // texts cannot fail

@@ -70,6 +70,34 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
+// Whoever tries one password at all names, or wants them all locked, is not listened to for a while.
+func TestManyWrongPasswordsFromOneAddress(t *testing.T) {
+	w := newWorld(t)
+	localtest.HandlerOnly(t)
+	c := w.signIn("admin", password)
+	w.wait(time.Minute)
+	w.api.Guard.WrongPerMinute = 3
+	try := func(login, pass string) answer {
+		return w.request("POST", base+"/sessions", fmt.Sprintf(`{"loginName":%q,"password":%q}`, login, pass))
+	}
+	for _, login := range []string{"admin", "nobody", "nobody.else"} {
+		try(login, "Guess-1").refused(t, 400, "AUTH_INVALID_CREDENTIALS")
+	}
+	for _, login := range []string{"admin", "nobody"} {
+		a := try(login, password)
+		a.refused(t, 429, "AUTH_TOO_MANY_CALLS")
+		if a.header.Get("Retry-After") == "" {
+			t.Error("it is not told how long to wait")
+		}
+	}
+	w.request("GET", base+"/users/current-user", "", "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("admin:"+password))).refused(t, 429, "AUTH_TOO_MANY_CALLS")
+	c.must("GET", "/users/current-user", "")
+	w.wait(time.Minute)
+	if a := try("admin", password); a.status != 200 {
+		t.Errorf("a minute later: %d %s", a.status, a.body)
+	}
+}
+
 func TestCredentials(t *testing.T) {
 	w := newWorld(t)
 	c := w.signIn("admin", password)

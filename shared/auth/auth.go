@@ -84,6 +84,8 @@ type Rules struct {
 	SameAddress bool
 	// PasswordsToExamine is how many of the last passwords a new one must differ from; 0 for none.
 	PasswordsToExamine int
+	// WrongPerMinute is how many wrong passwords may come from one address in a minute, whosever they are; 0 for any number.
+	WrongPerMinute int
 	// AllowedFailures is how many wrong passwords in a row lock a login; 0 for MaxFailures.
 	AllowedFailures int
 }
@@ -167,8 +169,20 @@ func (g *Guard) Check(ctx context.Context, at time.Time, c Candidate, password s
 }
 
 // Verify verifies a password and counts the failure if it is wrong. It returns the epoch of the user's login. Its faults are
-// AUTH_USER_LOCKED after too many failures, and AUTH_INVALID_CREDENTIALS for an unknown name or a wrong password.
+// AUTH_USER_LOCKED after too many failures, AUTH_INVALID_CREDENTIALS for an unknown name or a wrong password, and
+// AUTH_TOO_MANY_CALLS where so many came from the candidate's address that none is looked at before the minute is over: one
+// password cannot be tried at all names, nor can all of them be locked.
 func (g *Guard) Verify(ctx context.Context, at time.Time, c Candidate, password string) (epoch int64, err error) {
+	guessing := "wrong password from " + c.From
+	if g.WrongPerMinute > 0 {
+		n, err := g.called(ctx, at, guessing)
+		if err != nil {
+			return 0, err
+		}
+		if n >= g.WrongPerMinute {
+			return 0, fault.New("AUTH_TOO_MANY_CALLS", "Too many wrong passwords came from this address. Wait a minute.").WithKind(fault.TooMany)
+		}
+	}
 	l, _, err := g.login(ctx, c.key())
 	if err != nil {
 		return 0, err
@@ -181,10 +195,15 @@ func (g *Guard) Verify(ctx context.Context, at time.Time, c Candidate, password 
 	if l, err = g.settle(ctx, at, c, l, right); err != nil {
 		return 0, err
 	}
-	if !right {
-		return 0, invalidCredentials()
+	if right {
+		return l.Epoch, nil
 	}
-	return l.Epoch, nil
+	if g.WrongPerMinute > 0 {
+		if _, err := g.Allow(ctx, at, guessing, g.WrongPerMinute); err != nil {
+			return 0, err
+		}
+	}
+	return 0, invalidCredentials()
 }
 
 // settle writes down what became of an attempt that was judged by was, and returns the login as it is now.

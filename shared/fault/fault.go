@@ -26,6 +26,8 @@ const (
 	SignIn
 	// Busy may succeed when tried again. HTTP 503; a row or chunk is tried again and never failed for it.
 	Busy
+	// TooMany means that the caller asks too often. HTTP 429.
+	TooMany
 )
 
 // Fault is one thing wrong.

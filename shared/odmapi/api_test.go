@@ -93,7 +93,7 @@ func (o objects) Put(ctx context.Context, key string, body []byte) error {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	stack := localtest.Served(t, map[string]string{"TokenCallsPerMinute": "0"})
+	stack := localtest.Served(t, map[string]string{"TokenCallsPerMinute": "0", "WrongPasswordsPerMinute": "0"})
 	cfg := stack.AWSConfig()
 	db := store.NewClient(cfg)
 	tables := store.Tables{

@@ -52,7 +52,6 @@ var (
 	// errNotAcceptable means that the answer is in none of the forms that the caller takes.
 	errNotAcceptable = errors.New("neither XML nor JSON is accepted")
 	errNoVerb        = errors.New("no such verb")
-	errManyCalls     = errors.New("too many calls")
 )
 
 // named is a code with what follows it on the wire, such as the name of a file.
@@ -121,8 +120,6 @@ func (c *call) statusOf(err error) int {
 		return http.StatusMethodNotAllowed
 	case errors.Is(err, errNotAcceptable):
 		return http.StatusNotAcceptable
-	case errors.Is(err, errManyCalls):
-		return http.StatusTooManyRequests
 	case errors.As(err, &h):
 		return http.StatusBadRequest
 	case errors.As(err, &code):
@@ -137,6 +134,8 @@ func (c *call) statusOf(err error) int {
 		return http.StatusInternalServerError
 	case all[0].Kind == fault.SignIn:
 		return http.StatusUnauthorized
+	case all[0].Kind == fault.TooMany:
+		return http.StatusTooManyRequests
 	case all[0].Kind == fault.Busy:
 		return http.StatusServiceUnavailable
 	}

@@ -30,7 +30,7 @@ func token(c *call) (any, error) {
 			return nil, err
 		}
 		if !ok {
-			return nil, fault.New("AUTH_TOO_MANY_CALLS", "At most %d tokens a minute can be asked for from one address. Wait a minute.", most).Wrap(errManyCalls)
+			return nil, fault.New("AUTH_TOO_MANY_CALLS", "At most %d tokens a minute can be asked for from one address. Wait a minute.", most).WithKind(fault.TooMany)
 		}
 	}
 	var in struct{ Username, Password string }

@@ -33,6 +33,7 @@ type APISettings struct {
 	Lockdown           bool     `env:"ALIQUOT_SYSTEM_LOCKDOWN"`
 	MaxSessions        int      `env:"ALIQUOT_MAX_LOGIN_SESSIONS"`
 	SameAddress        bool     `env:"ALIQUOT_VERIFY_TOKEN_ADDRESS"`
+	WrongPerMinute     int      `env:"ALIQUOT_WRONG_PASSWORDS_PER_MINUTE" envDefault:"30"`
 	PasswordsToExamine int      `env:"ALIQUOT_PASSWORDS_TO_EXAMINE"`
 	Origins            []string `env:"ALIQUOT_ALLOWED_ORIGINS"`
 	SignUp             bool     `env:"ALIQUOT_SIGN_UP"`
@@ -56,7 +57,7 @@ func API(ctx context.Context) (*api.API, error) {
 			Store: store.NewSessions(db, tables), Random: rand.Reader,
 			Idle: time.Duration(s.TokenIdleMinutes) * time.Minute, Max: time.Duration(s.TokenMaxHours) * time.Hour,
 			Rules: auth.Rules{
-				Lockdown: s.Lockdown, MaxSessions: s.MaxSessions, SameAddress: s.SameAddress, PasswordsToExamine: s.PasswordsToExamine,
+				Lockdown: s.Lockdown, MaxSessions: s.MaxSessions, SameAddress: s.SameAddress, PasswordsToExamine: s.PasswordsToExamine, WrongPerMinute: s.WrongPerMinute,
 			},
 		},
 		Jobs: store.NewJobs(db, tables), Blobs: blob.New(cfg), Queue: queue.New(cfg, s.Queue),

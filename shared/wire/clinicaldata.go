@@ -38,6 +38,7 @@ type ClinicalDataSettings struct {
 	Lockdown         bool   `env:"ALIQUOT_SYSTEM_LOCKDOWN"`
 	MaxSessions      int    `env:"ALIQUOT_MAX_LOGIN_SESSIONS"`
 	SameAddress      bool   `env:"ALIQUOT_VERIFY_TOKEN_ADDRESS"`
+	WrongPerMinute   int    `env:"ALIQUOT_WRONG_PASSWORDS_PER_MINUTE" envDefault:"30"`
 }
 
 // ClinicalData assembles the Clinicaldata API.
@@ -59,7 +60,7 @@ func ClinicalData(ctx context.Context) (*odmapi.API, error) {
 		Guard: &auth.Guard{
 			Store: store.NewSessions(db, tables), Random: rand.Reader,
 			Idle: time.Duration(s.TokenIdleMinutes) * time.Minute, Max: time.Duration(s.TokenMaxHours) * time.Hour,
-			Rules: auth.Rules{Lockdown: s.Lockdown, MaxSessions: s.MaxSessions, SameAddress: s.SameAddress},
+			Rules: auth.Rules{Lockdown: s.Lockdown, MaxSessions: s.MaxSessions, SameAddress: s.SameAddress, WrongPerMinute: s.WrongPerMinute},
 		},
 		Jobs: store.NewJobs(db, tables).Space(odmSpace), Blobs: blobs, Queue: queue.New(cfg, s.Queue),
 		Intake: s.Intake, Results: s.Results, LegacyCodes: s.LegacyCodes, TokenCalls: s.TokenCalls, Patience: time.Duration(s.Patience) * time.Second,
