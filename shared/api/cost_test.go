@@ -134,6 +134,8 @@ var bars = []bar{
 	{on(`((GET|POST) /collection-protocols/(list-detail|list-size|expression-values)|POST /lists/data)$`), 2*shards + 12},
 	// With detailedList each protocol's registrations and specimens are counted.
 	{on(`GET /collection-protocols$`), 4*shards + 5},
+	// Of those at a site, by cpId, the shards are read until the page is full, each with the protocol anew: nothing is kept.
+	{on(`GET /specimens$`), 2*shards + 8},
 	{on(`(GET|HEAD) `), shards + 5},
 	// Without cpId the shards of every protocol are asked, five in the tests.
 	{on(`POST /collection-protocol-registrations/(list|count)$`), 5*shards + 5},

@@ -223,25 +223,41 @@ func (c *call) listRows(req *listRequest, page page) ([]listRow, error) {
 // eachRow gives the rows that fit to use until it returns false; they are shown so many at a time. Of what pass is true
 // for nothing is shown.
 func (c *call) eachRow(req *listRequest, together int, pass func() bool, use func(listRow) bool) error {
-	forgets := *c // what is read for one page is not kept for the next
+	c = c.forgetful()
+	return c.eachView(req.noun, together, func(keep func(*biobank.Record) (bool, error)) error {
+		return req.each(c, req.id, func(rec *biobank.Record) (bool, error) {
+			if pass() {
+				return true, nil
+			}
+			return keep(rec)
+		})
+	}, func(view any) bool {
+		row := req.row(view)
+		return !fitsAll(row.Data, req.filters) || use(row)
+	})
+}
+
+// forgetful is the call for looking through what may be too much to be remembered: what is read for some records is not
+// kept for the next ones.
+func (c *call) forgetful() *call {
+	forgets := *c
 	forgets.Request = c.Request.WithContext(biobank.Forgetful(c.Context()))
-	c = &forgets
+	return &forgets
+}
+
+// eachView shows the records that each gives, so many at a time, and gives the views to use until it returns false.
+func (c *call) eachView(n noun, together int, each func(keep func(*biobank.Record) (more bool, err error)) error, use func(view any) bool) error {
 	var some []*biobank.Record
 	more := true
 	show := func() error {
-		views, err := c.show(req.noun, some...)
+		views, err := c.show(n, some...)
 		some = some[:0]
 		for _, v := range views {
-			if row := req.row(v); more && fitsAll(row.Data, req.filters) {
-				more = use(row)
-			}
+			more = more && use(v)
 		}
 		return err
 	}
-	err := req.each(c, req.id, func(rec *biobank.Record) (bool, error) {
-		if pass() {
-			return true, nil
-		}
+	err := each(func(rec *biobank.Record) (bool, error) {
 		if some = append(some, rec); len(some) < together {
 			return true, nil
 		}

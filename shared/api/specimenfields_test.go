@@ -109,3 +109,30 @@ func TestWhatListsOfSpecimensAndVisitsAreNarrowedTo(t *testing.T) {
 	c.do("GET", visits+"&sortByDates=perhaps", "").refused(t, 400, "INVALID_REQUEST")
 	c.do("GET", "/specimens?label=x&exactMatch=perhaps", "").refused(t, 400, "INVALID_REQUEST")
 }
+
+// A page of the specimens of a protocol that are at a site is full where there are as many, wherever the others are.
+func TestPagesOfSpecimensAtASite(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	w.newFreezer(c)
+	for i, label := range []string{"away", "first", "between", "second"} {
+		at := ""
+		if i%2 == 1 {
+			at = fmt.Sprintf(`,"storageLocation":{"name":"Box","positionX":"%d","positionY":"A"}`, i)
+		}
+		c.must("POST", "/specimens", fmt.Sprintf(`{"visitId":%d,"label":%q,"lineage":"New","specimenClass":"Fluid","type":"Plasma","status":"Collected"%s}`, s.visit, label, at))
+	}
+	list := fmt.Sprintf("/specimens?cpId=%d", s.cp)
+	for query, want := range map[string]string{
+		"": "INV-1-S,away,first,between,second", "&startAt=2&maxResults=2": "first,between",
+		"&storageLocationSite=north+biobank":                          "first,second",
+		"&storageLocationSite=North+Biobank&maxResults=1":             "first",
+		"&storageLocationSite=North+Biobank&maxResults=1&startAt=1":   "second",
+		"&storageLocationSite=North+Biobank&maxResults=100&startAt=2": "",
+	} {
+		if got := column(c.list("GET", list+query, ""), "label"); got != want {
+			t.Errorf("%s: %s, want %s", query, got, want)
+		}
+	}
+}

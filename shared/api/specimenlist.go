@@ -36,9 +36,9 @@ func labelExists(c *call) (any, error) {
 }
 
 // listSpecimens serves specimens by id, label, barcode, the tree of a visit, or the collected primary ones of a protocol,
-// whichever is asked for first; nothing when nothing is. Of what was found, storageLocationSite leaves what is at that site,
-// and includeExtensions=false shows none of the custom fields. Labels and barcodes are looked for whole, whatever exactMatch
-// says: no index has parts of them.
+// whichever is asked for first; nothing when nothing is. Of what was found, storageLocationSite leaves what is at that site, of
+// a protocol as many as make the page full; and includeExtensions=false shows none of the custom fields. Labels and barcodes
+// are looked for whole, whatever exactMatch says: no index has parts of them.
 func listSpecimens(c *call) (any, error) {
 	q := c.query()
 	ids, labels, barcodes := q.numbers("id"), q.texts("label"), q.texts("barcode")
@@ -52,8 +52,16 @@ func listSpecimens(c *call) (any, error) {
 	if max(len(ids), len(labels), len(barcodes)) > maxPage {
 		return nil, fault.New("SPECIMEN_LABELS_SRCH_LIMIT_MAXED", "At most %d specimens can be looked for at once.", maxPage)
 	}
+	var there func(view any) bool // nil for all
+	if site != "" {
+		there = func(view any) bool {
+			at := view.(specimenView).StorageSite
+			return at != nil && biobank.Fold(*at) == biobank.Fold(site)
+		}
+	}
 	reg := c.api.Registry
 	var recs []*biobank.Record
+	var views []any
 	var err error
 	switch {
 	case cpr != 0 || visit != 0:
@@ -65,21 +73,19 @@ func listSpecimens(c *call) (any, error) {
 	case len(barcodes) > 0:
 		recs, err = reg.ByBarcode(c.Context(), c.actor, barcodes)
 	case cp != 0:
-		recs, err = c.primaries(cp, page)
+		views, err = c.primaries(cp, page, there)
 	}
-	if err != nil {
-		return nil, err
+	if err == nil && views == nil {
+		if views, err = c.show(specimens(), recs...); there != nil {
+			views = slices.DeleteFunc(views, func(v any) bool { return !there(v) })
+		}
 	}
-	views, err := c.show(specimens(), recs...)
 	if err != nil {
 		return nil, err
 	}
 	shown := []any{}
 	for _, view := range views {
 		v := view.(specimenView)
-		if site != "" && (v.StorageSite == nil || biobank.Fold(*v.StorageSite) != biobank.Fold(site)) {
-			continue
-		}
 		if !extensions {
 			v.ExtensionDetail = nil
 		}
@@ -88,22 +94,36 @@ func listSpecimens(c *call) (any, error) {
 	return specimenInfos(shown, minimal)
 }
 
-// primaries are a page of the collected primary specimens of a protocol, participant by participant: nothing behind it is
-// read.
-func (c *call) primaries(cp int64, p page) (recs []*biobank.Record, err error) {
+// primaries are a page of the collected primary specimens of a protocol that fit, nil for all, participant by participant:
+// nothing behind it is read. Whether one fits is known when it is shown.
+func (c *call) primaries(cp int64, p page, fits func(view any) bool) (views []any, err error) {
 	skip := p.from
-	err = c.api.Registry.EachSpecimen(c.Context(), c.actor, cp, func(rec *biobank.Record) (bool, error) {
-		doc, err := biobank.Decode[biobank.SpecimenDoc](rec)
+	if fits != nil {
+		c = c.forgetful()
+	}
+	err = c.eachView(specimens(), min(100, p.most), func(keep func(*biobank.Record) (bool, error)) error {
+		return c.api.Registry.EachSpecimen(c.Context(), c.actor, cp, func(rec *biobank.Record) (bool, error) {
+			doc, err := biobank.Decode[biobank.SpecimenDoc](rec)
+			switch {
+			case err != nil || rec.Key.ParentSpecimen() != 0 || doc.Status != biobank.Collected:
+				return true, err
+			case fits == nil && skip > 0:
+				skip--
+				return true, nil
+			}
+			return keep(rec)
+		})
+	}, func(view any) bool {
 		switch {
-		case err != nil || rec.Key.ParentSpecimen() != 0 || doc.Status != biobank.Collected:
+		case fits != nil && !fits(view):
 		case skip > 0:
 			skip--
 		default:
-			recs = append(recs, rec)
+			views = append(views, view)
 		}
-		return len(recs) < p.most, err
+		return len(views) < p.most
 	})
-	return recs, err
+	return views, err
 }
 
 // specimenTree serves the specimens of a visit, or of a registration's visits of an event, as trees, with those that the

@@ -473,23 +473,15 @@ func (d *ProtocolDraft) formats(l *fault.List, is *ProtocolDoc) {
 // one in such a protocol, and none can be made after the label was printed. The reference does not tell when it answers with
 // the code.
 func (b *Batch) allBarcoded(ctx context.Context, l *fault.List, rec *Record) error {
-	for page, err := range (&Registry{Store: b.store}).pages(ctx, rec.ID) {
-		if err != nil {
-			return err
+	nameless, err := (&Registry{Store: b.store}).Any(ctx, rec.ID, Everything, func(one *Record) (bool, error) {
+		if one.Type != Specimen {
+			return false, nil
 		}
-		for _, one := range page {
-			if one.Type != Specimen {
-				continue
-			}
-			doc, err := Decode[SpecimenDoc](one)
-			if err != nil {
-				return err
-			}
-			if doc.Status == Collected && doc.Barcode == "" && doc.ActivityStatus != StatusDisabled {
-				l.Add("CP_CANNOT_ENABLE_BARCODING", "Specimens were collected without a barcode; barcodes cannot be generated from now on.")
-				return nil
-			}
-		}
+		doc, err := Decode[SpecimenDoc](one)
+		return doc.Status == Collected && doc.Barcode == "" && doc.ActivityStatus != StatusDisabled, err
+	})
+	if nameless {
+		l.Add("CP_CANNOT_ENABLE_BARCODING", "Specimens were collected without a barcode; barcodes cannot be generated from now on.")
 	}
-	return nil
+	return err
 }
