@@ -67,7 +67,7 @@ type collectedView struct {
 }
 
 func (c *call) collect(d *biobank.CollectDraft, reason string) error {
-	return c.api.Registry.Collect(c.Context(), c.actor, c.at, biobank.Change{ID: c.id, Reason: reason}, d)
+	return c.api.Registry.Collect(c.Context(), c.actor, c.at, c.at.Add(removalTime), c.api.Now, biobank.Change{ID: c.id, Reason: reason}, d)
 }
 
 // reasonOf is why a list of objects is changed at once: what the first of them says that says anything.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"aliquot/shared/biobank"
 )
@@ -220,6 +221,16 @@ func (d *transacting) Transact(ctx context.Context, writes []biobank.Write) ([]b
 	return d.Store.Transact(ctx, writes)
 }
 
+// newRoots are labelled specimens of a visit.
+func newRoots(visit int64, n int, label string) (nodes []*biobank.SpecimenNode) {
+	for i := range n {
+		nodes = append(nodes, &biobank.SpecimenNode{Draft: &biobank.SpecimenDraft{
+			VisitID: visit, Doc: biobank.SpecimenDoc{Label: fmt.Sprintf("%s-%d", label, i), Type: "Plasma", Lineage: biobank.LineageNew, InitialQty: biobank.Q(1)},
+		}})
+	}
+	return nodes
+}
+
 // What one transaction holds is collected all or none; more goes into transactions by the items that they really touch.
 func TestLargeCollectionsFillTransactions(t *testing.T) {
 	w := newWorld(t)
@@ -235,27 +246,20 @@ func TestLargeCollectionsFillTransactions(t *testing.T) {
 		store := &transacting{Store: w.registry.Store}
 		counted := *w.registry
 		counted.Store = store
-		if err := counted.Collect(t.Context(), actor, w.clock(), biobank.Change{ID: "test"}, &biobank.CollectDraft{Specimens: nodes}); err != nil {
+		err := counted.Collect(t.Context(), actor, w.clock(), w.clock().Add(time.Minute), w.clock, biobank.Change{ID: "test"}, &biobank.CollectDraft{Specimens: nodes})
+		if err != nil {
 			t.Error(err)
 		}
 		return store.items
 	}
-	roots := func(n int, label string) (nodes []*biobank.SpecimenNode) {
-		for i := range n {
-			nodes = append(nodes, &biobank.SpecimenNode{Draft: &biobank.SpecimenDraft{
-				VisitID: s.visit, Doc: biobank.SpecimenDoc{Label: fmt.Sprintf("%s-%d", label, i), Type: "Plasma", Lineage: biobank.LineageNew, InitialQty: biobank.Q(1)},
-			}})
-		}
-		return nodes
-	}
-	if got := collect(roots(48, "Whole")); len(got) != 1 {
+	if got := collect(newRoots(s.visit, 48, "Whole")); len(got) != 1 {
 		t.Errorf("48 specimens took %v", got)
 	}
-	if got := collect(roots(100, "Light")); len(got) != 4 || got[0] < 90 {
+	if got := collect(newRoots(s.visit, 100, "Light")); len(got) != 4 || got[0] < 90 {
 		t.Errorf("100 labelled specimens took %v", got)
 	}
 	// Each made from another parent and put into another box, with all the names that there are.
-	parents := roots(40, "Apart")
+	parents := newRoots(s.visit, 40, "Apart")
 	collect(parents)
 	var heavy []*biobank.SpecimenNode
 	for i, parent := range parents {
@@ -275,6 +279,49 @@ func TestLargeCollectionsFillTransactions(t *testing.T) {
 		}
 		if got := at(c.specimen(fmt.Sprintf("Heavy-%d", i))); got != fmt.Sprintf("Apart %d 11", i) {
 			t.Fatalf("aliquot %d is in %s", i, got)
+		}
+	}
+}
+
+// As many as a request may collect take few calls, and are not begun where they would not be done in time.
+func TestLargeCollectionsEndInTime(t *testing.T) {
+	w := newWorld(t)
+	w.outsize = true
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	actor, err := w.registry.Actor(t.Context(), biobank.AdminUserID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	collect := func(n int, label string, now func() time.Time) (calls int64, saved int, refused error) {
+		count := &tally{}
+		ctx := context.WithValue(biobank.Remembering(t.Context()), tallyKey{}, count)
+		nodes := newRoots(s.visit, n, label)
+		refused = w.registry.Collect(ctx, actor, w.clock(), w.clock().Add(20*time.Second), now, biobank.Change{ID: "test"}, &biobank.CollectDraft{Specimens: nodes})
+		var names []string
+		for _, n := range nodes {
+			names = append(names, "specimen.label#"+n.Draft.Doc.Label)
+		}
+		found, err := w.registry.Store.Marks(t.Context(), names, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return count.calls.Load(), len(found), refused
+	}
+	if calls, saved, err := collect(1000, "Most", w.clock); err != nil || calls > 130 || saved != 1000 {
+		t.Errorf("1,000 specimens took %d calls, and then there were %d: %v", calls, saved, err)
+	}
+	// Time that passes while the whole is planned, and while the groups are saved.
+	for slow, want := range map[int]int{1: 0, 3: 31} {
+		asked := 0
+		_, got, err := collect(100, fmt.Sprintf("Slow%d", slow), func() time.Time {
+			if asked++; asked > slow {
+				return w.clock().Add(30 * time.Second)
+			}
+			return w.clock()
+		})
+		if err == nil || got != want || got > 0 && !strings.Contains(err.Error(), fmt.Sprintf("%d of the 100", got)) {
+			t.Errorf("slow after %d, %d specimens were saved: %v", slow, got, err)
 		}
 	}
 }
@@ -311,7 +358,7 @@ func TestLargeCollectionsDrawNumbersTogether(t *testing.T) {
 	store := &drawing{Store: w.registry.Store}
 	counted := *w.registry
 	counted.Store = store
-	if err := counted.Collect(t.Context(), actor, w.clock(), biobank.Change{ID: "test"}, &biobank.CollectDraft{Specimens: drafts}); err != nil {
+	if err := counted.Collect(t.Context(), actor, w.clock(), w.clock().Add(time.Minute), w.clock, biobank.Change{ID: "test"}, &biobank.CollectDraft{Specimens: drafts}); err != nil {
 		t.Fatal(err)
 	}
 	if store.calls != 2 { // of at most 50

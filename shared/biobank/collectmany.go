@@ -14,8 +14,15 @@ import (
 // before anything is written. Then it is saved some specimens at a time, parents before children, each group with what it
 // takes from its parents. What others do meanwhile can still stop it half-way.
 
-// maxCollected is how many specimens a request collects at most; as many are made within its time.
+// maxCollected is how many specimens a request collects at most; as many take some seconds.
 const maxCollected = 1000
+
+// saving is how long a group takes where the database is slow; runningOver is how much longer than until those may take that
+// were begun.
+const (
+	saving      = 100 * time.Millisecond
+	runningOver = 5 * time.Second
+)
 
 // inCommon is how many items of a transaction are left to what the specimens of a group have in common: the visit and the event
 // that they stand on, their parent.
@@ -23,13 +30,15 @@ const inCommon = 4
 
 // Collect saves a visit and trees of specimens: in one transaction, if that holds them. Else the groups are as large as the
 // items that the whole would touch allow; one that is too large nevertheless, as its specimens are stored or made from
-// different parents, is cut by the items that it touches itself, and those after it with it.
-func (r *Registry) Collect(ctx context.Context, a *Actor, at time.Time, c Change, d *CollectDraft) error {
+// different parents, is cut by the items that it touches itself, and those after it with it. None are begun where they would
+// hardly be done before until; the caller may try again.
+func (r *Registry) Collect(ctx context.Context, a *Actor, at, until time.Time, now func() time.Time, c Change, d *CollectDraft) error {
 	if n := len(allNodes(d.Specimens)); n > maxCollected {
 		return fault.New("COMMON_INVALID_INPUT", "%d specimens are to be collected; at most %d are possible at once.", n, maxCollected)
 	}
 	c.Op, c.Draft = Create, d
 	d.drawTogether()
+	begun := now()
 	_, err := r.one(ctx, a, at, c)
 	var large *tooLarge
 	if !errors.As(err, &large) {
@@ -38,7 +47,15 @@ func (r *Registry) Collect(ctx context.Context, a *Actor, at time.Time, c Change
 	m := &collection{whole: d, parent: map[*SpecimenNode]*SpecimenNode{}, broods: map[Key]*brood{}}
 	m.add(nil, d.Specimens)
 	together := large.holds(len(m.order))
+	planned := now()
+	last := planned.Add(planned.Sub(begun) + time.Duration(len(m.order)/together+1)*saving) // each is planned once more
+	if last.After(until) {
+		return fault.New("COMMON_INVALID_REQUEST", "So many specimens could not be saved in time now, and none was. Send fewer at once, or try again later.").WithKind(fault.Busy)
+	}
 	for from := 0; from < len(m.order); {
+		if now().After(until.Add(runningOver)) {
+			return fault.New("COMMON_INVALID_REQUEST", "Time ran out when %d of the %d specimens were saved. Send those that are missing.", from, len(m.order))
+		}
 		to := min(from+together, len(m.order))
 		group, done := m.group(from, to)
 		c.Draft = group
