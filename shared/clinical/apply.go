@@ -85,8 +85,13 @@ func lock(ctx context.Context, s biobank.Store, plan *Plan) (todo []*SubjectPlan
 				return nil, false, err
 			case doc.Pending == plan.Source:
 				todo = append(todo, &some[i]) // an earlier try locked it
-			case recs[key] == nil || !slices.Contains(recs[key].Changes, plan.Source):
-				moved = true
+			case recs[key] != nil && slices.Contains(recs[key].Changes, plan.Source):
+			default:
+				done, err := begun(ctx, s, plan.Source, &some[i]) // others have changed it since
+				if err != nil {
+					return nil, false, err
+				}
+				moved = moved || !done
 			}
 		}
 	}
@@ -125,7 +130,7 @@ func claim(ctx context.Context, s biobank.Store, plan *Plan) (taken bool, err er
 // TakeBack gives back what a plan has locked and claimed, if nothing else of it was written, and tells whether that is so:
 // a plan of which more was written must be finished by Apply.
 func TakeBack(ctx context.Context, s biobank.Store, plan *Plan) (bool, error) {
-	var locked []*SubjectPlan
+	var locked, touched []*SubjectPlan
 	for some := range slices.Chunk(plan.Subjects, biobank.MaxBatch) {
 		keys := make([]biobank.Key, len(some))
 		for i := range some {
@@ -145,10 +150,13 @@ func TakeBack(ctx context.Context, s biobank.Store, plan *Plan) (bool, error) {
 				return false, nil // it is done
 			case doc.Pending == plan.Source:
 				locked = append(locked, &some[i])
+				touched = append(touched, &some[i])
+			case head != nil && head.Version >= some[i].Lock.Version:
+				touched = append(touched, &some[i]) // changed by others, before the plan or after it
 			}
 		}
 	}
-	for _, p := range locked {
+	for _, p := range touched {
 		if begun, err := begun(ctx, s, plan.Source, p); begun || err != nil {
 			return false, err
 		}
@@ -156,12 +164,28 @@ func TakeBack(ctx context.Context, s biobank.Store, plan *Plan) (bool, error) {
 	return true, takeBack(ctx, s, plan, locked)
 }
 
-// begun tells whether a record that a participant's plan writes is there.
+// begun tells whether anything of a participant's plan was written but its lock. What a record remembers of its last changes
+// is forgotten after some more of them; an audit entry, and where a new record came from, are not.
 func begun(ctx context.Context, s biobank.Store, source string, p *SubjectPlan) (bool, error) {
 	var keys []biobank.Key
+	var last *biobank.Entry
+	entries := 0
 	for _, w := range p.Writes {
+		if w.Entry != nil {
+			last = w.Entry // they are in the order of their places
+			entries++
+		}
 		if w.Record != nil {
 			keys = append(keys, w.Record.Key)
+		}
+	}
+	if last != nil {
+		trail, err := s.TrailBefore(ctx, last.Type, last.ID, last.AuditKey().Sort+"!", entries)
+		if err != nil {
+			return false, fmt.Errorf("read the audit of a participant: %w", err)
+		}
+		if slices.ContainsFunc(trail, func(e *biobank.Entry) bool { return e.Change == source }) {
+			return true, nil
 		}
 	}
 	for some := range slices.Chunk(keys, biobank.MaxBatch) {

@@ -333,3 +333,42 @@ func TestOthersChange(t *testing.T) {
 	}
 	b.wantChain(1)
 }
+
+// A plan that was done is done, however many others have changed its participant since: more than a record remembers.
+func TestDoneStaysDone(t *testing.T) {
+	b := newBank(t)
+	age := func(n int) string {
+		return document(fmt.Sprintf(`<SubjectData SubjectKey="SS_ANN"><StudyEventData StudyEventOID="SE_FIRST" OpenClinica:StartDate="2026-03-01"><FormData FormOID="F_VITALS">
+			<ItemGroupData ItemGroupOID="IG_MAIN"><ItemData ItemOID="I_AGE" Value="%d"/></ItemGroupData></FormData></StudyEventData></SubjectData>`, n))
+	}
+	var plans []*Plan
+	apply := func(job string, n int) {
+		take(t, b.planner(job, 1), age(n), func(one *Plan) {
+			if len(one.Subjects) == 0 {
+				return
+			}
+			plans = append(plans, one)
+			if err := Apply(t.Context(), b, one); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	apply("o1", 40) // makes the group
+	apply("o2", 41) // changes it
+	for n := range 12 {
+		apply(fmt.Sprintf("o%d", n+3), 50+n)
+	}
+	before := b.AllRecords()
+	for _, plan := range plans {
+		if err := Apply(t.Context(), b, plan); err != nil {
+			t.Errorf("%s done again: %v", plan.Source, err)
+		}
+		if back, err := TakeBack(t.Context(), b, plan); back || err != nil {
+			t.Errorf("%s is taken back: %t, %v", plan.Source, back, err)
+		}
+	}
+	if d := cmp.Diff(before, b.AllRecords()); d != "" {
+		t.Errorf("doing it again changed what is stored (-before +after):\n%s", d)
+	}
+	b.wantChain(1)
+}
