@@ -219,6 +219,14 @@ func (r *Registry) UserGrants(ctx context.Context, by *Actor, p *Place, user int
 	return slices.DeleteFunc(grants, func(g Grant) bool { return g.Study != p.Site.ID && (g.Of != p.Site.ID || p.IsSite()) }), nil
 }
 
+// level is what a role is given for.
+func level(site bool) string {
+	if site {
+		return "site"
+	}
+	return "study"
+}
+
 // SetGrant gives a user, by id, a role at a place instead of the one that was held there; an empty role takes it away. The
 // role is one of the stock roles or a custom one, by its name.
 func (r *Registry) SetGrant(ctx context.Context, by By, p *Place, user int64, role string) error {
@@ -237,7 +245,7 @@ func (r *Registry) SetGrant(ctx context.Context, by By, p *Place, user int64, ro
 		g.Role, g.Name = custom.Role, custom.Name
 	}
 	if role != "" && !g.Role.at(p.IsSite()) {
-		return fault.New("STUDY_ROLE_INVALID", "The role %q is not one for a %s.", role, map[bool]string{true: "site", false: "study"}[p.IsSite()])
+		return fault.New("STUDY_ROLE_INVALID", "The role %q is not one for a %s.", role, level(p.IsSite()))
 	}
 	return again(func() error {
 		rec, grants, err := r.grants(ctx, user)
@@ -307,8 +315,8 @@ func (r *Registry) CustomRoles(ctx context.Context) ([]CustomRole, error) {
 
 const maxRoleName = 60
 
-// PutCustomRole makes a role by another name, or gives it the rights of another stock role from now on. Custom roles count
-// in every study, so they are for super administrators to make.
+// PutCustomRole makes a role by another name, or gives it the rights of another stock role from now on: of one that studies and
+// sites have where it is given. Custom roles count in every study, so they are for super administrators to make.
 func (r *Registry) PutCustomRole(ctx context.Context, by By, role CustomRole) error {
 	if !by.Super() {
 		return NoSufficientPrivileges
@@ -330,6 +338,9 @@ func (r *Registry) PutCustomRole(ctx context.Context, by By, role CustomRole) er
 		}
 		var writes []biobank.Write
 		if rec := recs[key]; rec != nil {
+			if err := r.fits(ctx, role); err != nil {
+				return err
+			}
 			writes, err = by.revise(rec, role)
 		} else {
 			var id int64
@@ -347,6 +358,17 @@ func (r *Registry) PutCustomRole(ctx context.Context, by By, role CustomRole) er
 	})
 }
 
+// fits refuses to a custom role the rights that one cannot have where it is given. It lists all that was given, of which there
+// is one record a user.
+func (r *Registry) fits(ctx context.Context, role CustomRole) error {
+	return r.eachGrant(ctx, func(_ int64, g Grant) error {
+		if site := g.Of != 0; roleKey(g.Name) == roleKey(role.Name) && !role.Role.at(site) {
+			return fault.New("STUDY_ROLE_INVALID", "The role %q is given for a %s, which has no %s.", role.Name, level(site), role.Role)
+		}
+		return nil
+	})
+}
+
 // Imports tells whether the actor may change data anywhere.
 func (a *Actor) Imports() bool {
 	return a.Super() || slices.ContainsFunc(a.grants, func(g Grant) bool { return g.Role.Imports() })
@@ -354,19 +376,29 @@ func (a *Actor) Imports() bool {
 
 // Holders are the ids of the users with a role at the study or site, by its id.
 func (r *Registry) Holders(ctx context.Context) (map[int64][]int64, error) {
+	ids := map[int64][]int64{}
+	return ids, r.eachGrant(ctx, func(user int64, g Grant) error {
+		ids[g.Study] = append(ids[g.Study], user)
+		return nil
+	})
+}
+
+// eachGrant tells do what each user was given, until it refuses.
+func (r *Registry) eachGrant(ctx context.Context, do func(user int64, g Grant) error) error {
 	recs, err := r.Store.List(ctx, string(GrantsType), "", "", 0)
 	if err != nil {
-		return nil, fmt.Errorf("list roles: %w", err)
+		return fmt.Errorf("list roles: %w", err)
 	}
-	ids := map[int64][]int64{}
 	for _, rec := range recs {
 		doc, err := biobank.Decode[Grants](rec)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, g := range doc.Grants {
-			ids[g.Study] = append(ids[g.Study], rec.ID)
+			if err := do(rec.ID, g); err != nil {
+				return err
+			}
 		}
 	}
-	return ids, nil
+	return nil
 }

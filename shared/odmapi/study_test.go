@@ -119,6 +119,11 @@ func TestRoles(t *testing.T) {
 	// A custom role that is given other rights has them at once.
 	c.must("PUT", "/roles/River%20Warden", `{"acts":"Viewer"}`)
 	ann.do("POST", river, `{"subjectKey":"R-3"}`).refused(t, 403, "errorCode.noSufficientPrivileges")
+	// But none that are not for where it is given.
+	c.do("PUT", "/roles/river%20warden", `{"acts":"Clinical Research Coordinator"}`).refused(t, 400, "STUDY_ROLE_INVALID")
+	w.grant("S_SPRING", "ann", "River Warden")
+	c.do("PUT", "/roles/River%20Warden", `{"acts":"Data Manager"}`).refused(t, 400, "given for a site, which has no Data Manager")
+	c.must("PUT", "/roles/River%20Warden", `{"acts":"Investigator"}`)
 	// A role that is taken away is gone at once.
 	w.grant("S_RIVER", "ann", "")
 	w.grant("S_SPRING", "ann", "")
