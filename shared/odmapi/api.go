@@ -57,6 +57,9 @@ type API struct {
 	Intake, Results string
 	// LegacyCodes answers refusals with the names and statuses of 4.13 (section 2.3).
 	LegacyCodes bool
+	// NamespaceKeys gives data in JSON the keys of namespaces that OpenClinica's have (section 7.1, rule 15), unless a request
+	// says otherwise.
+	NamespaceKeys bool
 	// TokenCalls is how many tokens an address may ask for in a minute, 0 for any number.
 	TokenCalls int
 	// Patience is how long a caller is kept waiting for data; what takes longer goes on as a job.

@@ -36,7 +36,8 @@ var errLong = errors.New("the data take longer than the caller can wait")
 
 // retrieve answers with the data of a study or site as ODM, in XML or JSON. Each of participant, event and form may be *; an
 // event may be several with commas, and one of its repeats as SE_A[2]. Who has no role gets a document without data. With
-// legacyNamespaceKeys=y, which is ours, JSON has keys of namespaces as OpenClinica's.
+// legacyNamespaceKeys=y, which is ours, JSON has keys of namespaces as OpenClinica's; a setting tells what it is where a request
+// does not.
 func retrieve(c *call) (any, error) {
 	asJSON, err := wantsJSON(c.Header.Values("Accept"))
 	if err != nil {
@@ -53,7 +54,7 @@ func retrieve(c *call) (any, error) {
 		Study: c.PathValue("study"), Participant: any("participant"), Events: any("event"), Form: any("form"), JSON: asJSON,
 		Metadata: q.is("includeMetadata", false), Data: q.is("clinicalData", true), Audits: q.is("includeAudits", false),
 		Notes: q.is("includeDNs", false) || q.is("includeDN", false), Archived: q.is("showArchived", false),
-		Namespaces: q.is("legacyNamespaceKeys", false),
+		Namespaces: q.is("legacyNamespaceKeys", c.api.NamespaceKeys),
 	}
 	ctx, cancel := context.WithTimeoutCause(c.Context(), c.api.Patience, errLong)
 	defer cancel()

@@ -72,9 +72,18 @@ func TestRetrieval(t *testing.T) {
 			t.Errorf("accepting %q: %s %s", accept, got, a.body)
 		}
 	}
-	for query, want := range map[string]int{"": 1, "?legacyNamespaceKeys=y": 2} {
-		if a := c.do("GET", "/clinicaldata/S_RIVER/Up/*/*"+query, ""); strings.Count(a.body, `"@xmlns:OpenClinica":`) != want {
-			t.Errorf("%q: %s", query, a.body)
+	for usual, queries := range map[bool]map[string]int{
+		false: {"": 1, "?legacyNamespaceKeys=y": 2, "?legacyNamespaceKeys=n": 1},
+		true:  {"": 2, "?legacyNamespaceKeys=y": 2, "?legacyNamespaceKeys=n": 1},
+	} {
+		if usual && localtest.OnBinaries() {
+			continue // they have the setting's default
+		}
+		w.api.NamespaceKeys = usual
+		for query, want := range queries {
+			if a := c.do("GET", "/clinicaldata/S_RIVER/Up/*/*"+query, ""); strings.Count(a.body, `"@xmlns:OpenClinica":`) != want {
+				t.Errorf("%q, usually %t: %s", query, usual, a.body)
+			}
 		}
 	}
 	// What is neither y nor yes is no, and of one name in several cases the last one counts.

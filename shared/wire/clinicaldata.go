@@ -35,6 +35,7 @@ type ClinicalDataSettings struct {
 	TokenCalls       int    `env:"ALIQUOT_TOKEN_CALLS_PER_MINUTE" envDefault:"2"`
 	Patience         int    `env:"ALIQUOT_RETRIEVAL_SECONDS" envDefault:"22"`
 	LegacyCodes      bool   `env:"ALIQUOT_LEGACY_CODES" envDefault:"false"`
+	NamespaceKeys    bool   `env:"ALIQUOT_LEGACY_NAMESPACE_KEYS" envDefault:"false"`
 	Lockdown         bool   `env:"ALIQUOT_SYSTEM_LOCKDOWN"`
 	MaxSessions      int    `env:"ALIQUOT_MAX_LOGIN_SESSIONS"`
 	SameAddress      bool   `env:"ALIQUOT_VERIFY_TOKEN_ADDRESS"`
@@ -63,7 +64,7 @@ func ClinicalData(ctx context.Context) (*odmapi.API, error) {
 			Rules: auth.Rules{Lockdown: s.Lockdown, MaxSessions: s.MaxSessions, SameAddress: s.SameAddress, WrongPerMinute: s.WrongPerMinute},
 		},
 		Jobs: store.NewJobs(db, tables).Space(odmSpace), Blobs: blobs, Queue: queue.New(cfg, s.Queue),
-		Intake: s.Intake, Results: s.Results, LegacyCodes: s.LegacyCodes, TokenCalls: s.TokenCalls, Patience: time.Duration(s.Patience) * time.Second,
+		Intake: s.Intake, Results: s.Results, LegacyCodes: s.LegacyCodes, NamespaceKeys: s.NamespaceKeys, TokenCalls: s.TokenCalls, Patience: time.Duration(s.Patience) * time.Second,
 		Now: time.Now, Random: rand.Reader, Log: slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 	}, nil
 }
