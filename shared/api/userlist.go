@@ -95,7 +95,7 @@ func (h *heldRole) at(c *call, site, cp string) error {
 		}
 		h.places = append(h.places, p)
 	}
-	if !h.rights() {
+	if h.role == "" && !h.rights() {
 		return nil
 	}
 	var err error
@@ -174,7 +174,7 @@ func (h *heldRole) by(doc *biobank.UserDoc, seen bool) bool {
 		return false
 	}
 	return slices.ContainsFunc(doc.Roles, func(g biobank.Grant) bool {
-		return (h.role == "" || biobank.Fold(g.Role) == biobank.Fold(h.role)) &&
+		return (h.role == "" || biobank.Fold(h.roles[g.StoredID()].Name) == biobank.Fold(h.role)) &&
 			everywhere(func(p *place) bool { return p.covers(g, doc.InstituteID) }) && h.allows(g)
 	})
 }

@@ -174,3 +174,39 @@ func TestRolesAtOneSite(t *testing.T) {
 	}
 	there.do("PUT", fmt.Sprintf("/specimens/%d", s.specimen), `{"comments":"x"}`).refused(t, 400, "RBAC_ACCESS_DENIED")
 }
+
+// A role that was renamed is still the one that was assigned, and another one of its old name is not.
+func TestARoleIsNotItsName(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	c.must("POST", "/institutes", `{"name":"Elsewhere"}`)
+	c.must("POST", "/collection-protocols", `{"shortTitle":"NEXT","title":"Next","principalInvestigator":{"id":2},"cpSites":[{"siteName":"North Biobank"}]}`)
+	rights := func(ops string) string {
+		return `"acl":[{"resourceName":"Specimen","operations":[` + ops + `]},{"resourceName":"CollectionProtocol","operations":[{"operationName":"Read"}]}]}`
+	}
+	const read = `{"operationName":"Read"}`
+	lab := w.newUser("lab", "NONE")
+	old := c.must("POST", "/rbac/roles", `{"name":"Lab",`+rights(read))["id"]
+	c.must("POST", "/rbac/subjects/3/roles", `{"role":{"name":"Lab"},"collectionProtocol":{"shortTitle":"INV"}}`)
+	c.must("PUT", fmt.Sprintf("/rbac/roles/%v", old), `{"name":"Lab old",`+rights(read))
+	fresh := c.must("POST", "/rbac/roles", `{"name":"Lab",`+rights(read+`,{"operationName":"Update"}`))["id"]
+	c.must("POST", "/rbac/subjects/3/roles", `{"role":{"name":"Lab"},"collectionProtocol":{"shortTitle":"NEXT"}}`)
+
+	specimen := fmt.Sprintf("/specimens/%d", s.specimen)
+	lab.must("GET", specimen, "")
+	lab.do("PUT", specimen, `{"comments":"x"}`).refused(t, 400, "RBAC_ACCESS_DENIED")
+	c.must("POST", "/users", `{"firstName":"A","lastName":"A","emailAddress":"a@example.org","domainName":"openspecimen","loginName":"a","instituteName":"Default Institute"}`)
+	c.must("POST", "/rbac/subjects/4/roles", `{"role":{"name":"Lab old"}}`)
+	for name, want := range map[string]string{"Lab+old": "a,lab", "Lab": "lab", "lab": "lab"} {
+		if got := column(c.list("GET", "/users?role="+name, ""), "loginName"); got != want {
+			t.Errorf("%s is held by %s, want %s", name, got, want)
+		}
+	}
+	// The roles go with who moves, under whichever names.
+	c.must("PUT", fmt.Sprintf("/rbac/roles/%v", old), `{"name":"Lab older",`+rights(read))
+	c.must("PATCH", "/users/4", `{"instituteName":"Elsewhere"}`)
+	if got := c.list("GET", "/rbac/subjects/4/roles", "")[0]["role"].(map[string]any); got["id"] != old || got["name"] != "Lab older" {
+		t.Errorf("moved, the user has role %v %v, want %v; %v is another", got["id"], got["name"], old, fresh)
+	}
+}

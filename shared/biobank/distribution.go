@@ -94,7 +94,7 @@ func (a *Actor) distributesAll(res Resource, op Operation, d *DistributionDoc) b
 // holdsEverywhere tells whether the actor holds the right at every present and future site of the own institute.
 func (a *Actor) holdsEverywhere(res Resource, op Operation) bool {
 	return a.InstituteAdmin() || slices.ContainsFunc(a.User.Roles, func(g Grant) bool {
-		return g.SiteID == 0 && slices.Contains(a.roles[g.Role].Rights[res], op)
+		return g.SiteID == 0 && slices.Contains(a.roles[g.StoredID()].Rights[res], op)
 	})
 }
 

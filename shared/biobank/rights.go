@@ -104,7 +104,7 @@ type Actor struct {
 	// From is the caller's address, for the audit; By is who acts as the actor, 0 for nobody else.
 	From  string
 	By    int64
-	roles map[string]Role
+	roles map[int64]Role // by their ids, as Grant.StoredID tells them
 	// sites are those of the actor's institute.
 	sites map[int64]bool
 }
@@ -201,7 +201,7 @@ func (a *Actor) canAt(res Resource, op Operation, protocol int64, sites []Protoc
 		if g.SiteID != 0 && stored != 0 && g.SiteID != stored {
 			continue
 		}
-		if slices.Contains(a.roles[g.Role].Rights[res], op) {
+		if slices.Contains(a.roles[g.StoredID()].Rights[res], op) {
 			return true
 		}
 	}
@@ -215,7 +215,7 @@ func (a *Actor) CanImport() bool {
 		return true
 	}
 	for _, g := range a.User.Roles {
-		for _, ops := range a.roles[g.Role].Rights {
+		for _, ops := range a.roles[g.StoredID()].Rights {
 			if slices.Contains(ops, OpExportImport) {
 				return true
 			}
@@ -231,7 +231,7 @@ func (a *Actor) HoldsAt(res Resource, op Operation, site int64) bool {
 	}
 	return slices.ContainsFunc(a.User.Roles, func(g Grant) bool {
 		here := g.SiteID == site || g.SiteID == 0 && a.sites[site]
-		return here && slices.Contains(a.roles[g.Role].Rights[res], op)
+		return here && slices.Contains(a.roles[g.StoredID()].Rights[res], op)
 	})
 }
 

@@ -209,16 +209,17 @@ func (b *Batch) role(ctx context.Context, name string) (int64, error) {
 	return id, err
 }
 
-// Roles reads the roles that grants name, by the name that the grant has: a stored role that was deleted gives no rights, a
-// stock one what it was changed to, else what it was seeded with.
-func (r *Registry) Roles(ctx context.Context, grants []Grant) (map[string]Role, error) {
-	roles := map[string]Role{}
+// Roles reads the roles that grants name, by their ids, since a name may be given to another role: a stored role that was
+// deleted gives no rights, a stock one what it was changed to, else what it was seeded with.
+func (r *Registry) Roles(ctx context.Context, grants []Grant) (map[int64]Role, error) {
+	roles := map[int64]Role{}
 	var keys []Key
 	for _, g := range grants {
+		id := g.StoredID()
 		if role, ok := StockRole(g.Role); ok {
-			roles[g.Role] = role
+			roles[id] = role
 		}
-		if id := g.StoredID(); id != 0 {
+		if id != 0 {
 			keys = append(keys, SetKey(RoleType, id))
 		}
 	}
@@ -235,11 +236,13 @@ func (r *Registry) Roles(ctx context.Context, grants []Grant) (map[string]Role, 
 			return nil, err
 		}
 		if doc.ActivityStatus == StatusActive {
-			roles[g.Role] = Role{Name: doc.Name, Rights: doc.Rights}
+			roles[g.StoredID()] = Role{Name: doc.Name, Rights: doc.Rights}
 		}
 	}
 	return roles, nil
 }
 
-// StoredID is the id under which the role of an assignment is stored: that of a stock role may not be.
+// StoredID is the id under which the role of an assignment is stored: that of a stock role may not be. It tells the role,
+// which the name does not: a role may have been renamed since, and its name given to another one. 0 is a role that was not
+// looked up yet.
 func (g *Grant) StoredID() int64 { return cmp.Or(g.RoleID, stockID(g.Role)) }

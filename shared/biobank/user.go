@@ -60,7 +60,7 @@ type Grant struct {
 	SiteID     int64  `json:"siteId,omitempty"`
 	ProtocolID int64  `json:"cpId,omitempty"`
 	Role       string `json:"role"`
-	// RoleID is that of a stored role, 0 for a stock one.
+	// RoleID is that of a stored role, 0 for a stock one; Role is the name that it had when it was assigned.
 	RoleID int64 `json:"roleId,omitempty"`
 }
 
@@ -308,13 +308,11 @@ func (d *UserDraft) grant(ctx context.Context, b *Batch, l *fault.List, is *User
 	if name, ok := stockRoleName(g.Role); ok {
 		g.Role = name
 	}
-	id, err := b.role(ctx, g.Role)
-	if fault.All(err) != nil {
-		l.Append(err)
-	} else if err != nil {
-		return err
+	if g.StoredID() == 0 {
+		if err := told(l, assign(&g.RoleID)(b.role(ctx, g.Role))); err != nil {
+			return err
+		}
 	}
-	g.RoleID = id
 	ours := func(site int64) (bool, error) {
 		doc, err := b.siteDoc(ctx, site)
 		return doc.InstituteID == is.InstituteID && doc.ActivityStatus != StatusDisabled && site != 0, err

@@ -48,7 +48,7 @@ func (d *UserDraft) granted(ctx context.Context, b *Batch, c *Change, l *fault.L
 			g.ProtocolID = cp.id
 		}
 		same := func(o Grant) bool {
-			return o.Role == g.Role && o.SiteID == g.SiteID && o.ProtocolID == g.ProtocolID
+			return o.StoredID() == g.StoredID() && o.SiteID == g.SiteID && o.ProtocolID == g.ProtocolID
 		}
 		if slices.ContainsFunc(all, same) {
 			l.Add("COMMON_INVALID_INPUT", "Role %q is given twice at the same site and in the same protocol.", g.Role)

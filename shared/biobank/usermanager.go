@@ -23,14 +23,14 @@ func (a *Actor) plain(u *UserDoc) bool {
 // Manages tells whether the actor may do something with a user, as an administrator or by a right on users.
 func (a *Actor) Manages(op Operation, u *UserDoc) bool {
 	return a.Administers(u) || a.plain(u) && slices.ContainsFunc(a.User.Roles, func(g Grant) bool {
-		return g.ProtocolID == 0 && (g.SiteID == 0 || g.SiteID == u.PrimarySiteID) && slices.Contains(a.roles[g.Role].Rights[ResUser], op)
+		return g.ProtocolID == 0 && (g.SiteID == 0 || g.SiteID == u.PrimarySiteID) && slices.Contains(a.roles[g.StoredID()].Rights[ResUser], op)
 	})
 }
 
 // Assigns tells whether there may be assignments of a user that the actor may change: then all may be seen.
 func (a *Actor) Assigns(u *UserDoc) bool {
 	return a.Administers(u) || a.plain(u) && slices.ContainsFunc(a.User.Roles, func(g Grant) bool {
-		return slices.Contains(a.roles[g.Role].Rights[ResUser], OpUpdate)
+		return slices.Contains(a.roles[g.StoredID()].Rights[ResUser], OpUpdate)
 	})
 }
 
@@ -38,7 +38,7 @@ func (a *Actor) Assigns(u *UserDoc) bool {
 func (a *Actor) mayAssign(u *UserDoc, g Grant) error {
 	may := func(own Grant) bool {
 		here := own.SiteID == 0 && (g.SiteID == 0 || a.sites[g.SiteID]) || own.SiteID == g.SiteID
-		return here && (own.ProtocolID == 0 || own.ProtocolID == g.ProtocolID) && slices.Contains(a.roles[own.Role].Rights[ResUser], OpUpdate)
+		return here && (own.ProtocolID == 0 || own.ProtocolID == g.ProtocolID) && slices.Contains(a.roles[own.StoredID()].Rights[ResUser], OpUpdate)
 	}
 	switch {
 	case a.plain(u) && slices.ContainsFunc(a.User.Roles, may):
