@@ -113,6 +113,9 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 	if rec != nil && gone(is.ActivityStatus) {
 		return d.remove(ctx, b, c, o, rec, &was)
 	}
+	if rec != nil && !b.actor.Can(ResProtocol, OpUpdate, rec.ID, was.Sites) { // before a refusal can tell of the protocol
+		return denied("change collection protocol " + b.actor.callsProtocol(rec.ID, &was))
+	}
 	var l fault.List
 	cannotBegin(&l, is.ActivityStatus)
 	is.PI, is.Coordinators, is.Sites = was.PI, was.Coordinators, was.Sites
@@ -149,7 +152,7 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 	if rec == nil {
 		return d.create(ctx, b, c, o, is)
 	}
-	if !b.actor.Can(ResProtocol, OpUpdate, rec.ID, was.Sites) || !b.actor.Can(ResProtocol, OpUpdate, rec.ID, is.Sites) {
+	if !b.actor.Can(ResProtocol, OpUpdate, rec.ID, is.Sites) {
 		return denied("change collection protocol " + b.actor.callsProtocol(rec.ID, &was))
 	}
 	for _, s := range slices.Concat(is.Sites, was.Sites) {
