@@ -284,7 +284,7 @@ func (in *input) quantity(name string) *biobank.Quantity {
 	}
 	var q biobank.Quantity
 	if err := q.UnmarshalJSON([]byte(text)); err != nil {
-		in.refuse(name, "a number with at most 6 decimals")
+		in.refuse(name, "a number")
 		return nil
 	}
 	return &q

@@ -182,3 +182,21 @@ func TestRightsForWhatFollows(t *testing.T) {
 		}
 	}
 }
+
+// Clients compute quantities: what they send has more decimals than are kept.
+func TestQuantitiesThatWereComputed(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	path := fmt.Sprintf("/specimens/%d", s.specimen)
+	for sent, want := range map[string]float64{"0.19999999999999998": 0.2, `"3.3333333333333335"`: 3.333333, "1.6666666666666667e-05": 0.000016} {
+		if got := c.must("PUT", path, `{"availableQty":`+sent+`,"concentration":`+sent+`}`); got["availableQty"] != want || got["concentration"] != want {
+			t.Errorf("%s is %v and %v, want %v", sent, got["availableQty"], got["concentration"], want)
+		}
+	}
+	// Nine ninths of 10.5 are no more than it.
+	if got := c.list("POST", fmt.Sprintf("/specimen-requirements/%d/aliquots", s.requirement), `{"noOfAliquots":9,"qtyPerAliquot":1.1666666666666667}`); len(got) != 9 {
+		t.Errorf("%d aliquots", len(got))
+	}
+	c.do("PUT", path, `{"availableQty":"0.2 ml"}`).refused(t, 400, "INVALID_REQUEST")
+}

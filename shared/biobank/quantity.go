@@ -123,23 +123,49 @@ func (q Quantity) Append(b []byte) []byte {
 func (q Quantity) MarshalJSON() ([]byte, error) { return q.Append(nil), nil }
 
 // UnmarshalJSON reads a JSON number, or one in quotes as the reference's clients send it. null leaves q as it is. Unlike
-// in a cell an exponent is accepted: JSON encoders write 0.00001 as 1e-05.
+// in a cell an exponent is accepted, since JSON encoders write 0.00001 as 1e-05, and so are more than 6 decimals, since
+// clients compute: what is finer than a millionth is cut off, so that the three parts of 10/3 are no more than 10. Nines to
+// the end stand for the next millionth: 0.3-0.1 is 0.19999999999999998 to a computer.
 func (q *Quantity) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
 		return nil
 	}
 	text := string(bytes.Trim(b, `"`))
-	v, err := ParseQuantity(text)
-	if errors.Is(err, errQuantityExponent) {
-		f, ferr := strconv.ParseFloat(text, 64)
-		if ferr != nil {
+	if strings.Trim(text, "+-.0123456789") != "" && strings.Trim(text, "+-.0123456789eE") == "" {
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil {
 			return errQuantityDigits
 		}
-		v, err = ParseQuantity(strconv.FormatFloat(f, 'f', -1, 64))
+		text = strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	v, err := ParseQuantity(text)
+	if errors.Is(err, errQuantityFraction) {
+		v, err = cutQuantity(text)
 	}
 	if err != nil {
 		return err
 	}
 	*q = v
 	return nil
+}
+
+// cutQuantity reads a plain decimal with more than 6 decimals.
+func cutQuantity(text string) (Quantity, error) {
+	end := strings.IndexByte(text, '.') + 1 + quantityDecimals
+	v, err := ParseQuantity(text[:end])
+	rest := text[end:]
+	if strings.Trim(rest, "0123456789") != "" {
+		return 0, errQuantityDigits
+	}
+	if nines := rest[:min(4, len(rest)-1)]; nines != "" && strings.Trim(nines, "9") == "" { // the last digit is rounded
+		if text[0] == '-' {
+			v--
+		} else {
+			v++
+		}
+	}
+	if v > MaxQuantity || v < -MaxQuantity {
+		return 0, errQuantitySize
+	}
+	return v, err
 }
