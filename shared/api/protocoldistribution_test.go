@@ -41,6 +41,15 @@ func TestDistributionProtocolsOfAProtocol(t *testing.T) {
 	}
 	// What the protocol has already may be sent again by who does not see it.
 	boss.must("PUT", path, fmt.Sprintf(cp, `,"distributionProtocols":["DP-2","DP-1"]`))
+	// Who does not see it does not send it, and does not take it off.
+	for dps, want := range map[string]string{`["DP-1"]`: "[DP-1 DP-2]", `[]`: "[DP-2]"} {
+		send("PUT", path, `,"distributionProtocols":["DP-2","DP-1"]`)
+		boss.must("PUT", path, fmt.Sprintf(cp, `,"distributionProtocols":`+dps))
+		if got := shown(c); got != want {
+			t.Errorf("%s, sent by who does not see DP-2, leaves %s, want %s", dps, got, want)
+		}
+	}
+	send("PUT", path, `,"distributionProtocols":["DP-2","DP-1"]`)
 	c.must("PUT", fmt.Sprintf("/distribution-protocols/%v", one), fmt.Sprintf(dp, "DP-9", "Default Institute"))
 	if got := shown(c); got != "[DP-2 DP-9]" {
 		t.Errorf("renamed: %s", got)

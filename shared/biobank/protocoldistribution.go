@@ -10,7 +10,8 @@ import (
 )
 
 // distributions resolves the distribution protocols that the draft names. One that the actor may not see is none, unless the
-// protocol has it already; what is not sent is kept, also by a whole object.
+// protocol has it already, and stays with it: who was not shown it does not send it back. What is not sent is kept, also by a
+// whole object.
 func (d *ProtocolDraft) distributions(ctx context.Context, b *Batch, l *fault.List, was []int64, is *ProtocolDoc) error {
 	is.DistributionIDs = was
 	refs := d.Distributions
@@ -34,6 +35,18 @@ func (d *ProtocolDraft) distributions(ctx context.Context, b *Batch, l *fault.Li
 			return err
 		}
 		ids = append(ids, rec.ID)
+	}
+	for _, id := range was {
+		if slices.Contains(ids, id) {
+			continue
+		}
+		_, doc, err := b.distribution(ctx, DistributionRef{ID: id})
+		if err != nil && fault.All(err) == nil {
+			return err
+		}
+		if err == nil && !b.actor.distributes(ResDistribution, OpRead, &doc) {
+			ids = append(ids, id)
+		}
 	}
 	is.DistributionIDs = dedupe(ids)
 	return nil
