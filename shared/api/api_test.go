@@ -406,6 +406,23 @@ func TestDuplicateNamesSaySame(t *testing.T) {
 	}
 }
 
+// Messages are text of HTML, whatever was sent or is stored; what is stored is as it was sent.
+func TestMessagesAreEscaped(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	const name = `<img src=x onclick=\"alert('1 & 2')\">`
+	made := c.must("POST", "/institutes", `{"name":"`+name+`"}`)
+	var refused []struct{ Message string }
+	a := c.do("POST", "/institutes", `{"name":"`+name+`"}`)
+	a.refused(t, 400, "INSTITUTE_DUP_NAME")
+	if err := json.Unmarshal([]byte(a.body), &refused); err != nil || strings.ContainsAny(refused[0].Message, `<>"'`) || !strings.Contains(refused[0].Message, "&lt;img src=x") {
+		t.Errorf("%v, got %s", err, a.body)
+	}
+	if want := strings.ReplaceAll(name, `\`, ""); made["name"] != want {
+		t.Errorf("stored as %v, want %s", made["name"], want)
+	}
+}
+
 func TestInternalFaultsTellNothing(t *testing.T) {
 	localtest.HandlerOnly(t)
 	w := newWorld(t)

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"html"
 	"net/http"
 	"strconv"
 
@@ -63,11 +64,13 @@ func statusOf(err error) int {
 }
 
 // fail answers with faults and returns the status. Of an internal fault nothing is told but the id to look for in the log.
+// Messages repeat what was sent and what is stored, and clients put them into their pages: they are escaped for HTML, as the
+// reference has them. What is in reports, files and logs is not.
 func (c *call) fail(err error) int {
 	status := statusOf(err)
 	var problems []problem
 	for _, f := range fault.All(err) {
-		problems = append(problems, problem{f.Code, f.Message})
+		problems = append(problems, problem{f.Code, html.EscapeString(f.Message)})
 	}
 	if len(problems) == 0 {
 		problems = []problem{{"internal_error", "The request could not be served. Its id in the log is " + c.id + "."}}
