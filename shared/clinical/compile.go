@@ -64,6 +64,7 @@ func (c *Compiled) For(oid string) *Metadata {
 				ref.Layouts = o.Layouts
 			}
 			ref.Default = cmp.Or(o.Default, ref.Default)
+			ref.Default = site.Forms[ref.Form].usual(ref)
 		}
 	}
 	return &site

@@ -51,18 +51,17 @@ func (c *compiler) events(v *odm.MetaDataVersion) {
 				e.Forms = append(e.Forms, FormRef{Form: o.Form, Archived: gone})
 				ref = &e.Forms[len(e.Forms)-1]
 			}
+			ref.Archived = ref.Archived && gone
+			if own := c.versions[Fold(d.FormRef[j].FormOID)].layout; gone && own != "" {
+				continue // of the form's versions this one is archived here
+			}
 			ref.SiteHidden = ref.SiteHidden || o.Hidden == "Yes"
 			ref.Default = cmp.Or(o.Default, ref.Default)
 			ref.Layouts = append(ref.Layouts, o.Layouts...)
 		}
 		for j := range e.Forms {
-			if ref := &e.Forms[j]; ref.Default == "" { // the newest that is told
-				layouts := c.to.Forms[ref.Form].Layouts
-				ref.Default = layouts[len(layouts)-1].Name
-				if n := len(ref.Layouts); n > 0 {
-					ref.Default = ref.Layouts[n-1]
-				}
-			}
+			ref := &e.Forms[j]
+			ref.Default = c.to.Forms[ref.Form].usual(ref)
 		}
 		c.to.Events = append(c.to.Events, e)
 	}

@@ -164,3 +164,40 @@ func TestTypesThatFit(t *testing.T) {
 		}
 	}
 }
+
+// Data that name no version go into one that is offered where they are: not into an archived one, nor one that a site has not
+// chosen.
+func TestUsualVersion(t *testing.T) {
+	const ns = `xmlns="http://www.cdisc.org/ns/odm/v1.3" xmlns:OpenClinica="http://www.openclinica.org/ns/odm_ext_v130/v3.1" FileType="Snapshot" FileOID="x" CreationDateTime="2026-01-01T00:00:00Z"`
+	form := func(layouts, refs, site string) *Compiled {
+		t.Helper()
+		return mustCompile(t, "S_V", `<ODM `+ns+`><Study OID="S_V"><GlobalVariables><StudyName>V</StudyName><StudyDescription>V</StudyDescription><ProtocolName>V</ProtocolName></GlobalVariables>
+			<MetaDataVersion OID="v1" Name="V"><Protocol><StudyEventRef StudyEventOID="SE_A" Mandatory="Yes"/></Protocol>
+			<StudyEventDef OID="SE_A" Name="A" Repeating="No" Type="Scheduled"><FormRef FormOID="F_A" Mandatory="Yes">`+refs+`</FormRef></StudyEventDef>
+			<FormDef OID="F_A" Name="A" Repeating="No">`+layouts+`</FormDef></MetaDataVersion></Study>
+			<Study OID="S_SITE"><GlobalVariables><StudyName>W</StudyName><StudyDescription>W</StudyDescription><ProtocolName>W</ProtocolName></GlobalVariables>
+			<MetaDataVersion OID="v1" Name="W"><Include StudyOID="S_V" MetaDataVersionOID="v1"/>
+			<StudyEventDef OID="SE_A" Name="A" Repeating="No" Type="Scheduled"><FormRef FormOID="F_A" Mandatory="Yes">`+site+`</FormRef></StudyEventDef></MetaDataVersion></Study></ODM>`)
+	}
+	const (
+		one, two  = `<OpenClinica:FormLayoutDef OID="1"/>`, `<OpenClinica:FormLayoutDef OID="2"/>`
+		twoGone   = `<OpenClinica:FormLayoutDef OID="2" Status="archived"/>`
+		first     = `<OpenClinica:FormLayoutRef OID="1"/>`
+		second    = `<OpenClinica:FormLayoutRef OID="2" IsDefaultVersion="Yes"/>`
+		firstMain = `<OpenClinica:FormLayoutRef OID="1" IsDefaultVersion="Yes"/>`
+	)
+	for _, tt := range []struct{ name, layouts, refs, site, study, atSite string }{
+		{"the last", one + two, "", "", "2", "2"},
+		{"the last is archived", one + twoGone, "", "", "1", "1"},
+		{"the default is archived", one + twoGone, first + second, "", "1", "1"},
+		{"the default", one + two, firstMain, "", "1", "1"},
+		{"a site has chosen another", one + two, first + second, first, "2", "1"},
+		{"none is left", twoGone, "", "", "2", "2"},
+	} {
+		c := form(tt.layouts, tt.refs, tt.site)
+		study, site := c.Study.Event("SE_A").Forms[0].Default, c.For("S_SITE").Event("SE_A").Forms[0].Default
+		if study != tt.study || site != tt.atSite {
+			t.Errorf("%s: %s in the study, %s at the site; want %s, %s", tt.name, study, site, tt.study, tt.atSite)
+		}
+	}
+}

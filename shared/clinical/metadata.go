@@ -1,5 +1,7 @@
 package clinical
 
+import "slices"
+
 // Metadata is what a study collects, compiled for look-ups by folded OID. It is immutable once compiled.
 type Metadata struct {
 	// Study is the OID it was compiled for: the study's, or a site's with its overrides.
@@ -124,6 +126,30 @@ func (f *FormDef) Layout(name string) (Layout, bool) {
 		}
 	}
 	return Layout{}, false
+}
+
+// offers tells whether data may be in a version where the form is put.
+func (r *FormRef) offers(l Layout) bool {
+	return !l.Archived && (len(r.Layouts) == 0 || slices.Contains(r.Layouts, l.Name))
+}
+
+// usual is the version that data without one are in: the default, where it is offered, else the last that is. Where none is
+// it is the last, which no data may be in.
+func (f *FormDef) usual(r *FormRef) string {
+	if l, known := f.Layout(r.Default); known && r.offers(l) {
+		return r.Default
+	}
+	for _, name := range slices.Backward(r.Layouts) {
+		if l, known := f.Layout(name); known && r.offers(l) {
+			return name
+		}
+	}
+	for _, l := range slices.Backward(f.Layouts) {
+		if r.offers(l) {
+			return l.Name
+		}
+	}
+	return f.Layouts[len(f.Layouts)-1].Name
 }
 
 // version finds the version that a form's data are in, by what the data say (sections 1.2 and 3.2): the version's name, or in

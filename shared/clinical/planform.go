@@ -61,16 +61,17 @@ func (p *Planner) accept(w *work, meta *Metadata, v *odm.FormData) Code {
 	default:
 		return FormStatusNotValid
 	}
-	c.Form.Layout = ref.Default
-	if l, known, named := def.version(v.FormOID, cmp.Or(v.FormLayoutOID, v.Version)); named {
-		switch {
-		case !known:
-			return FormLayoutOIDNotFound
-		case l.Archived, len(ref.Layouts) > 0 && !slices.Contains(ref.Layouts, l.Name):
-			return FormLayoutOIDNotAvailable
-		}
-		c.Form.Layout = l.Name
+	l, known, named := def.version(v.FormOID, cmp.Or(v.FormLayoutOID, v.Version))
+	if !named {
+		l, known = def.Layout(ref.Default)
 	}
+	switch {
+	case !known:
+		return FormLayoutOIDNotFound
+	case !ref.offers(l):
+		return FormLayoutOIDNotAvailable
+	}
+	c.Form.Layout = l.Name
 	if longer(v.ReasonForChangeForCompleteForms, maxNoteText) {
 		return DetailedNoteTextTooLong
 	}
