@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"aliquot/infra/local/localtest"
 )
 
 // Settings are listed, changed and on record, and count at once.
@@ -27,7 +30,7 @@ func TestSettings(t *testing.T) {
 		boss.do("GET", "/config-settings", "").refused(t, 400, "RBAC_ADMIN_RIGHTS_REQUIRED")
 		boss.do("PUT", "/config-settings", `{"module":"auth","name":"max_login_sessions","value":1}`).refused(t, 400, "RBAC_ADMIN_RIGHTS_REQUIRED")
 		for _, body := range []string{
-			`{"module":"auth","name":"token_inactive_interval","value":"5"}`, `{"module":"auth","name":"allowed_failed_logins","value":"0"}`,
+			`{"module":"auth","name":"token_inactive_interval","value":"0"}`, `{"module":"auth","name":"verify_token_ip_address","value":"1"}`, `{"module":"auth","name":"allowed_failed_logins","value":"0"}`,
 			`{"module":"auth","name":"allowed_failed_logins","value":"many"}`, `{"module":"biospecimen","name":"aliquot_qty_req","value":"perhaps"}`, `{}`,
 		} {
 			c.do("PUT", "/config-settings", body).refused(t, 400, "COMMON_INVALID_INPUT")
@@ -92,12 +95,36 @@ func TestSettings(t *testing.T) {
 		if one.do("GET", "/users/current-user", "").status != 401 || two.do("GET", "/users/current-user", "").status != 200 {
 			t.Error("two sessions live")
 		}
+		// A session lives by the rules that it was begun under.
+		set("auth", "token_inactive_interval", "5")
+		set("auth", "verify_token_ip_address", "true")
+		short, kept := w.signIn("boss", password), boss.do("GET", "/users/current-user", "")
+		if kept.status != 200 {
+			t.Fatalf("an earlier session: %d", kept.status)
+		}
+		elsewhere := func(token string) error {
+			_, err := w.api.Guard.User(t.Context(), w.clock(), token, "198.51.100.7")
+			return err
+		}
+		if err := elsewhere(short.token); err == nil || !strings.Contains(err.Error(), "address has changed") {
+			t.Errorf("from elsewhere: %v", err)
+		}
+		if err := elsewhere(boss.token); err != nil {
+			t.Errorf("an earlier session from elsewhere: %v", err)
+		}
+		w.wait(6 * time.Minute)
+		if boss.do("GET", "/users/current-user", "").status != 200 {
+			t.Error("the setting counts for sessions that began before it")
+		}
+		if !localtest.OnBinaries() && short.do("GET", "/users/current-user", "").status != 401 {
+			t.Error("a session that began after it outlives the setting")
+		}
 		set("auth", "passwords_to_examine", "1")
 		two.do("PUT", "/users/password", fmt.Sprintf(`{"oldPassword":%q,"newPassword":%q}`, password, password)).refused(t, 400, "USER_PASSWD_SAME_AS_LAST_N")
 	})
 
 	a := c.do("GET", "/config-settings/1/audit", "")
-	if strings.Count(a.body, "asked for") != 10 || !strings.Contains(a.body, `"verified":true`) || !strings.Contains(a.body, `"biospecimen/aliquot_qty_req":"false"`) {
+	if strings.Count(a.body, "asked for") != 12 || !strings.Contains(a.body, `"verified":true`) || !strings.Contains(a.body, `"biospecimen/aliquot_qty_req":"false"`) {
 		t.Errorf("the audit: %s", a.body)
 	}
 	boss.do("GET", "/config-settings/1/audit", "").refused(t, 400, "RBAC_ACCESS_DENIED")

@@ -67,7 +67,7 @@ var ErrChanged = errors.New("the item has changed")
 // Guard signs people in and knows them again. It may be used by several goroutines.
 type Guard struct {
 	Store Store
-	// Idle and Max are how long a session lives without use, and at all.
+	// Idle and Max are how long a session lives without use, and at all. Idle is that of sessions which begin now.
 	Idle, Max time.Duration
 	// Random gives tokens and salts: crypto/rand.Reader.
 	Random io.Reader
@@ -80,7 +80,7 @@ type Rules struct {
 	Lockdown bool
 	// MaxSessions is how many sessions a user may have at once; with one more the oldest ends. 0 stands for any number.
 	MaxSessions int
-	// SameAddress ends a session that is used from another address than it was begun from.
+	// SameAddress makes sessions that begin now good only from the address that they are begun from.
 	SameAddress bool
 	// PasswordsToExamine is how many of the last passwords a new one must differ from; 0 for none.
 	PasswordsToExamine int
@@ -98,8 +98,13 @@ func (g *Guard) Under(set biobank.SignInRules) *Guard {
 			*at = *n
 		}
 	}
-	if set.Lockdown != nil {
-		now.Lockdown = *set.Lockdown
+	for at, on := range map[*bool]*bool{&now.Lockdown: set.Lockdown, &now.SameAddress: set.SameAddress} {
+		if on != nil {
+			*at = *on
+		}
+	}
+	if set.IdleMinutes != nil {
+		now.Idle = time.Duration(*set.IdleMinutes) * time.Minute
 	}
 	return &now
 }

@@ -33,8 +33,12 @@ type session struct {
 	Ended   int64 `json:"ended,omitempty"` // as in the user's record
 	Created int64 `json:"created"`         // epoch ms, as Used
 	Used    int64 `json:"used"`
-	// From is the address that the session was begun from.
-	From string `json:"from,omitempty"`
+	// Idle is how long it lives without use, in ms: a session lives by the rules that it was begun under, so that no request
+	// has to read them.
+	Idle int64 `json:"idle,omitempty"`
+	// From is the address that the session was begun from, and Bound tells that it is good only from there.
+	From  string `json:"from,omitempty"`
+	Bound bool   `json:"bound,omitempty"`
 	// By is who acts as User, 0 for the user.
 	By int64 `json:"by,omitempty"`
 	// Life is how long the session lives, used or not, in ms; 0 for one that lives by the Guard's limits.
@@ -63,7 +67,10 @@ func (g *Guard) SignInFor(ctx context.Context, at time.Time, c Candidate, passwo
 	if err != nil {
 		return "", err
 	}
-	s := session{User: c.User.ID, Epoch: epoch, Ended: doc.Ended, Created: at.UnixMilli(), Used: at.UnixMilli(), From: c.From, Life: life.Milliseconds()}
+	s := session{
+		User: c.User.ID, Epoch: epoch, Ended: doc.Ended, Created: at.UnixMilli(), Used: at.UnixMilli(),
+		Idle: g.Idle.Milliseconds(), From: c.From, Bound: g.SameAddress, Life: life.Milliseconds(),
+	}
 	if token, err = g.begin(ctx, s); err != nil || g.MaxSessions <= 0 {
 		return token, err
 	}
@@ -143,7 +150,7 @@ func (g *Guard) ends(s session) time.Time {
 	if s.Life != 0 {
 		return time.UnixMilli(s.Created + s.Life)
 	}
-	idle, limit := time.UnixMilli(s.Used).Add(g.Idle), time.UnixMilli(s.Created).Add(g.Max)
+	idle, limit := time.UnixMilli(s.Used+s.Idle), time.UnixMilli(s.Created).Add(g.Max)
 	if limit.Before(idle) {
 		return limit
 	}
@@ -170,10 +177,10 @@ func (g *Guard) User(ctx context.Context, at time.Time, token, from string) (Cal
 	switch {
 	case s.By != 0: // it takes the token of who acts, too
 		return Caller{}, invalidToken()
-	case g.SameAddress && s.From != from:
+	case s.Bound && s.From != from:
 		return Caller{}, fault.New("AUTH_IP_ADDRESS_CHANGED", "The address has changed since signing in. Sign in again.").WithKind(fault.SignIn)
 	}
-	if s.Life == 0 && at.Sub(time.UnixMilli(s.Used)) >= g.Idle/touches {
+	if s.Life == 0 && at.UnixMilli()-s.Used >= s.Idle/touches {
 		s.Used = at.UnixMilli()
 		// Changed means that another request has noted its use, or that the session was ended: then it stays so.
 		if err := g.put(ctx, item, s, g.ends(s)); err != nil && !errors.Is(err, ErrChanged) {

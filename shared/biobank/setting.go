@@ -13,8 +13,8 @@ import (
 
 // Settings of the system (reference openspecimen-rest.md 2.4, 12, 13 and 15.2). They lie in one record, so that a rule reads
 // them with what else it reads, and what changes is in its audit. The reference names the settings of signing in and
-// aliquot_qty_req; the names of the others are ours. What every request would have to read, the life of a token and the
-// address that it is good from, is set where the system is deployed.
+// aliquot_qty_req; the names of the others are ours. Those about the life of a token and the address that it is good from
+// count for sessions that begin after they were set: else every request would have to read them, and all the same record.
 
 // SettingType is the type of the record of all settings.
 const SettingType Type = "setting"
@@ -39,6 +39,8 @@ var (
 	settingFailures    = Setting{Module: "auth", Name: "allowed_failed_logins", Least: 1, Most: 1000, Default: "5", About: "After so many wrong passwords in a row a login is locked for a while."}
 	settingSessions    = Setting{Module: "auth", Name: "max_login_sessions", Most: 1000, About: "So many sessions a user may have at once; with one more the oldest ends. 0 is any number."}
 	settingExamined    = Setting{Module: "auth", Name: "passwords_to_examine", Most: 100, About: "A new password must differ from so many of the last ones."}
+	settingIdle        = Setting{Module: "auth", Name: "token_inactive_interval", Least: 1, Most: 100_000, About: "So many minutes without use end a session, of those that begin from now on."}
+	settingAddress     = Setting{Module: "auth", Name: "verify_token_ip_address", Bool: true, About: "Sessions that begin from now on are good only from the address that they are begun from."}
 	settingLockdown    = Setting{Module: "administrative", Name: "system_lockdown", Bool: true, About: "Only super administrators may sign in."}
 	settingSite        = Setting{Module: "biospecimen", Name: "collection_site_req", Bool: true, Default: "false", About: "A registration must name its site."}
 	settingUID         = Setting{Module: "biospecimen", Name: "participant_uid_req", Bool: true, Default: "false", About: "A participant must have a National ID."}
@@ -47,7 +49,7 @@ var (
 
 // AllSettings lists the settings.
 func AllSettings() []Setting {
-	return []Setting{settingLockdown, settingFailures, settingSessions, settingExamined, settingAliquotsQty, settingSite, settingUID}
+	return []Setting{settingLockdown, settingFailures, settingSessions, settingExamined, settingIdle, settingAddress, settingAliquotsQty, settingSite, settingUID}
 }
 
 // SettingsDoc are the settings that were set, by module and name.
@@ -66,8 +68,8 @@ func (d SettingsDoc) flag(s *Setting) bool { return d.Value(s) == "true" }
 
 // SignInRules are the settings of signing in; nil for what was not set.
 type SignInRules struct {
-	Failures, Sessions, Examined *int
-	Lockdown                     *bool
+	Failures, Sessions, Examined, IdleMinutes *int
+	Lockdown, SameAddress                     *bool
 }
 
 // SignIn are the settings of signing in.
@@ -79,12 +81,18 @@ func (d SettingsDoc) SignIn() SignInRules {
 		}
 		return &n
 	}
-	rules := SignInRules{Failures: number(&settingFailures), Sessions: number(&settingSessions), Examined: number(&settingExamined)}
-	if v, ok := d[settingLockdown.key()]; ok {
+	flag := func(s *Setting) *bool {
+		v, ok := d[s.key()]
+		if !ok {
+			return nil
+		}
 		on := v == "true"
-		rules.Lockdown = &on
+		return &on
 	}
-	return rules
+	return SignInRules{
+		Failures: number(&settingFailures), Sessions: number(&settingSessions), Examined: number(&settingExamined),
+		IdleMinutes: number(&settingIdle), Lockdown: flag(&settingLockdown), SameAddress: flag(&settingAddress),
+	}
 }
 
 var settingsKey = SetKey(SettingType, SettingsID)
