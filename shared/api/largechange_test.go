@@ -192,6 +192,35 @@ func TestManyAliquotsChangeTheirParentOnce(t *testing.T) {
 	if got := is(up); got != "1 9.59 Closed" {
 		t.Errorf("the parent of a tree: %s", got)
 	}
+	// It is closed for what was not collected, too, with the last of them.
+	for n, pending := range map[int]func(i int) bool{
+		4: func(int) bool { return true }, 43: func(int) bool { return true },
+		51: func(i int) bool { return i > 20 }, 52: func(i int) bool { return i < 20 },
+	} {
+		up = parent()
+		list := kids(n, func(i int) string {
+			if pending(i) {
+				return `,"status":"Pending"`
+			}
+			return `,"incrParentFreezeThaw":1`
+		})
+		took, thawed := 0, 0
+		for i := range n {
+			if !pending(i) {
+				took, thawed = took+1, 1
+			}
+		}
+		c.list("POST", "/specimens/collect", fmt.Sprintf(`[{"id":%d,"closeAfterChildrenCreation":true,"children":[%s]}]`, up, list))
+		if got, want := is(up), fmt.Sprintf("%d %v Closed", thawed, float64(1000-took)/100); got != want {
+			t.Errorf("the parent of %d, some of them pending: %s, not %s", n, got, want)
+		}
+	}
+	made++
+	trees := c.list("POST", "/specimens/collect", fmt.Sprintf(`[{"visitId":%d,"label":"Once-%d","type":"Plasma","initialQty":10,"closeAfterChildrenCreation":true,"children":[%s]}]`,
+		s.visit, made, kids(70, func(int) string { return `,"status":"Pending"` })))
+	if got := is(idOf(trees[0])); got != "0 10 Closed" || trees[0]["activityStatus"] != "Closed" {
+		t.Errorf("a new parent of what is pending: %s, answered %v", got, trees[0]["activityStatus"])
+	}
 	// Roots may name the parent, by its id or by its label.
 	up = parent()
 	roots := func(n int) string {

@@ -17,6 +17,8 @@ type CollectDraft struct {
 	VisitRecord *Record
 	// whole is the collection that this one is a part of, nil for one that is whole.
 	whole *CollectDraft
+	// ended are the broods of which it makes the last, where it makes not all of them with their parent.
+	ended []*brood
 	// planned are the keys of what is looked at as it will be, while the draft is planned.
 	planned []Key
 }
@@ -29,8 +31,8 @@ type SpecimenNode struct {
 	Close bool
 	// Record is what became of it.
 	Record *Record
-	// takes is the parent specimen that it takes something of, zero where it was planned to take nothing.
-	takes Key
+	// takes tells that it was planned to take something of the specimen that it is made from.
+	takes bool
 	// numbers are drawn for it with those of others, nil where they are drawn one by one.
 	numbers *drawnNumbers
 }
@@ -100,6 +102,15 @@ func (d *CollectDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome
 	for _, n := range d.Specimens {
 		if err := d.node(ctx, b, c, n, at, kin); err != nil {
 			return err
+		}
+	}
+	for _, all := range d.ended {
+		cp, err := b.protocolAt(ctx, all.parent)
+		if err != nil {
+			return err
+		}
+		if all.close || all.takes && cp.doc.CloseParentSpecimens {
+			b.owing(debt{parent: all.parent, close: true})
 		}
 	}
 	// What is left is owed by parents that are not of the trees.
@@ -245,9 +256,7 @@ func (d *CollectDraft) node(ctx context.Context, b *Batch, c *Change, n *Specime
 	if err != nil {
 		return err
 	}
-	if at.parent != nil && doc.Status == Collected {
-		n.takes = at.key
-	}
+	n.takes = at.parent != nil && doc.Status == Collected
 	if err := d.children(ctx, b, c, n, &below{
 		key: o.Record.Key, parent: o.Record, parentDoc: doc, visitStatus: at.visitStatus, visitName: at.visitName, ppid: at.ppid,
 		eventID: at.eventID, eventKnown: at.eventKnown,
@@ -355,8 +364,6 @@ func (d *CollectDraft) collect(ctx context.Context, b *Batch, c *Change, n *Spec
 		return err
 	}
 	n.Record = o.Record
-	if rec.Key.ParentSpecimen() != 0 && was.Status != Collected && will.Status == Collected {
-		n.takes = rec.Key.Above(1)
-	}
+	n.takes = rec.Key.ParentSpecimen() != 0 && was.Status != Collected && will.Status == Collected
 	return nil
 }

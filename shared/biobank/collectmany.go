@@ -1,6 +1,7 @@
 package biobank
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,12 +82,15 @@ type collection struct {
 	broods map[Key]*brood // by parent, one that is of the trees or one that roots name
 }
 
-// brood is what is made from one parent. It is done to the parent once, whatever the groups: it is thawed for the first of
-// them as often as for any, and with the last of them it is closed, if that is asked for by any.
+// brood are the children of one parent, collected or not. What becomes of the parent comes once, whatever the groups: for the
+// first child that takes something of it it is thawed as often as for any, and with the last child it is closed, if that is
+// asked for by itself or by any that takes something, or by the protocol.
 type brood struct {
-	first, last *SpecimenNode
-	thaws       int64
-	close       bool
+	parent       Key
+	first        *SpecimenNode
+	last         int // in the order of the collection
+	thaws        int64
+	takes, close bool
 }
 
 func (m *collection) add(parent *SpecimenNode, nodes []*SpecimenNode) {
@@ -95,14 +99,19 @@ func (m *collection) add(parent *SpecimenNode, nodes []*SpecimenNode) {
 		if parent != nil {
 			m.parent[n] = parent
 		}
-		if !n.takes.IsZero() {
-			all := m.broods[n.takes]
+		if n.Record.Key.ParentSpecimen() != 0 {
+			up := n.Record.Key.Above(1)
+			all := m.broods[up]
 			if all == nil {
-				all = &brood{first: n}
-				m.broods[n.takes] = all
+				all = &brood{parent: up}
+				m.broods[up] = all
 			}
-			all.last, all.thaws = n, max(all.thaws, n.Draft.ThawParent)
-			all.close = all.close || n.Draft.CloseParent || parent != nil && parent.Close
+			all.last = len(m.order) - 1
+			all.close = all.close || n.takes && n.Draft.CloseParent || parent != nil && parent.Close
+			if n.takes {
+				all.takes, all.thaws = true, max(all.thaws, n.Draft.ThawParent)
+				all.first = cmp.Or(all.first, n)
+			}
 		}
 		m.add(n, n.Children)
 	}
@@ -115,15 +124,23 @@ func (m *collection) group(from, to int) (d *CollectDraft, done func()) {
 		d.Visit = m.whole.Visit
 	}
 	made := map[*SpecimenNode]*SpecimenNode{}
-	for _, n := range m.order[from:to] {
+	for i, n := range m.order[from:to] {
 		draft := *n.Draft
 		up := m.parent[n]
 		one := &SpecimenNode{Draft: &draft, numbers: n.numbers}
 		made[n] = one
-		if all := m.broods[n.takes]; all != nil {
-			draft.OpenParent, draft.CloseParent, draft.ThawParent = all.last != n, all.close, 0
+		if all := m.broods[n.Record.Key.Above(1)]; all != nil && made[up] != nil && all.last < to {
+			made[up].Close = up.Close // it is made with them all
+		} else if all != nil {
+			draft.OpenParent, draft.CloseParent, draft.ThawParent = true, false, 0
 			if all.first == n {
 				draft.ThawParent = all.thaws
+			}
+			if all.last == from+i {
+				if up != nil {
+					all.parent = up.Record.Key // of a new visit it has got another than it was planned with
+				}
+				d.ended = append(d.ended, all)
 			}
 		}
 		switch {
