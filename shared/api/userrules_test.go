@@ -150,6 +150,35 @@ func TestDependentsAreForThoseWhoDelete(t *testing.T) {
 	}
 }
 
+// Who deletes users by a right on them, and is no administrator, is told that one is in use, and where only of what everybody
+// may see.
+func TestUserManagersAreToldNoMoreOfDependents(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	w.newStudy(c)
+	c.must("POST", "/rbac/roles", `{"name":"People","acl":[{"resourceName":"User","operations":[{"operationName":"Delete"}]}]}`)
+	manager := w.newUser("manager", "NONE", biobank.Grant{ID: 1, Role: "People"})
+	const user = `{"firstName":"M","lastName":"M","emailAddress":"%[1]s@example.org","domainName":"openspecimen","loginName":%[1]q,"instituteName":"Default Institute"}`
+	leads := fmt.Sprintf("/users/%v", c.must("POST", "/users", fmt.Sprintf(user, "leads"))["id"])
+	c.must("POST", "/collection-protocols", `{"shortTitle":"LED","title":"Led","principalInvestigator":{"loginName":"leads"},"cpSites":[{"siteName":"North Biobank"}]}`)
+	const refusal = "The user is still in use"
+	for _, step := range []struct{ told, listed string }{{refusal + ".", "[]"}, {refusal + " (site: 1).", `[{"name":"site","count":1}]`}} {
+		if got := manager.do("DELETE", leads, ""); got.status != 400 || !strings.Contains(got.body, step.told) {
+			t.Errorf("%d %s, want %s", got.status, got.body, step.told)
+		}
+		if got := strings.TrimSpace(manager.do("GET", leads+"/dependent-entities", "").body); got != step.listed {
+			t.Errorf("listed: %s, want %s", got, step.listed)
+		}
+		c.must("PUT", "/sites/1", `{"name":"North Biobank","instituteName":"Default Institute","type":"Repository","coordinators":[{"loginName":"leads"}]}`)
+	}
+	if got := c.do("DELETE", leads, ""); !strings.Contains(got.body, "(collection protocol: 1, site: 1)") {
+		t.Errorf("an administrator is told %s", got.body)
+	}
+	manager.do("GET", "/users/2/dependent-entities", "").refused(t, http.StatusBadRequest, "RBAC_ACCESS_DENIED")
+	unused := fmt.Sprintf("/users/%v", c.must("POST", "/users", fmt.Sprintf(user, "unused"))["id"])
+	manager.must("DELETE", unused, "")
+}
+
 // A role at one site of an institute ends at the site.
 func TestRolesAtOneSite(t *testing.T) {
 	w := newWorld(t)

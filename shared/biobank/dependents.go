@@ -37,6 +37,9 @@ func (r *Registry) Dependents(ctx context.Context, a *Actor, t Type, id int64) (
 // tellable counts what refers to an object, of what lies in a protocol only what the actor may read.
 func (r *Registry) tellable(ctx context.Context, a *Actor, rec *Record) ([]Dependent, error) {
 	list, err := r.dependents(ctx, rec, a)
+	if err == nil && rec.Type == User {
+		return a.ofUser(rec, list)
+	}
 	cp := protocolOf(rec)
 	if err != nil || cp == 0 || len(list) == 0 {
 		return list, err
@@ -48,6 +51,16 @@ func (r *Registry) tellable(ctx context.Context, a *Actor, rec *Record) ([]Depen
 	return slices.DeleteFunc(list, func(d Dependent) bool {
 		return d.Name == "storage_container" && !a.Can(ResContainer, OpRead, cp, sites)
 	}), nil
+}
+
+// ofUser leaves of what refers to a user what the actor may see: who deletes users by a right on them, and is no administrator,
+// has no right to their protocols, orders and shipments. Sites everybody sees.
+func (a *Actor) ofUser(rec *Record, list []Dependent) ([]Dependent, error) {
+	doc, err := Decode[UserDoc](rec)
+	if err != nil || a.administers(&doc) {
+		return list, err
+	}
+	return slices.DeleteFunc(list, func(d Dependent) bool { return d.Name != "site" }), nil
 }
 
 // MadeFrom counts the specimens collected for a requirement or one made from it that the actor may see, for who may see any.
@@ -77,7 +90,7 @@ func (a *Actor) mayCount(rec *Record) (bool, error) {
 		return a.AdministersSite(rec.ID), nil
 	case User:
 		doc, err := Decode[UserDoc](rec)
-		return a.Super() || a.InstituteAdmin() && doc.InstituteID == a.User.InstituteID && doc.Type != UserSuper, err
+		return a.administers(&doc) || rec.ID != a.ID && a.Manages(OpDelete, &doc), err
 	case ContainerType:
 		return a.Super() || a.InstituteAdmin(), nil
 	}
@@ -383,10 +396,15 @@ func (b *Batch) unused(ctx context.Context, rec *Record, code string) error {
 	if err != nil || len(list) == 0 {
 		return err
 	}
-	if protocolOf(rec) != 0 && !b.actor.Super() {
-		if list, err = r.tellable(ctx, b.actor, rec); err != nil {
-			return err
-		}
+	switch {
+	case b.actor.Super():
+	case protocolOf(rec) != 0:
+		list, err = r.tellable(ctx, b.actor, rec)
+	case rec.Type == User:
+		list, err = b.actor.ofUser(rec, list)
+	}
+	if err != nil {
+		return err
 	}
 	if len(list) == 0 {
 		return fault.New(code, "The %s is still in use.", strings.ToLower(notFound[rec.Type].noun))
