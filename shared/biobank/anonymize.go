@@ -9,7 +9,8 @@ import (
 // Anonymizing (reference openspecimen-rest.md section 12) wipes what identifies a person, in all of the person's
 // registrations: the participant, External Subject IDs, custom fields, what consents say in words and the signed forms; of
 // the visits the comments, the path report and its number, a locked one too, and the custom fields. Answers to statements,
-// dates and what was collected stay. The audit keeps what was wiped, and the stored files stay for it.
+// dates and what was collected stay. What was deleted is wiped as well: of the visits, and of the registrations, in deleted
+// protocols, too. The audit keeps what was wiped, and the stored files stay for it.
 
 // Anonymize wipes what identifies a registration's person, of that registration alone. Gender, genotype, vital status, race
 // and ethnicity stay, and so does the PPID, which is the protocol's own name for the registration. The External Subject ID
@@ -38,7 +39,8 @@ func (d *VisitDoc) wipe() {
 	d.Comments, d.SurgicalPathologyNumber, d.Report, d.Extension = "", "", nil, nil
 }
 
-// wipeDraft wipes what a visit or a registration says about its person, for who may change identifying values there.
+// wipeDraft wipes what a visit or a registration says about its person, deleted or not, for who may change identifying values
+// there.
 type wipeDraft struct {
 	typ Type
 	key Key
@@ -59,22 +61,25 @@ func (d *wipeDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 	if err != nil {
 		return err
 	}
-	if rec == nil || statusOf(rec) == StatusDisabled {
+	if rec == nil {
 		return missing(d.typ, d.id)
 	}
-	cp, err := b.protocolAt(ctx, rec.Key)
+	cp := rec.Key.Protocol()
+	protocol, err := b.rec(ctx, SetKey(Protocol, cp))
 	if err != nil {
 		return err
 	}
-	if !b.can(ResParticipantPhi, OpUpdate, cp) {
-		return denied("anonymize participants of collection protocol " + b.actor.calls(cp))
+	if err := b.actor.mayAnonymize(cp, protocol); err != nil {
+		return err
 	}
 	if d.typ == Registration {
 		doc, err := Decode[RegistrationDoc](rec)
 		if err != nil {
 			return err
 		}
-		doc.wipe()
+		if doc.wipe(); doc.ActivityStatus == StatusDisabled { // which no change of the person reaches
+			Anonymize(&doc)
+		}
 		return b.change(c, rec, &doc, o)
 	}
 	doc, err := Decode[VisitDoc](rec)
@@ -110,7 +115,7 @@ func (r *Registry) Anonymize(ctx context.Context, a *Actor, at time.Time, c Chan
 		next.Draft = &wipeDraft{one.Type, one.Key, one.ID}
 		changes = append(changes, next)
 	}
-	regs, err := r.othersOf(ctx, doc.Others)
+	regs, err := r.othersOf(ctx, &doc)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +125,12 @@ func (r *Registry) Anonymize(ctx context.Context, a *Actor, at time.Time, c Chan
 		return nil, err
 	}
 	for _, reg := range regs {
-		if err := r.mayAnonymize(ctx, a, reg.Key.Protocol()); err != nil {
+		cp := reg.Key.Protocol()
+		protocol, err := r.byID(ctx, Protocol, cp)
+		if err == nil {
+			err = a.mayAnonymize(cp, protocol)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -130,7 +140,7 @@ func (r *Registry) Anonymize(ctx context.Context, a *Actor, at time.Time, c Chan
 			return nil, fmt.Errorf("list what lies below a registration: %w", err)
 		}
 		for _, one := range below {
-			if one.Type == Visit && statusOf(one) != StatusDisabled {
+			if one.Type == Visit {
 				wipe(one)
 			}
 		}
@@ -146,31 +156,38 @@ func (r *Registry) Anonymize(ctx context.Context, a *Actor, at time.Time, c Chan
 }
 
 // mayAnonymize is nil where the actor may anonymize participants of a protocol.
-func (r *Registry) mayAnonymize(ctx context.Context, a *Actor, cp int64) error {
-	doc, err := r.protocolDoc(ctx, cp)
+func (a *Actor) mayAnonymize(cp int64, protocol *Record) error {
+	doc, err := Decode[ProtocolDoc](protocol)
 	if err == nil && !a.Can(ResParticipantPhi, OpUpdate, cp, doc.Sites) {
 		err = denied("anonymize participants of collection protocol " + a.callsProtocol(cp, &doc))
 	}
 	return err
 }
 
-// othersOf reads a person's other registrations, but for those that were deleted, or whose protocol was.
-func (r *Registry) othersOf(ctx context.Context, others []Enrolment) ([]*Record, error) {
+// othersOf reads the other registrations of a registration's person: those that it names, and those that were deleted.
+func (r *Registry) othersOf(ctx context.Context, doc *RegistrationDoc) ([]*Record, error) {
 	var keys []Key
-	for _, e := range others {
-		keys = append(keys, e.Key(), SetKey(Protocol, e.Protocol))
+	for _, e := range doc.Others {
+		keys = append(keys, e.Key())
+	}
+	deleted, err := r.Store.MarksIn(ctx, deletedSet(doc.Participant.ID), "", "", 0)
+	if err != nil {
+		return nil, fmt.Errorf("look up a person's deleted registrations: %w", err)
+	}
+	for _, m := range deleted {
+		keys = append(keys, m.To)
 	}
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	found, err := r.Store.Records(ctx, dedupe(keys), true)
+	keys = dedupe(keys)
+	found, err := r.Store.Records(ctx, keys, true)
 	if err != nil {
 		return nil, fmt.Errorf("read a person's registrations: %w", err)
 	}
 	var regs []*Record
-	for _, e := range others {
-		reg, cp := found[e.Key()], found[SetKey(Protocol, e.Protocol)]
-		if reg != nil && cp != nil && statusOf(reg) != StatusDisabled && statusOf(cp) != StatusDisabled {
+	for _, key := range keys {
+		if reg := found[key]; reg != nil {
 			regs = append(regs, reg)
 		}
 	}

@@ -2,6 +2,7 @@ package biobank
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -172,6 +173,18 @@ func (b *Batch) leave(ctx context.Context, c *Change, rec *Record, was *Registra
 		})
 	}
 	return b.spread(c, p, rec.Key, &was.Participant, p.left(rec.Key))
+}
+
+// deletedSet are the marks that lead to the registrations of a person that were deleted while there were others: no record
+// names them any more.
+//
+//	participant.deleted#<person>  <registration>
+func deletedSet(person int64) string { return fmt.Sprintf("%s.deleted#%d", Participant, person) }
+
+// noteDeleted plans the mark of a person's registration that is deleted.
+func (b *Batch) noteDeleted(rec *Record, person int64) {
+	m := Mark{Name: SetMark(deletedSet(person), PadID(rec.ID)), To: rec.Key, ID: rec.ID}
+	b.writes[roundIDs] = append(b.writes[roundIDs], rowWrite{row: b.row, lax: true, Write: Write{Kind: InsertMark, Mark: m}})
 }
 
 // sentMarks are the marks by which a known person is found, in the order in which they count. Sites that are not known are

@@ -404,6 +404,9 @@ func (b *Batch) disable(ctx context.Context, c *Change, rec *Record, suffix stri
 		if err := b.leave(ctx, c, rec, &g); err != nil {
 			return err
 		}
+		if len(g.Others) > 0 {
+			b.noteDeleted(rec, g.Participant.ID)
+		}
 		if err := b.enlist(ctx, c, rec.Key, []entry{dayEntry(rec.Key, g.RegistrationDate)}, nil); err != nil {
 			return err
 		}
