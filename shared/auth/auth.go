@@ -78,7 +78,8 @@ type Guard struct {
 type Rules struct {
 	// Lockdown lets only super administrators sign in. Sessions that have begun go on.
 	Lockdown bool
-	// MaxSessions is how many sessions a user may have at once; with one more the oldest ends. 0 stands for any number.
+	// MaxSessions is how many sessions a user may have at once; with one more the oldest ends. 0 stands for any number: those
+	// that begin meanwhile are not counted, and end when as many as may be have begun after them.
 	MaxSessions int
 	// SameAddress makes sessions that begin now good only from the address that they are begun from.
 	SameAddress bool
@@ -119,6 +120,9 @@ type login struct {
 	Old []string `json:"old,omitempty"`
 	// Open are the keys of the sessions, the oldest first, where their number is limited.
 	Open []string `json:"open,omitempty"`
+	// Since is when, in epoch ms, the oldest of as many sessions as there may be began: those from before it are over, also
+	// those that began while their number was not limited, and are not among Open.
+	Since int64 `json:"since,omitempty"`
 	// Reset is the SHA-256 of the token by which a new password may be set, until ResetUntil.
 	Reset      string `json:"reset,omitempty"`
 	ResetUntil int64  `json:"resetUntil,omitempty"`

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"aliquot/shared/biobank"
@@ -101,9 +102,19 @@ func (g *Guard) limit(ctx context.Context, at time.Time, fresh session, key stri
 		if err != nil {
 			return err
 		}
-		l.Open = append(live, key)
-		n := max(len(l.Open)-g.MaxSessions, 0)
-		over, l.Open = l.Open[:n], l.Open[n:]
+		live = append(live, open{key, fresh.Created})
+		n := max(len(live)-g.MaxSessions, 0)
+		over, l.Open = nil, nil
+		for _, one := range live[:n] {
+			over = append(over, one.key)
+		}
+		began := fresh.Created
+		for _, one := range live[n:] {
+			l.Open, began = append(l.Open, one.key), min(began, one.began)
+		}
+		if len(l.Open) == g.MaxSessions {
+			l.Since = max(l.Since, began)
+		}
 		return nil
 	})
 	for _, key := range over {
@@ -117,26 +128,34 @@ func (g *Guard) limit(ctx context.Context, at time.Time, fresh session, key stri
 	return nil
 }
 
+// open is a session that counts: its key, and when it began.
+type open struct {
+	key   string
+	began int64
+}
+
+// together is how many sessions are looked at in one call.
+const together = 90
+
 // live are those of a user's sessions, by their keys, that are as good as a fresh one.
-func (g *Guard) live(ctx context.Context, at time.Time, fresh session, keys []string) ([]string, error) {
-	if len(keys) == 0 {
-		return nil, nil
-	}
-	items, _, err := g.Store.Look(ctx, keys, fresh.User)
-	if err != nil {
-		return nil, err
-	}
-	var live []string
-	for _, key := range keys {
-		var s session
-		if items[key] == nil {
-			continue
+func (g *Guard) live(ctx context.Context, at time.Time, fresh session, keys []string) ([]open, error) {
+	var live []open
+	for some := range slices.Chunk(keys, together) {
+		items, _, err := g.Store.Look(ctx, some, fresh.User)
+		if err != nil {
+			return nil, err
 		}
-		if err := json.Unmarshal(items[key].Doc, &s); err != nil {
-			return nil, fmt.Errorf("decode a session: %w", err)
-		}
-		if at.Before(g.ends(s)) && s.Epoch == fresh.Epoch && s.Ended == fresh.Ended {
-			live = append(live, key)
+		for _, key := range some {
+			var s session
+			if items[key] == nil {
+				continue
+			}
+			if err := json.Unmarshal(items[key].Doc, &s); err != nil {
+				return nil, fmt.Errorf("decode a session: %w", err)
+			}
+			if at.Before(g.ends(s)) && s.Epoch == fresh.Epoch && s.Ended == fresh.Ended {
+				live = append(live, open{key, s.Created})
+			}
 		}
 	}
 	return live, nil
@@ -222,7 +241,7 @@ func (g *Guard) look(ctx context.Context, at time.Time, token string, unknown er
 	if err != nil {
 		return s, nil, nil, err
 	}
-	if l.Epoch != s.Epoch || doc.Ended != s.Ended {
+	if l.Epoch != s.Epoch || doc.Ended != s.Ended || s.By == 0 && s.Created < l.Since {
 		return s, nil, nil, unknown
 	}
 	return s, item, user, nil

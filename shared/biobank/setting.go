@@ -37,7 +37,7 @@ func (s *Setting) key() string { return s.Module + "/" + s.Name }
 // The settings.
 var (
 	settingFailures    = Setting{Module: "auth", Name: "allowed_failed_logins", Least: 1, Most: 1000, Default: "5", About: "After so many wrong passwords in a row a login is locked for a while."}
-	settingSessions    = Setting{Module: "auth", Name: "max_login_sessions", Most: 1000, About: "So many sessions a user may have at once; with one more the oldest ends. 0 is any number."}
+	settingSessions    = Setting{Module: "auth", Name: "max_login_sessions", Most: 1000, About: "So many sessions a user may have at once; with one more the oldest ends. 0 is any number: those from then end when as many have begun after them."}
 	settingExamined    = Setting{Module: "auth", Name: "passwords_to_examine", Most: 100, About: "A new password must differ from so many of the last ones."}
 	settingIdle        = Setting{Module: "auth", Name: "token_inactive_interval", Least: 1, Most: 100_000, About: "So many minutes without use end a session, of those that begin from now on."}
 	settingAddress     = Setting{Module: "auth", Name: "verify_token_ip_address", Bool: true, About: "Sessions that begin from now on are good only from the address that they are begun from."}
