@@ -153,6 +153,31 @@ func TestShipments(t *testing.T) {
 	})
 }
 
+// Who may not see a shipment learns nothing of it, whatever is sent for it.
+func TestShipmentsTellNothingToWhoMayNotSeeThem(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	w.newDepot(c, 1)
+	const head = `"name":"Secret","sendingSite":"North Biobank","receivingSite":"North Biobank"`
+	path := fmt.Sprintf("/shipments/%v", c.must("POST", "/shipments", `{`+head+`,"status":"Shipped","shipmentSpmns":[{"specimen":{"label":"D-01"}}]}`)["id"])
+	stranger := w.newUser("stranger", "NONE")
+	for _, call := range []struct{ method, path, body string }{
+		{"GET", path, ""},
+		{"DELETE", path, ""},
+		{"PUT", path, `{}`},
+		{"PUT", path, `{` + head + `,"type":"CONTAINER","status":"Pending"}`},
+		{"PUT", path, `{` + head + `,"status":"Pending"}`},
+		{"PUT", path, `{` + head + `,"status":"Received"}`},
+		{"PUT", path + "/request-status", `{"requestStatus":"Accepted"}`},
+	} {
+		a := stranger.do(call.method, call.path, call.body)
+		a.refused(t, 400, "RBAC_ACCESS_DENIED")
+		if strings.Contains(a.body, "Secret") || strings.Contains(a.body, "Shipped") {
+			t.Errorf("%s %s tells %s", call.method, call.body, a.body)
+		}
+	}
+}
+
 func TestALargeShipmentArrivesWhole(t *testing.T) {
 	w := newWorld(t)
 	c := w.signIn("admin", password)

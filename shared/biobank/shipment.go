@@ -104,6 +104,9 @@ func (d *ShipmentDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 	if err != nil {
 		return err
 	}
+	if rec != nil && !b.actor.ships(OpRead, &was) { // first: a refusal of what is sent tells what the shipment is
+		return denied("see this shipment")
+	}
 	apart, err := was.load(ctx, b, rec)
 	if err != nil {
 		return err
