@@ -79,3 +79,38 @@ func TestCollect(t *testing.T) {
 	c.do("POST", "/visits/collect", `{"visit":{"cprId":99}}`).refused(t, 400, "CPR_M_NOT_FOUND")
 	c.do("POST", "/visits/collect", `{"specimens":[]}`).refused(t, 400, "VISIT_NOT_FOUND")
 }
+
+// Who names a requirement need not say of which lineage it is.
+func TestLineageOfTheRequirement(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	plasma := c.must("POST", fmt.Sprintf("/specimen-requirements/%d/derived", s.requirement), `{"specimenClass":"Fluid","type":"Plasma","anatomicSite":"Not Specified",
+		"laterality":"Not Specified","pathology":"Not Specified","storageType":"Virtual","quantity":3,"code":"PL","name":"Plasma"}`)["id"]
+	is := func(v map[string]any, want string) {
+		t.Helper()
+		if got := fmt.Sprint(v["lineage"], " ", v["type"], " of ", v["parentLabel"]); got != want {
+			t.Errorf("%v is %s, want %s", v["label"], got, want)
+		}
+	}
+	list := c.list("POST", "/specimens/collect", fmt.Sprintf(`[{"visitId":%d,"reqId":%d,"label":"A","children":[{"reqId":%v,"label":"A-P"}]},
+		{"parentLabel":"INV-1-S","reqId":%v,"label":"B-P"}]`, s.visit, s.requirement, plasma, plasma))
+	is(list[0], "New Whole Blood of <nil>")
+	is(list[0]["children"].([]any)[0].(map[string]any), "Derived Plasma of A")
+	is(list[1], "Derived Plasma of INV-1-S")
+	is(c.must("POST", "/specimens", fmt.Sprintf(`{"parentId":%d,"reqId":%v,"label":"C-P"}`, s.specimen, plasma)), "Derived Plasma of INV-1-S")
+	is(c.must("POST", "/specimens", fmt.Sprintf(`{"parentLabel":"INV-1-S","visitId":%d,"reqCode":"PL","label":"D-P"}`, s.visit)), "Derived Plasma of INV-1-S")
+	is(c.must("POST", "/specimens", fmt.Sprintf(`{"visitId":%d,"reqCode":"BL","label":"E"}`, s.visit)), "New Whole Blood of <nil>")
+
+	visit := fmt.Sprintf(`{"visit":{"id":%d,"name":"INV-1.B.1","eventId":%d,"status":"Complete","site":"North Biobank"},"specimens":[%%s]}`, s.visit, s.event)
+	got := c.must("POST", "/visits/collect", fmt.Sprintf(visit, fmt.Sprintf(`{"parentLabel":"A","reqId":%v,"label":"F-P"}`, plasma)))
+	is(got["specimens"].([]any)[0].(map[string]any), "Derived Plasma of A")
+	for body, code := range map[string]string{
+		fmt.Sprintf(`{"reqId":%v,"label":"G"}`, plasma):     "SPECIMEN_PARENT_REQUIRED",
+		`{"lineage":"Derived","type":"Plasma","label":"G"}`: "SPECIMEN_PARENT_REQUIRED",
+	} {
+		c.do("POST", "/visits/collect", fmt.Sprintf(visit, body)).refused(t, 400, code)
+	}
+	c.do("POST", "/specimens", fmt.Sprintf(`{"visitId":%d,"reqId":%v,"label":"G"}`, s.visit, plasma)).refused(t, 400, "SPECIMEN_PARENT_REQUIRED")
+	c.do("POST", "/specimens", fmt.Sprintf(`{"parentId":%d,"reqId":99,"label":"G"}`, s.specimen)).refused(t, 400, "SPECIMEN_VISIT_REQUIRED")
+}

@@ -208,28 +208,11 @@ func (d *CollectDraft) node(ctx context.Context, b *Batch, c *Change, n *Specime
 		return fault.New("SPECIMEN_CHILDREN_LIMIT_MAXED", "A specimen has %d children; at most %d can be made at once.", len(n.Children), maxChildren)
 	}
 	s := n.Draft
-	lineage := s.Doc.Lineage
-	if at != nil && at.parent != nil && lineage == "" {
-		lineage = LineageDerived
-		if s.Doc.Type == "" || Fold(s.Doc.Type) == Fold(at.parentDoc.Type) {
-			lineage = LineageAliquot
-		}
-		s.Doc.Lineage = lineage
-	}
-	if s.ID == 0 && at == nil {
-		var l fault.List
-		doc := SpecimenDoc{Lineage: lineage}
-		if doc.Lineage == "" {
-			doc.Lineage = LineageNew
-		}
-		if !s.lineage(&l, &doc) {
-			return l
-		}
-		p, err := s.place(ctx, b, doc.Lineage)
-		if err != nil {
+	if s.ID == 0 {
+		var err error
+		if at, err = d.placed(ctx, b, s, at); err != nil {
 			return err
 		}
-		at = &p
 	}
 	rec, was, err := d.stored(ctx, b, c, s, at)
 	if err != nil {
@@ -273,6 +256,37 @@ func (d *CollectDraft) node(ctx context.Context, b *Batch, c *Change, n *Specime
 		}
 	}
 	return err
+}
+
+// placed decides the lineage of a specimen that is not named by its id, where it tells none, and finds what it hangs on. A
+// child is as its requirement says, else an aliquot where its type is its parent's. A root sent with its visit that is made
+// from another specimen must be made from one of that visit.
+func (d *CollectDraft) placed(ctx context.Context, b *Batch, s *SpecimenDraft, at *below) (*below, error) {
+	if s.Doc.Lineage == "" {
+		lineage, err := s.usualLineage(ctx, b, at)
+		if err != nil {
+			return nil, err
+		}
+		if at != nil && at.parent != nil && lineage == LineageNew {
+			lineage = LineageDerived
+			if s.Doc.Type == "" || Fold(s.Doc.Type) == Fold(at.parentDoc.Type) {
+				lineage = LineageAliquot
+			}
+		}
+		s.Doc.Lineage = lineage
+	}
+	var l fault.List
+	if !s.lineage(&l, &s.Doc) {
+		return nil, l
+	}
+	if at != nil && (at.parent != nil || s.Doc.Lineage == LineageNew) {
+		return at, nil
+	}
+	p, err := s.place(ctx, b, s.Doc.Lineage)
+	if err == nil && at != nil && p.key.VisitKey() != at.key {
+		err = fault.New("SPECIMEN_INVALID_VISIT", "The parent specimen belongs to another visit than the one that is saved.")
+	}
+	return &p, err
 }
 
 // children plans what is made from a node's specimen, and notes whether that is to be closed.

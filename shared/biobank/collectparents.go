@@ -10,8 +10,17 @@ func (d *SpecimenDraft) pendingParents(ctx context.Context, b *Batch, c *Change)
 	}
 	var up Key
 	if c.Op == Create {
-		status, lineage := Fold(d.Doc.Status), Fold(d.Doc.Lineage)
-		if status != "" && status != Fold(Collected) || lineage == "" || lineage == Fold(LineageNew) {
+		status, lineage := Fold(d.Doc.Status), d.Doc.Lineage
+		if status != "" && status != Fold(Collected) {
+			return nil, nil
+		}
+		if lineage == "" {
+			var err error
+			if lineage, err = d.usualLineage(ctx, b, nil); err != nil {
+				return nil, err
+			}
+		}
+		if Fold(lineage) == Fold(LineageNew) {
 			return nil, nil
 		}
 		at, err := d.placeBelowParent(ctx, b)

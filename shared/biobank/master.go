@@ -59,7 +59,7 @@ func (d *MasterDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome)
 		return err
 	}
 	if !d.primary() {
-		if d.Specimen.Doc.Lineage == "" {
+		if d.Specimen.Doc.Lineage == "" && !d.Specimen.named() {
 			d.Specimen.Doc.Lineage = LineageDerived
 		}
 		if spec != nil {

@@ -67,7 +67,7 @@ func (d *SpecimenDraft) placeBelowParent(ctx context.Context, b *Batch) (at belo
 	case d.ParentLabel != "":
 		name, told = labelMark(d.ParentLabel), strconv.Quote(d.ParentLabel)
 	default:
-		return at, fault.New("SPECIMEN_PARENT_REQUIRED", "Give the Parent Specimen Label of a derived specimen or an aliquot.")
+		return at, parentRequired()
 	}
 	rec, err := b.led(ctx, name)
 	if err != nil {
@@ -81,6 +81,41 @@ func (d *SpecimenDraft) placeBelowParent(ctx context.Context, b *Batch) (at belo
 		return at, fault.New("SPECIMEN_NOT_FOUND", "Parent specimen %s was not found. It must be saved before its children.", told)
 	}
 	return below{key: rec.Key, parent: rec, parentDoc: doc}, d.inVisitOf(ctx, b, rec.Key)
+}
+
+func parentRequired() error {
+	return fault.New("SPECIMEN_PARENT_REQUIRED", "Give the Parent Specimen Label of a derived specimen or an aliquot.")
+}
+
+// usualLineage is the lineage of a new specimen that tells none: that of the requirement that it names, else New (reference
+// openspecimen-rest.md 15.2). at is what it hangs on; where that is nil the requirement is looked for in the event of the visit
+// that the draft names, or of its parent's.
+func (d *SpecimenDraft) usualLineage(ctx context.Context, b *Batch, at *below) (string, error) {
+	if !d.named() {
+		return LineageNew, nil
+	}
+	if at == nil {
+		p, err := d.place(ctx, b, LineageNew)
+		if fault.All(err) != nil {
+			p, err = d.place(ctx, b, LineageDerived)
+		}
+		if fault.All(err) != nil {
+			return LineageNew, nil // who looks for the place then says what is wrong
+		}
+		if err != nil {
+			return "", err
+		}
+		at = &p
+	}
+	cp, err := b.protocolAt(ctx, at.key)
+	if err != nil {
+		return "", err
+	}
+	req, err := d.required(ctx, b, cp, at)
+	if req == nil || err != nil {
+		return LineageNew, err
+	}
+	return req.doc.Lineage, nil
 }
 
 // inVisitOf refuses a child that names another visit than its parent's.
@@ -107,10 +142,16 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 	doc := d.Doc
 	var l fault.List
 	if doc.Lineage == "" {
-		doc.Lineage = LineageNew
+		var err error
+		if doc.Lineage, err = d.usualLineage(ctx, b, at); err != nil {
+			return err
+		}
 	}
 	if !d.lineage(&l, &doc) {
 		return l
+	}
+	if at != nil && at.parent == nil && doc.Lineage != LineageNew {
+		return parentRequired()
 	}
 	if at == nil {
 		p, err := d.place(ctx, b, doc.Lineage)
@@ -224,19 +265,24 @@ func (at *below) event(ctx context.Context, b *Batch) (int64, error) {
 	return at.eventID, err
 }
 
-// requirement finds the anticipated specimen that the draft names, among those of the visit's event: elsewhere another may
-// have the same code. A visit without an event has none.
+// required is the anticipated specimen that the draft names, among those of the visit's event: elsewhere another may have the
+// same code. A visit without an event has none.
+func (d *SpecimenDraft) required(ctx context.Context, b *Batch, cp *protocolInfo, at *below) (*requirementInfo, error) {
+	event, err := at.event(ctx, b)
+	if event == 0 || err != nil {
+		return nil, err
+	}
+	return cp.requirement(event, d.RequirementID, d.RequirementCode), nil
+}
+
+// requirement finds the requirement that the draft names, and checks that the specimen is one of it; nil where none is named.
 func (d *SpecimenDraft) requirement(ctx context.Context, b *Batch, l *fault.List, cp *protocolInfo, doc *SpecimenDoc, at *below) (*requirementInfo, error) {
 	if !d.named() {
 		return nil, nil
 	}
-	event, err := at.event(ctx, b)
+	req, err := d.required(ctx, b, cp, at)
 	if err != nil {
 		return nil, err
-	}
-	var req *requirementInfo
-	if event != 0 {
-		req = cp.requirement(event, d.RequirementID, d.RequirementCode)
 	}
 	if req == nil {
 		l.Add("SR_NOT_FOUND", "Specimen requirement %s was not found in the event of the visit.", d.toldRequirement())
