@@ -439,3 +439,28 @@ func TestManyMovesAtOnceMakeNoCircle(t *testing.T) {
 		c.must("GET", path[i]+"/ancestors-hierarchy", "")
 	}
 }
+
+// The cells of a LINEAR container are known by their numbers.
+func TestPositionsOfALinearContainer(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	c.must("POST", "/storage-containers", `{"name":"Strip","siteName":"North Biobank","noOfRows":9,"noOfColumns":9,"positionLabelingMode":"LINEAR","storeSpecimensEnabled":true}`)
+	path := fmt.Sprintf("/specimens/%d", s.specimen)
+	put := func(place, want string) {
+		t.Helper()
+		if got := at(c.must("PUT", path, `{"storageLocation":{"name":"Strip",`+place+`}}`)); got != want {
+			t.Errorf("%s: %s, want %s", place, got, want)
+		}
+	}
+	put(`"positionX":"1","positionY":"1"`, "Strip 11")
+	put(`"positionX":"1","positionY":"1","position":5`, "Strip 15")
+	put(`"positionX":"7","position":11`, "Strip 22")
+	put(`"positionX":"3","positionY":"4","position":null`, "Strip 43")
+	c.do("PUT", path, `{"storageLocation":{"name":"Strip","positionX":"1","positionY":"1","position":82}}`).refused(t, 400, "STORAGE_CONTAINER_INV_POS")
+	strip := fmt.Sprint(c.must("GET", "/storage-containers/byname?name=Strip", "")["id"])
+	c.list("POST", "/storage-containers/"+strip+"/occupied-positions", fmt.Sprintf(`{"positions":[{"posOne":"3","posTwo":"4","position":81,"occuypingEntity":"specimen","occupyingEntityId":%d}]}`, s.specimen))
+	if got := at(c.must("GET", path, "")); got != "Strip 99" {
+		t.Errorf("assigned to position 81 it is at %s", got)
+	}
+}
