@@ -127,3 +127,30 @@ func TestContainersOfProtocolsThatAreNotToBeSeen(t *testing.T) {
 		t.Errorf("what was not seen is %s now", got)
 	}
 }
+
+// A container that is checked out stays so, and its cell kept, when it is sent back as it was read.
+func TestACheckedOutContainerSentBack(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	w.newStudy(c)
+	freezer, box := w.newFreezer(c)
+	path := fmt.Sprintf("/storage-containers/%d", box)
+	c.must("PATCH", path, `{"checkOut":true}`)
+	read := c.do("GET", path, "").body
+	for _, method := range []string{"PUT", "PATCH"} {
+		if got := c.must(method, path, read); got["status"] != "CHECKED_OUT" || at(got) != "nowhere" || got["siteName"] != "North Biobank" {
+			t.Errorf("%s: %v at %s of %v", method, got["status"], at(got), got["siteName"])
+		}
+		held := c.list("GET", fmt.Sprintf("/storage-containers/%d/occupied-positions", freezer), "")
+		if len(held) != 1 || held[0]["blockedEntityName"] != "Box" {
+			t.Errorf("%s: the cell is not kept: %v", method, held)
+		}
+	}
+	back := strings.Replace(read, `"storageLocation":null`, `"storageLocation":{"name":"Freezer","positionX":"2","positionY":"2"}`, 1)
+	if got := c.must("PUT", path, back); got["status"] != nil || at(got) != "Freezer 22" {
+		t.Errorf("back again: %v at %s", got["status"], at(got))
+	}
+	if held := c.list("GET", fmt.Sprintf("/storage-containers/%d/occupied-positions", freezer), ""); len(held) != 1 || held[0]["occupyingEntityName"] != "Box" {
+		t.Errorf("its old cell is still kept: %v", held)
+	}
+}

@@ -308,6 +308,8 @@ func (d *ContainerDraft) update(ctx context.Context, b *Batch, c *Change, o *Out
 	case g.stays && was.Parent != nil:
 		is.Path = now.IDs()[1:]
 	case g.stays:
+	case g.into == nil && was.CheckedOut != nil && g.site == now.Site():
+		// Sent back as it is shown while it is checked out, at its site and in nothing: its cell stays kept, as a specimen's does.
 	case g.into != nil && was.Parent != nil && was.Parent.ContainerID == g.into.ID() && g.ref.AnyCell():
 		is.Path = g.into.IDs() // it lies there already
 	default:
