@@ -337,3 +337,34 @@ func TestContainerShipments(t *testing.T) {
 		t.Errorf("report: %s", got)
 	}
 }
+
+// The arrival of a specimen takes it out of its cell: so it is sent from where it is stored, by who may send from there.
+func TestSpecimensAreShippedFromWhereTheyAreStored(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newDepot(c, 2)
+	w.newFreezer(c)
+	for _, site := range []string{"South", "Far"} {
+		c.must("POST", "/sites", fmt.Sprintf(`{"name":%q,"instituteName":"Default Institute","type":"Repository"}`, site))
+	}
+	path := fmt.Sprintf("/specimens/%v", c.specimen("D-01")["id"])
+	c.must("PUT", path, `{"storageLocation":{"name":"Box"}}`)
+	c.must("POST", "/rbac/roles", `{"name":"Driver","acl":[{"resourceName":"Specimen","operations":[{"operationName":"Read"}]},
+		{"resourceName":"ShippingAndTracking","operations":[{"operationName":"Create"},{"operationName":"Read"},{"operationName":"Update"}]}]}`)
+	driver := w.newUser("driver", "NONE", biobank.Grant{ID: 1, Role: "Driver", SiteID: 2}, biobank.Grant{ID: 2, Role: "Driver", SiteID: 3},
+		biobank.Grant{ID: 3, Role: "Researcher", ProtocolID: s.cp})
+	body := func(name, from, to, label, status string) string {
+		return fmt.Sprintf(`{"name":%q,"sendingSite":%q,"receivingSite":%q,"status":%q,"shipmentSpmns":[{"specimen":{"label":%q},"receivedQuality":"Acceptable"}]}`, name, from, to, status, label)
+	}
+	driver.do("POST", "/shipments", body("One", "South", "Far", "D-01", "Shipped")).refused(t, 400, "SHIPMENT_INVALID_SPECIMENS")
+	driver.do("POST", "/shipments", body("One", "South", "Far", "D-01", "Pending")).refused(t, 400, "SHIPMENT_INVALID_SPECIMENS")
+	driver.must("POST", "/shipments", body("Loose", "South", "Far", "D-02", "Shipped")) // it is stored nowhere
+
+	sent := fmt.Sprintf("/shipments/%v", c.must("POST", "/shipments", body("One", "North Biobank", "South", "D-01", "Shipped"))["id"])
+	driver.must("PUT", sent, body("One", "North Biobank", "South", "D-01", "Received"))
+	if got := c.must("GET", path, "")["storageSite"]; got != "South" {
+		t.Fatalf("the specimen is at %v", got)
+	}
+	c.do("POST", "/shipments", body("Two", "North Biobank", "Far", "D-01", "Shipped")).refused(t, 400, "SHIPMENT_INVALID_SPECIMENS")
+	driver.must("POST", "/shipments", body("Two", "South", "Far", "D-01", "Shipped"))
+}

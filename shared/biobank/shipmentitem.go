@@ -93,8 +93,10 @@ func (d *ShipmentDraft) items(ctx context.Context, b *Batch, l *fault.List, was,
 	return b.numberItems(ctx, "shipment.item", len(is.Items), func(i int) *int64 { return &is.Items[i].ID })
 }
 
-// specimens finds the specimens to be shipped, which the actor must see; they are collected and not closed.
-func (d *ShipmentDraft) specimens(ctx context.Context, b *Batch, l *fault.List, _ *ShipmentDoc) ([]ShipmentItem, error) {
+// specimens finds the specimens to be shipped, which the actor must see; they are collected and not closed, and those that
+// are stored are so at the sending site, as containers are: to send is a right at that site, and the arrival takes them out of
+// their cells.
+func (d *ShipmentDraft) specimens(ctx context.Context, b *Batch, l *fault.List, is *ShipmentDoc) ([]ShipmentItem, error) {
 	refs := make([]SpecimenRef, len(d.Specimens))
 	for i := range d.Specimens {
 		refs[i] = d.Specimens[i].Specimen
@@ -103,18 +105,31 @@ func (d *ShipmentDraft) specimens(ctx context.Context, b *Batch, l *fault.List, 
 	if err != nil {
 		return nil, err
 	}
+	docs := make([]SpecimenDoc, len(recs))
+	for i, rec := range recs {
+		if docs[i], err = Decode[SpecimenDoc](rec); err != nil {
+			return nil, err
+		}
+		b.wantRec(setKeyOrNone(Container, docs[i].storedIn()))
+	}
+	if err := b.readRecs(ctx); err != nil {
+		return nil, err
+	}
 	var items []ShipmentItem
 	for i, rec := range recs {
 		if rec == nil {
 			l.Append(missing(Specimen, refs[i]))
 			continue
 		}
-		doc, err := Decode[SpecimenDoc](rec)
+		at, err := b.siteOfStored(ctx, &docs[i])
 		if err != nil {
 			return nil, err
 		}
-		if doc.Status != Collected || doc.ActivityStatus != StatusActive {
-			l.Add("SHIPMENT_INVALID_SPECIMENS", "Specimen %q is closed or was not collected; it cannot be shipped.", doc.Label)
+		switch {
+		case docs[i].Status != Collected || docs[i].ActivityStatus != StatusActive:
+			l.Add("SHIPMENT_INVALID_SPECIMENS", "Specimen %q is closed or was not collected; it cannot be shipped.", docs[i].Label)
+		case at != 0 && at != is.SendingSiteID:
+			l.Add("SHIPMENT_INVALID_SPECIMENS", "Specimen %q is stored at another site than the sending one.", docs[i].Label)
 		}
 		items = append(items, ShipmentItem{SpecimenID: rec.ID})
 	}

@@ -85,20 +85,25 @@ func (s *SpecimenDoc) storageSite(in *Branch) int64 {
 	return in.Site()
 }
 
+// siteOfStored is storageSite within a batch.
+func (b *Batch) siteOfStored(ctx context.Context, s *SpecimenDoc) (int64, error) {
+	var in *Branch
+	rec, err := b.rec(ctx, setKeyOrNone(Container, s.storedIn()))
+	if err == nil && rec != nil {
+		in, err = b.branch(ctx, rec)
+	}
+	return s.storageSite(in), err
+}
+
 // mayHandle is nil where the batch's actor holds a right on a specimen as it is stored, else the refusal to do what in its
 // protocol.
 func (b *Batch) mayHandle(ctx context.Context, op Operation, cp *protocolInfo, s *SpecimenDoc, what string) error {
 	stored := int64(0)
 	if cp.doc.byStorage(b.actor) {
-		var in *Branch
-		rec, err := b.rec(ctx, SetKey(Container, s.storedIn()))
-		if err == nil && rec != nil {
-			in, err = b.branch(ctx, rec)
-		}
-		if err != nil {
+		var err error
+		if stored, err = b.siteOfStored(ctx, s); err != nil {
 			return err
 		}
-		stored = s.storageSite(in)
 	}
 	if !b.actor.treats(op, cp.id, cp.doc.Sites, s.Lineage, stored) {
 		return denied(what + " in collection protocol " + b.actor.calls(cp))
