@@ -234,6 +234,28 @@ func (b *Batch) can(res Resource, op Operation, p *protocolInfo) bool {
 	return b.actor.Can(res, op, p.id, p.doc.Sites)
 }
 
+// worksIn tells whether the batch's actor may see, make or change participants, visits or specimens of the protocol. To anybody
+// else a PPID or a visit name is nobody's: it may be the number by which a hospital knows the patient.
+func (b *Batch) worksIn(p *protocolInfo) bool {
+	for _, res := range []Resource{ResParticipantDeid, ResParticipantPhi, ResVisit, ResSpecimen, ResPrimarySpecimen} {
+		for _, op := range []Operation{OpRead, OpCreate, OpUpdate} {
+			if b.can(res, op, p) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// worksAt is worksIn for the protocol that a key of its tree belongs to; false for no key.
+func (b *Batch) worksAt(ctx context.Context, key Key) (bool, error) {
+	if key.IsZero() {
+		return false, nil
+	}
+	cp, err := b.protocolAt(ctx, key)
+	return err == nil && b.worksIn(cp), err
+}
+
 // siteID finds a site by name; "" gives 0.
 func (b *Batch) siteID(ctx context.Context, name string) (int64, error) {
 	if name == "" {

@@ -127,6 +127,9 @@ func (d *RegistrationDraft) find(ctx context.Context, b *Batch, c *Change) (*Rec
 	if err != nil {
 		return nil, none, err
 	}
+	if !b.worksIn(cp) {
+		return nil, none, denied("change participants of collection protocol " + b.actor.calls(cp))
+	}
 	m, err := b.mark(ctx, ppidMark(cp.id, d.Doc.PPID))
 	if err != nil {
 		return nil, none, err

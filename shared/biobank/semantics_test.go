@@ -409,11 +409,11 @@ func TestRights(t *testing.T) {
 		},
 		{
 			"a primary specimen", biobank.Create, func() biobank.Draft { return primary("VP-0", "new", 1) },
-			map[string]string{"nobody": refused, "technician": "", "primary": "", "masked": refused, "elsewhere": refused, "coordinator": ""},
+			map[string]string{"nobody": "VISIT_NOT_FOUND", "technician": "", "primary": "", "masked": refused, "elsewhere": "VISIT_NOT_FOUND", "coordinator": ""},
 		},
 		{
 			"an aliquot", biobank.Create, func() biobank.Draft { return child(biobank.LineageAliquot, "SP-0", "new", 1) },
-			map[string]string{"technician": "", "primary": refused, "nobody": refused},
+			map[string]string{"technician": "", "primary": refused, "nobody": "SPECIMEN_NOT_FOUND"},
 		},
 		{
 			"changing a specimen", biobank.Update, func() biobank.Draft {

@@ -43,7 +43,9 @@ func (d *SpecimenDraft) place(ctx context.Context, b *Batch, lineage string) (at
 		if err != nil {
 			return at, err
 		}
-		if key.IsZero() {
+		if known, err := b.worksAt(ctx, key); err != nil {
+			return at, err
+		} else if !known {
 			return at, missing(Visit, strconv.Quote(d.VisitName))
 		}
 		return below{key: key, visitStatus: status, visitName: d.VisitName}, nil
@@ -77,7 +79,14 @@ func (d *SpecimenDraft) placeBelowParent(ctx context.Context, b *Batch) (at belo
 	if err != nil {
 		return at, err
 	}
-	if rec == nil || doc.ActivityStatus == StatusDisabled || d.ParentID == 0 && doc.Label != d.ParentLabel {
+	known := rec != nil && doc.ActivityStatus != StatusDisabled
+	if known && d.ParentID == 0 {
+		if known, err = b.worksAt(ctx, rec.Key); err != nil {
+			return at, err
+		}
+		known = known && doc.Label == d.ParentLabel
+	}
+	if !known {
 		return at, fault.New("SPECIMEN_NOT_FOUND", "Parent specimen %s was not found. It must be saved before its children.", told)
 	}
 	return below{key: rec.Key, parent: rec, parentDoc: doc}, d.inVisitOf(ctx, b, rec.Key)

@@ -144,7 +144,7 @@ func (d *VisitDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) 
 	return err
 }
 
-// registration finds whose visit it is.
+// registration finds whose visit it is. Only who works with the people of the protocol learns which PPIDs it has.
 func (d *VisitDraft) registration(ctx context.Context, b *Batch) (*Record, RegistrationDoc, error) {
 	var none RegistrationDoc
 	name, told := "", error(nil)
@@ -159,6 +159,9 @@ func (d *VisitDraft) registration(ctx context.Context, b *Batch) (*Record, Regis
 		cp, err := b.protocol(ctx, d.Protocol)
 		if err != nil {
 			return nil, none, err
+		}
+		if !b.worksIn(cp) {
+			return nil, none, denied("create visits in collection protocol " + b.actor.calls(cp))
 		}
 		if err := b.peopled(cp); err != nil {
 			return nil, none, err
@@ -379,6 +382,9 @@ func (d *VisitDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome,
 		op = OpDelete
 	}
 	if !b.can(ResVisit, op, cp) {
+		if d.ID == 0 && !b.worksIn(cp) {
+			return nil, missing(Visit, strconv.Quote(d.Doc.Name)) // who is told of a right that is missing learns that there is one
+		}
 		return nil, denied("change visits of collection protocol " + b.actor.calls(cp))
 	}
 	if err := b.peopled(cp); err != nil {
