@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -199,4 +200,27 @@ func TestQuantitiesThatWereComputed(t *testing.T) {
 		t.Errorf("%d aliquots", len(got))
 	}
 	c.do("PUT", path, `{"availableQty":"0.2 ml"}`).refused(t, 400, "INVALID_REQUEST")
+}
+
+// A specimen that is sent back as it was read is never refused for its requirement; a change of its type is held to that.
+func TestASpecimenSentBackWithItsRequirement(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	path := fmt.Sprintf("/specimens/%d", s.specimen)
+	c.do("PUT", path, `{"type":"Plasma"}`).refused(t, 400, "SPECIMEN_REQ_TYPE_MISMATCH")
+	c.do("PUT", path, `{"type":"Plasma","reqCode":"BL"}`).refused(t, 400, "SPECIMEN_REQ_TYPE_MISMATCH")
+	c.must("PUT", path, c.do("GET", path, "").body)
+	c.must("PUT", path, `{"type":"whole blood"}`)
+	c.do("PUT", path, `{"reqCode":"XX"}`).refused(t, 400, "SR_NOT_FOUND")
+
+	visit := c.must("POST", "/visits", fmt.Sprintf(`{"cprId":%d,"name":"INV-1.B.2","eventId":%d,"status":"Pending"}`, s.registration, s.event))
+	req := c.must("POST", "/specimen-requirements", fmt.Sprintf(`{"eventId":%d,"code":"PL","specimenClass":"Fluid","type":"Plasma",%s}`, s.event, primary))
+	path = fmt.Sprintf("/specimens/%v", c.must("POST", "/specimens", fmt.Sprintf(`{"visitId":%v,"reqId":%v,"status":"Pending"}`, visit["id"], req["id"]))["id"])
+	c.must("DELETE", fmt.Sprintf("/specimen-requirements/%v", req["id"]), "")
+	got := c.must("PUT", path, strings.Replace(c.do("GET", path, "").body, `"activityStatus":"Active"`, `"activityStatus":"Closed"`, 1))
+	if got["activityStatus"] != "Closed" || got["reqId"] != req["id"] {
+		t.Errorf("the specimen of a deleted requirement is %v, its requirement %v", got["activityStatus"], got["reqId"])
+	}
+	c.must("PUT", path, fmt.Sprintf(`{"reqCode":%q,"comments":"x"}`, got["reqCode"]))
 }

@@ -71,10 +71,12 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 	if d.ParentID != 0 && d.ParentID != rec.Key.ParentSpecimen() {
 		l.Add("COMMON_INVALID_INPUT", "The specimen was not made from %d; its parent cannot be changed.", d.ParentID)
 	}
-	if d.RequirementCode != "" || d.RequirementID != 0 && d.RequirementID != was.RequirementID {
+	if d.named() && !d.has(cp, was.RequirementID) {
 		if _, err := d.requirement(ctx, b, &l, cp, &is, &below{key: rec.Key}); err != nil {
 			return err
 		}
+	} else if is.RequirementID = was.RequirementID; Fold(is.Type) != Fold(was.Type) {
+		ofRequiredType(&l, cp.requirement(0, is.RequirementID, ""), &is)
 	}
 	d.check(&l, &is)
 	if err := b.extend(ctx, &l, SpecimenFields, cp, was.Extension, &is.Extension, d.Extension, b.can(ResParticipantPhi, OpRead, cp)); err != nil {
@@ -157,6 +159,22 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 		}
 	}
 	return nil
+}
+
+// has tells whether the draft names the requirement that the specimen has, by its id or by the code that is shown with it. That
+// may be deleted.
+func (d *SpecimenDraft) has(cp *protocolInfo, requirement int64) bool {
+	if d.RequirementID != 0 {
+		return d.RequirementID == requirement
+	}
+	for _, e := range cp.events {
+		for _, q := range e.reqs {
+			if q.id == requirement {
+				return Fold(q.doc.Code) == Fold(d.RequirementCode)
+			}
+		}
+	}
+	return false
 }
 
 // dispose notes how a specimen is closed, and empties it where the protocol says so (15.5).
