@@ -118,3 +118,45 @@ func TestLabelsOfAliquotsByDefault(t *testing.T) {
 	}
 	c.do("POST", "/specimens", fmt.Sprintf(`{"parentId":%v,"lineage":"Derived","type":"Plasma"}`, parent)).refused(t, 400, "SPECIMEN_LABEL_REQUIRED")
 }
+
+// A label that is changed follows the rules of labels as one that is given at first does.
+func TestChangedLabelsFollowTheFormat(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	w.newStudy(c)
+	path := func(v map[string]any) string { return fmt.Sprintf("/specimens/%v", v["id"]) }
+
+	_, _, visit := newNamed(c, "MAN", `,"specimenLabelFmt":"M%CP_UID(4)%","manualSpecLabelEnabled":true`)
+	one := path(c.must("POST", "/specimens", fmt.Sprintf(`{"visitId":%d,"type":"Plasma","label":"M0001"}`, visit)))
+	c.do("PUT", one, `{"label":"anything"}`).refused(t, 400, "SPECIMEN_INVALID_LABEL")
+	c.do("PUT", one, `{"label":"anything","status":"Missed Collection"}`).refused(t, 400, "SPECIMEN_INVALID_LABEL")
+	c.must("PUT", one, `{"label":"M0002"}`)
+	wait := path(c.must("POST", "/specimens", fmt.Sprintf(`{"visitId":%d,"type":"Plasma","status":"Pending"}`, visit)))
+	c.do("PUT", wait, `{"label":"mine"}`).refused(t, 400, "SPECIMEN_INVALID_LABEL")
+	c.do("PUT", wait, `{"label":"mine","status":"Collected"}`).refused(t, 400, "SPECIMEN_INVALID_LABEL")
+	c.must("PUT", wait, `{"label":"M0003"}`)
+	c.must("PUT", wait, `{"status":"Collected"}`)
+
+	_, event, visit := newNamed(c, "GEN", `,"specimenLabelFmt":"G%CP_UID(4)%"`)
+	wait = path(c.must("POST", "/specimens", fmt.Sprintf(`{"visitId":%d,"type":"Plasma","status":"Pending"}`, visit)))
+	for _, body := range []string{`{"label":"mine"}`, `{"label":"mine","status":"Collected"}`} {
+		c.do("PUT", wait, body).refused(t, 400, "SPECIMEN_MANUAL_LABEL_NOT_ALLOWED")
+	}
+	got := c.must("PUT", wait, `{"status":"Collected"}`)
+	if got["label"] != "G0001" {
+		t.Errorf("collected it is %v", got["label"])
+	}
+	c.do("PUT", wait, `{"label":"G0009"}`).refused(t, 400, "SPECIMEN_MANUAL_LABEL_NOT_ALLOWED")
+	c.must("PUT", wait, `{"label":"G0001","comments":"as it was"}`)
+
+	// The format of a requirement comes before those of the protocol, and is all there is where that has none.
+	req := c.must("POST", "/specimen-requirements", fmt.Sprintf(`{"eventId":%d,"code":"BL","specimenClass":"Fluid","type":"Plasma","labelFmt":"R%%CP_UID(4)%%",%s}`, event, primary))["id"]
+	c.must("PUT", wait, fmt.Sprintf(`{"reqId":%v}`, req))
+	c.do("PUT", wait, `{"label":"R0001"}`).refused(t, 400, "SPECIMEN_MANUAL_LABEL_NOT_ALLOWED")
+	_, event, visit = newNamed(c, "REQ", "")
+	req = c.must("POST", "/specimen-requirements", fmt.Sprintf(`{"eventId":%d,"code":"BL","specimenClass":"Fluid","type":"Plasma","labelFmt":"R%%CP_UID(4)%%",%s}`, event, primary))["id"]
+	made := c.must("POST", "/specimens", fmt.Sprintf(`{"visitId":%d,"reqId":%v}`, visit, req))
+	c.do("PUT", path(made), `{"label":"mine"}`).refused(t, 400, "SPECIMEN_MANUAL_LABEL_NOT_ALLOWED")
+	free := path(c.must("POST", "/specimens", fmt.Sprintf(`{"visitId":%d,"type":"Plasma","label":"F-1"}`, visit)))
+	c.must("PUT", free, `{"label":"F-2"}`)
+}

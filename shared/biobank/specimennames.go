@@ -80,31 +80,58 @@ func ownNames(l *fault.List, cp *protocolInfo, was, is *SpecimenDoc, req *requir
 	}
 }
 
+// labelFormat is the format of a specimen's label, nil for none: its requirement's, else that of the protocol for its lineage.
+func labelFormat(cp *protocolInfo, doc *SpecimenDoc, req *requirementInfo) (*Format, error) {
+	if req == nil || req.doc.LabelFmt == "" {
+		return cp.labels[doc.Lineage], nil
+	}
+	f, err := ParseFormat(labelKind(doc.Lineage), req.doc.LabelFmt)
+	if err != nil {
+		return nil, fault.New("SR_INVALID_LABEL_FMT", "The label format of requirement %q is not valid: %s.", req.doc.Code, err)
+	}
+	return f, nil
+}
+
+// ownLabel checks a label that was sent against the format for it, nil for none.
+func ownLabel(l *fault.List, cp *protocolInfo, format *Format, label string) {
+	switch {
+	case format == nil:
+	case !cp.doc.ManualSpecimenLabel:
+		l.Add("SPECIMEN_MANUAL_LABEL_NOT_ALLOWED", "Labels of collection protocol %q are generated; none can be given or changed.", cp.doc.ShortTitle)
+	case label != "" && !format.Matches(label):
+		l.Add("SPECIMEN_INVALID_LABEL", "Specimen Label %q does not fit the format of the collection protocol.", label)
+	}
+}
+
+// relabelled checks a change of a stored specimen's label.
+func relabelled(l *fault.List, cp *protocolInfo, was, is *SpecimenDoc) error {
+	if is.Label == was.Label {
+		return nil
+	}
+	format, err := labelFormat(cp, is, cp.requirement(0, is.RequirementID, ""))
+	if err == nil {
+		ownLabel(l, cp, format, is.Label)
+	}
+	return told(l, err)
+}
+
 // label decides the specimen's label (15.3).
 func (d *SpecimenDraft) label(ctx context.Context, b *Batch, c *Change, l *fault.List, cp *protocolInfo, doc *SpecimenDoc, at *below, req *requirementInfo) error {
-	format := cp.labels[doc.Lineage]
-	if req != nil && req.doc.LabelFmt != "" {
-		f, err := ParseFormat(labelKind(doc.Lineage), req.doc.LabelFmt)
-		if err != nil {
-			l.Add("SR_INVALID_LABEL_FMT", "The label format of requirement %q is not valid: %s.", req.doc.Code, err)
-			return nil
-		}
-		format = f
+	format, err := labelFormat(cp, doc, req)
+	if err != nil {
+		return told(l, err)
 	}
 	if format == nil && doc.Label == "" && doc.Lineage == LineageAliquot && at.parentDoc.Label != "" {
-		var err error
 		if format, err = ParseFormat(LabelFormat, DefaultAliquotFormat); err != nil {
 			return err
 		}
 	}
 	switch {
-	case doc.Label != "" && format != nil && !cp.doc.ManualSpecimenLabel:
-		l.Add("SPECIMEN_MANUAL_LABEL_NOT_ALLOWED", "Labels of collection protocol %q are generated; leave Specimen Label blank.", cp.doc.ShortTitle)
-	case doc.Label != "" && format != nil && !format.Matches(doc.Label):
-		l.Add("SPECIMEN_INVALID_LABEL", "Specimen Label %q does not fit the format of the collection protocol.", doc.Label)
-	case doc.Label == "" && doc.Status == Collected && (format == nil || cp.doc.ManualSpecimenLabel):
+	case doc.Label != "":
+		ownLabel(l, cp, format, doc.Label)
+	case doc.Status == Collected && (format == nil || cp.doc.ManualSpecimenLabel):
 		l.Add("SPECIMEN_LABEL_REQUIRED", "Give the Specimen Label of a collected specimen.")
-	case doc.Label == "" && doc.Status == Collected && len(*l) == 0:
+	case doc.Status == Collected && len(*l) == 0:
 		made, serial, err := b.generate(ctx, c, format, namesLabel, cp, at, doc)
 		if err != nil {
 			return err

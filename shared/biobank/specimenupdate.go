@@ -90,6 +90,11 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 	made := is.Lineage != LineageNew && (is.AnatomicSite != was.AnatomicSite || is.Laterality != was.Laterality ||
 		is.Type != was.Type || is.InitialQty == nil && was.InitialQty != nil)
 	collect := is.Label == "" && is.Status == Collected && was.Label == "" // its label is made now
+	if was.Label != "" || is.Status != Collected || was.Status == Collected && !collect { // else names decides on it
+		if err := relabelled(&l, cp, &was, &is); err != nil {
+			return err
+		}
+	}
 	if is.Status != was.Status || made || collect {
 		if err := d.recheck(ctx, b, c, &l, cp, &is, &was, rec, collect); err != nil {
 			return err
@@ -99,9 +104,6 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 	}
 	if is.Label == "" && is.Status == Collected && !collect {
 		l.Add("SPECIMEN_LABEL_REQUIRED", "Specimen Label cannot be cleared.")
-	}
-	if is.Label != was.Label && cp.labels[is.Lineage] != nil && !cp.doc.ManualSpecimenLabel && was.Label != "" {
-		l.Add("SPECIMEN_MANUAL_LABEL_NOT_ALLOWED", "Labels of collection protocol %q are generated and cannot be changed.", cp.doc.ShortTitle)
 	}
 	if is.ActivityStatus == StatusClosed && was.ActivityStatus != StatusClosed {
 		if err := d.dispose(ctx, b, &l, cp, &is); err != nil {
