@@ -89,7 +89,7 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 	}
 	made := is.Lineage != LineageNew && (is.AnatomicSite != was.AnatomicSite || is.Laterality != was.Laterality ||
 		is.Type != was.Type || is.InitialQty == nil && was.InitialQty != nil)
-	collect := is.Label == "" && is.Status == Collected && was.Label == "" // its label is made now
+	collect := is.Label == "" && is.Status == Collected && was.Label == ""                // its label is made now
 	if was.Label != "" || is.Status != Collected || was.Status == Collected && !collect { // else names decides on it
 		if err := relabelled(&l, cp, &was, &is); err != nil {
 			return err
