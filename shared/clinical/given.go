@@ -238,7 +238,7 @@ func (g *given) form(ctx context.Context, e *Event, i instance) error {
 		return err
 	}
 	d := &odm.FormData{
-		FormOID: f.OID, FormName: def.Name, FormLayoutOID: f.Layout, InterviewerName: f.InterviewerName, InterviewDate: f.InterviewDate,
+		FormOID: def.OIDOf(f.Layout), FormName: def.Name, FormLayoutOID: f.Layout, InterviewerName: f.InterviewerName, InterviewDate: f.InterviewDate,
 		CreatedDate: moment(f.CreatedAt), CreatedBy: created.Login, UpdatedDate: moment(f.UpdatedAt),
 		Status: f.Status, WorkflowStatus: f.Status, SdvStatus: f.SDV, Removed: YesNo(f.Removed), Archived: YesNo(i.archived),
 	}

@@ -128,6 +128,15 @@ func (f *FormDef) Layout(name string) (Layout, bool) {
 	return Layout{}, false
 }
 
+// OIDOf is the OID by which documents name a form's data in a version: the version's where it has one of its own, as its
+// FormDef is then the version's, and the form has none (section 1.2).
+func (f *FormDef) OIDOf(layout string) string {
+	if l, _ := f.Layout(layout); l.OID != "" {
+		return l.OID
+	}
+	return f.OID
+}
+
 // offers tells whether data may be in a version where the form is put.
 func (r *FormRef) offers(l Layout) bool {
 	return !l.Archived && (len(r.Layouts) == 0 || slices.Contains(r.Layouts, l.Name))

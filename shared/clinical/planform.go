@@ -71,7 +71,7 @@ func (p *Planner) accept(w *work, meta *Metadata, v *odm.FormData) Code {
 	case !ref.offers(l):
 		return FormLayoutOIDNotAvailable
 	}
-	c.Form.Layout = l.Name
+	c.Form.Layout, c.Form.Named = l.Name, def.OIDOf(l.Name)
 	if longer(v.ReasonForChangeForCompleteForms, maxNoteText) {
 		return DetailedNoteTextTooLong
 	}

@@ -96,6 +96,7 @@ type eventCursor struct {
 
 type formCursor struct {
 	OID      string // as defined, or as sent
+	Named    string // as documents name it: by the OID of its version, where that has one
 	Form     string // folded
 	Layout   string
 	Failed   bool

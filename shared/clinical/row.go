@@ -1,6 +1,9 @@
 package clinical
 
-import "strconv"
+import (
+	"cmp"
+	"strconv"
+)
 
 // Row is a line of an import's log (section 2.6).
 type Row struct {
@@ -62,7 +65,7 @@ func (p *Planner) place(kind string) Row {
 		}
 	}
 	if c.Form != nil && kind != rowParticipant && kind != rowEvent && kind != rowSignature {
-		r.FormOID = c.Form.OID
+		r.FormOID = cmp.Or(c.Form.Named, c.Form.OID)
 	}
 	return r
 }

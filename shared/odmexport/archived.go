@@ -24,17 +24,20 @@ func remember(s *odm.Study, meta *clinical.Metadata) {
 	forms := found(v.FormDef, func(d *odm.FormDef) string { return d.OID })
 	for _, oid := range slices.Sorted(maps.Keys(meta.Forms)) {
 		f := meta.Forms[oid]
-		at, known := forms[oid]
-		if !known {
-			if !f.Archived {
-				continue // another version of its own
+		var there []odm.ItemGroupRef
+		newest := -1
+		for _, d := range formDefs(f) {
+			at, known := forms[clinical.Fold(d.OID)]
+			if known {
+				newest, there = at, append(there, v.FormDef[at].ItemGroupRef...)
+				continue
 			}
-			v.FormDef = append(v.FormDef, odm.FormDef{OID: f.OID, Name: f.Name})
-			at = len(v.FormDef) - 1
+			d.ItemGroupRef = groupRefs(meta, f.Groups)
+			v.FormDef = append(v.FormDef, d)
 		}
-		d := &v.FormDef[at]
-		for _, g := range lacking(f.Groups, d.ItemGroupRef, func(r *odm.ItemGroupRef) string { return r.ItemGroupOID }) {
-			d.ItemGroupRef = append(d.ItemGroupRef, odm.ItemGroupRef{ItemGroupOID: meta.Groups[g].OID})
+		if newest >= 0 {
+			d := &v.FormDef[newest]
+			d.ItemGroupRef = append(d.ItemGroupRef, groupRefs(meta, lacking(f.Groups, there, func(r *odm.ItemGroupRef) string { return r.ItemGroupOID }))...)
 		}
 	}
 	groups := found(v.ItemGroupDef, func(d *odm.ItemGroupDef) string { return d.OID })
@@ -59,6 +62,26 @@ func remember(s *odm.Study, meta *clinical.Metadata) {
 	}
 }
 
+// formDefs are the definitions of a form: its own, or one for each version that has an OID.
+func formDefs(f *clinical.FormDef) (defs []odm.FormDef) {
+	for _, l := range f.Layouts {
+		if l.OID != "" {
+			defs = append(defs, odm.FormDef{OID: l.OID, Name: f.Name + " - " + l.Name, FormDetails: &odm.FormDetails{FormOID: l.OID, ParentFormOID: f.OID}})
+		}
+	}
+	if defs == nil {
+		defs = []odm.FormDef{{OID: f.OID, Name: f.Name}}
+	}
+	return defs
+}
+
+func groupRefs(meta *clinical.Metadata, groups []string) (refs []odm.ItemGroupRef) {
+	for _, g := range groups {
+		refs = append(refs, odm.ItemGroupRef{ItemGroupOID: meta.Groups[g].OID})
+	}
+	return refs
+}
+
 func rememberEvents(v *odm.MetaDataVersion, meta *clinical.Metadata) {
 	const archived = "archived"
 	events := found(v.StudyEventDef, func(d *odm.StudyEventDef) string { return d.OID })
@@ -75,8 +98,12 @@ func rememberEvents(v *odm.MetaDataVersion, meta *clinical.Metadata) {
 		d := &v.StudyEventDef[at]
 		refs := found(d.FormRef, func(r *odm.FormRef) string { return r.FormOID })
 		for _, ref := range e.Forms {
-			if _, has := refs[ref.Form]; !has && ref.Archived || !known {
-				d.FormRef = append(d.FormRef, odm.FormRef{FormOID: meta.Forms[ref.Form].OID, Status: archived})
+			f := meta.Forms[ref.Form]
+			for _, def := range formDefs(f) {
+				gone := ref.Archived || slices.ContainsFunc(f.Layouts, func(l clinical.Layout) bool { return l.OID == def.OID && l.Archived })
+				if _, has := refs[clinical.Fold(def.OID)]; !has && gone || !known {
+					d.FormRef = append(d.FormRef, odm.FormRef{FormOID: def.OID, Status: archived})
+				}
 			}
 		}
 	}
