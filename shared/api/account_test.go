@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strings"
@@ -217,5 +218,42 @@ func TestFindUsersByWhatTheyMay(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", query, diff)
 		}
 	}
-	c.do("GET", "/users?activeSince=2026-01-01", "").refused(t, http.StatusBadRequest, "COMMON_INVALID_INPUT")
+}
+
+// Somebody is active who has given a password, by signing in or with a request; a change of it makes nobody inactive.
+func TestFindUsersWhoAreActive(t *testing.T) {
+	if localtest.OnBinaries() {
+		t.Skip("their clock cannot be moved")
+	}
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	for _, login := range []string{"early", "late", "basic"} {
+		w.newUser(login, "NONE")
+	}
+	c.must("POST", "/users", `{"firstName":"N","lastName":"N","emailAddress":"never@example.org","domainName":"openspecimen","loginName":"never","instituteName":"Default Institute"}`)
+	day := w.clock()
+	w.wait(50 * time.Hour)
+	later := w.clock()
+	c = w.signIn("admin", password)
+	w.signIn("late", password)
+	w.request("POST", base+"/sessions", `{"loginName":"early","password":"Wrong-1"}`).refused(t, http.StatusBadRequest, "AUTH_INVALID_CREDENTIALS")
+	if a := w.request("GET", base+"/users/current-user", "", "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("basic:"+password))); a.status != http.StatusOK {
+		t.Fatal(a.body)
+	}
+	if a := c.do("PUT", "/users/password", fmt.Sprintf(`{"userId":%v,"newPassword":"Invented-9"}`, c.list("GET", "/users?loginName=late", "")[0]["id"])); a.status != http.StatusOK {
+		t.Fatal(a.body)
+	}
+	for since, want := range map[string]string{
+		day.Format(time.DateOnly):                       "admin basic early late",
+		later.Format(time.DateOnly):                     "admin basic late",
+		fmt.Sprint(later.UnixMilli()):                   "admin basic late",
+		later.Add(24 * time.Hour).Format(time.DateOnly): "",
+	} {
+		if got := strings.Fields(strings.ReplaceAll(column(c.list("GET", "/users?activeSince="+since, ""), "loginName"), ",", " ")); cmp.Diff(strings.Fields(want), sortedTexts(got)) != "" {
+			t.Errorf("since %s: %v, not %s", since, got, want)
+		}
+	}
+	if got := c.must("GET", "/users/count?activeSince="+later.Format(time.DateOnly), "")["count"]; got != 3.0 {
+		t.Errorf("%v are counted", got)
+	}
 }

@@ -11,7 +11,7 @@ import (
 
 // What users are looked for by (reference openspecimen-rest.md section 7), their assignments among it.
 
-// fitsUser narrows a list of users. Nobody is in a group, since there are none. Since when somebody is active is not kept.
+// fitsUser narrows a list of users. Nobody is in a group, since there are none.
 func fitsUser(c *call, q *query) (func(int64, *biobank.UserDoc) bool, error) {
 	search, name, login := q.text("searchString"), q.text("name"), q.text("loginName")
 	domain, states, kinds, not := q.text("domainName"), q.texts("activityStatus"), q.texts("type"), q.texts("excludeType")
@@ -19,11 +19,15 @@ func fitsUser(c *call, q *query) (func(int64, *biobank.UserDoc) bool, error) {
 	all := q.flag("listAll", true)
 	held := heldRole{role: q.text("role"), res: biobank.Resource(q.text("resource")), op: biobank.Operation(q.text("op"))}
 	site, cp := q.text("site"), q.text("cp")
-	if q.text("activeSince") != "" {
-		return nil, fault.New("COMMON_INVALID_INPUT", "Users cannot be looked for by activeSince.")
+	since := q.day("activeSince")
+	if q.wrong != nil {
+		return nil, q.wrong
+	}
+	active, err := c.activeSince(since)
+	if err != nil {
+		return nil, err
 	}
 	institute := int64(0)
-	var err error
 	if named != "" {
 		if institute, err = c.instituteNamed(named); err != nil {
 			return nil, err
@@ -40,13 +44,30 @@ func fitsUser(c *call, q *query) (func(int64, *biobank.UserDoc) bool, error) {
 		case domain != "" && biobank.Fold(domain) != biobank.Fold(doc.DomainName):
 		case named != "" && doc.InstituteID != institute:
 		case !all && doc.InstituteID != c.actor.User.InstituteID && !c.actor.Super():
-		case !among(states, doc.ActivityStatus), !among(kinds, doc.Type), len(not) > 0 && among(not, doc.Type):
+		case since != "" && !active[id], !among(states, doc.ActivityStatus), !among(kinds, doc.Type), len(not) > 0 && among(not, doc.Type):
 		case !held.by(doc, id == c.actor.ID || c.actor.Assigns(doc)):
 		default:
 			return true
 		}
 		return false
 	}, nil
+}
+
+// activeSince are the users who have signed in on a day or later: the reference names the parameter and not what it counts.
+// It is nil for no day. That costs a read of all users, and one of 90 logins each.
+func (c *call) activeSince(day string) (map[int64]bool, error) {
+	if day == "" {
+		return nil, nil
+	}
+	all, err := c.api.Registry.Members(c.Context(), c.actor, biobank.User)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]int64, len(all))
+	for i, rec := range all {
+		ids[i] = rec.ID
+	}
+	return c.api.Guard.ActiveSince(c.Context(), day, ids)
 }
 
 // heldRole is a role or a right, at a site or in a protocol, that users are looked for by; blank for any. Who holds what is

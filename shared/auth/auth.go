@@ -116,6 +116,8 @@ type login struct {
 	Epoch       int64  `json:"epoch,omitempty"`
 	Failures    int    `json:"failures,omitempty"` // since the last success
 	LockedUntil int64  `json:"lockedUntil,omitempty"`
+	// Last is the day of the last right password, in UTC, as yyyy-MM-dd.
+	Last string `json:"last,omitempty"`
 	// Old are the hashes of earlier passwords, the newest first, as many as are examined.
 	Old []string `json:"old,omitempty"`
 	// Open are the keys of the sessions, the oldest first, where their number is limited.
@@ -218,15 +220,16 @@ func (g *Guard) Verify(ctx context.Context, at time.Time, c Candidate, password 
 // settle writes down what became of an attempt that was judged by was, and returns the login as it is now.
 func (g *Guard) settle(ctx context.Context, at time.Time, c Candidate, was login, right bool) (login, error) {
 	var now login
+	today := at.UTC().Format(time.DateOnly)
 	err := g.change(ctx, c.key(), func(l *login, item *Item) error {
 		switch {
 		case l.lockedAt(at), right && l.Hash != was.Hash: // meanwhile, by others' attempts or a new password
 			return locked()
-		case right && l.Failures == 0:
+		case right && l.Failures == 0 && l.Last == today:
 			now = *l
 			return errUnchanged
 		case right:
-			l.Failures, l.LockedUntil = 0, 0
+			l.Failures, l.LockedUntil, l.Last = 0, 0, today
 		default:
 			if l.LockedUntil != 0 { // a lock that has run out: count anew
 				l.Failures, l.LockedUntil = 0, 0

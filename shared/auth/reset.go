@@ -43,7 +43,7 @@ func (g *Guard) renew(l *login, hash, password string) error {
 			return fault.New("USER_PASSWD_SAME_AS_LAST_N", "The password must differ from the last %d.", n)
 		}
 	}
-	*l = login{Hash: hash, Epoch: l.Epoch + 1, Old: last}
+	*l = login{Hash: hash, Epoch: l.Epoch + 1, Old: last, Last: l.Last}
 	return nil
 }
 
