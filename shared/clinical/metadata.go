@@ -71,6 +71,8 @@ type ItemDef struct {
 	Multiple bool
 	File     bool
 	Archived bool
+	// Last is the key of the document that defined an archived item last; empty for one that was archived before this was kept.
+	Last string `json:",omitempty"`
 }
 
 // index enters what is found by OID; metadata that was decoded needs it, too.

@@ -76,7 +76,7 @@ func (r *Registry) PutMetadata(ctx context.Context, by By, oid string, document 
 					return err
 				}
 			}
-			carry(before.Study, compiled.Study)
+			carry(before.Study, compiled.Study, p.Study.Object)
 		}
 		compiled.Version = p.Study.Version + 1
 		sites, err := r.newSites(ctx, by, p, studies)
@@ -96,9 +96,10 @@ func (r *Registry) PutMetadata(ctx context.Context, by By, oid string, document 
 	return done, compiled, err
 }
 
-// Definitions are a study's newest metadata as they were sent: its Study, then those of its sites that have one.
-func (r *Registry) Definitions(ctx context.Context, study *Held) ([]*odm.Study, error) {
-	body, err := r.Objects.Get(ctx, study.Object)
+// Definitions are metadata of a study as they were sent in the document with a key, which is the study's Object or the Last of
+// an item: its Study, then those of its sites that have one.
+func (r *Registry) Definitions(ctx context.Context, study *Held, key string) ([]*odm.Study, error) {
+	body, err := r.Objects.Get(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("read the metadata of study %d: %w", study.ID, err)
 	}
@@ -198,8 +199,9 @@ func (r *Registry) newSites(ctx context.Context, by By, p *Place, studies []*odm
 	return writes, nil
 }
 
-// carry adds what was defined before and is no longer, archived. Data that are stored keep their names so.
-func carry(was, is *Metadata) {
+// carry adds what was defined before, last by the document with that key, and is no longer, archived. Data that are stored keep
+// their names so.
+func carry(was, is *Metadata, last string) {
 	gone := func(group string) bool { return is.Groups[group] == nil }
 	lost := map[string][]string{} // item groups that are nowhere any more, by form
 	for oid, f := range was.Forms {
@@ -224,7 +226,9 @@ func carry(was, is *Metadata) {
 	for oid, item := range was.Items {
 		if is.Items[oid] == nil {
 			gone := *item
-			gone.Archived = true
+			if !gone.Archived {
+				gone.Archived, gone.Last = true, last
+			}
 			is.Items[oid] = &gone
 		}
 	}

@@ -1,6 +1,7 @@
 package odmexport
 
 import (
+	"context"
 	"maps"
 	"slices"
 
@@ -15,10 +16,10 @@ var kinds = map[clinical.Kind]string{
 }
 
 // remember adds to a Study what earlier metadata defined and the newest do not, for documents with archived data: what the
-// data name is defined (sections 6.2 and 8.2). It is known by its OID, name, type and place; questions and code lists were in
-// the metadata of then. Events say that they are archived, as do the references to forms; for groups and items ODM has no
-// word.
-func remember(s *odm.Study, meta *clinical.Metadata) {
+// data name is defined (sections 6.2 and 8.2). Items are as they were defined then, as far as that is known (then, by folded
+// OID); all else by its OID, name, type and place. Events say that they are archived, as do the references to forms; for groups
+// and items ODM has no word.
+func remember(s *odm.Study, meta *clinical.Metadata, then map[string]odm.ItemDef) {
 	v := last(s)
 	rememberEvents(v, meta)
 	forms := found(v.FormDef, func(d *odm.FormDef) string { return d.OID })
@@ -57,7 +58,11 @@ func remember(s *odm.Study, meta *clinical.Metadata) {
 	for _, oid := range slices.Sorted(maps.Keys(meta.Items)) {
 		if _, known := items[oid]; !known {
 			i := meta.Items[oid]
-			v.ItemDef = append(v.ItemDef, odm.ItemDef{OID: i.OID, Name: i.Name, DataType: kinds[i.Type]})
+			def, known := then[oid]
+			if !known {
+				def = odm.ItemDef{OID: i.OID, Name: i.Name, DataType: kinds[i.Type]}
+			}
+			v.ItemDef = append(v.ItemDef, def)
 		}
 	}
 }
@@ -80,6 +85,57 @@ func groupRefs(meta *clinical.Metadata, groups []string) (refs []odm.ItemGroupRe
 		refs = append(refs, odm.ItemGroupRef{ItemGroupOID: meta.Groups[g].OID})
 	}
 	return refs
+}
+
+// archivedItems are the items that a Study no longer defines, as earlier documents did last, by folded OID: with their questions
+// and checks. The lists and units that they name are added to the Study, unless it has its own with that OID. Each document is
+// read that an item was left out after, one at a time.
+func (d *Document) archivedItems(ctx context.Context, s *odm.Study, meta *clinical.Metadata) (map[string]odm.ItemDef, error) {
+	documents := map[string]bool{}
+	for _, item := range meta.Items {
+		if item.Last != "" {
+			documents[item.Last] = true
+		}
+	}
+	items, v := map[string]odm.ItemDef{}, last(s)
+	for _, key := range slices.Sorted(maps.Keys(documents)) {
+		study, _, err := d.sent(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		then := last(study)
+		lists, units := map[string]bool{}, map[string]bool{}
+		for _, def := range then.ItemDef {
+			oid := clinical.Fold(def.OID)
+			if item := meta.Items[oid]; item == nil || item.Last != key {
+				continue
+			}
+			items[oid] = def
+			lists[clinical.Fold(def.CodeListOID)], lists[clinical.Fold(def.MultiSelectListID)] = true, true
+			for _, r := range def.MeasurementUnitRef {
+				units[clinical.Fold(r.MeasurementUnitOID)] = true
+			}
+			for _, c := range def.RangeCheck {
+				units[clinical.Fold(c.MeasurementUnitOID)] = true
+			}
+		}
+		v.CodeList = adding(v.CodeList, then.CodeList, lists, func(l *odm.CodeList) string { return l.OID })
+		v.MultiSelectList = adding(v.MultiSelectList, then.MultiSelectList, lists, func(l *odm.MultiSelectList) string { return l.ID })
+		s.MeasurementUnit = adding(s.MeasurementUnit, study.MeasurementUnit, units, func(u *odm.MeasurementUnit) string { return u.OID })
+	}
+	return items, nil
+}
+
+// adding are definitions with those that are named and lacking.
+func adding[T any](to, from []T, named map[string]bool, oid func(*T) string) []T {
+	has := found(to, oid)
+	for i := range from {
+		folded := clinical.Fold(oid(&from[i]))
+		if _, known := has[folded]; named[folded] && !known {
+			to = append(to, from[i])
+		}
+	}
+	return to
 }
 
 func rememberEvents(v *odm.MetaDataVersion, meta *clinical.Metadata) {

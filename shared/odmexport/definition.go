@@ -16,20 +16,17 @@ import (
 // with the metadata, or one made of what is known of the site. Where the study's own is not in the document, because only
 // the site was asked for or may be seen, the site's has all definitions that it would include: they were of no use without.
 func (d *Document) definitions(ctx context.Context, w *odm.Writer) error {
-	studies, err := d.Studies.Definitions(ctx, d.place.Study)
+	study, sent, err := d.sent(ctx, d.place.Study.Object)
 	if err != nil {
 		return err
 	}
-	sent := map[string]*odm.Study{}
-	for _, s := range studies {
-		sent[clinical.Fold(s.OID)] = s
-	}
-	study := sent[clinical.Fold(d.place.Study.OID)]
-	if study == nil {
-		return fmt.Errorf("the metadata of study %d do not define it", d.place.Study.ID)
-	}
 	if d.retrieval.Archived && len(d.retrieval.Scopes) > 0 {
-		remember(study, d.retrieval.Scopes[0].Meta)
+		meta := d.retrieval.Scopes[0].Meta
+		items, err := d.archivedItems(ctx, study, meta)
+		if err != nil {
+			return err
+		}
+		remember(study, meta, items)
 	}
 	fill(study, d.place.Study)
 	withStudy := slices.ContainsFunc(d.sites, func(s *clinical.Held) bool { return s.ID == d.place.Study.ID })
@@ -49,6 +46,22 @@ func (d *Document) definitions(ctx context.Context, w *odm.Writer) error {
 		}
 	}
 	return d.admin(ctx, w)
+}
+
+// sent are the definitions of a document, by folded OID of the study or site, and those of the study.
+func (d *Document) sent(ctx context.Context, key string) (study *odm.Study, all map[string]*odm.Study, err error) {
+	studies, err := d.Studies.Definitions(ctx, d.place.Study, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	all = map[string]*odm.Study{}
+	for _, s := range studies {
+		all[clinical.Fold(s.OID)] = s
+	}
+	if study = all[clinical.Fold(d.place.Study.OID)]; study == nil {
+		return nil, nil, fmt.Errorf("the metadata of study %d do not define it", d.place.Study.ID)
+	}
+	return study, all, nil
 }
 
 // admin writes the users with a role at the study and at its sites. It costs three reads at most, of however many.
