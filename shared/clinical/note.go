@@ -71,17 +71,12 @@ func (r *Registry) AddNote(ctx context.Context, by By, p *Place, meta *Metadata,
 		if err != nil {
 			return nil, err
 		}
-		child, err := d.child(by, status)
-		if err != nil {
-			return nil, err
-		}
 		study := w.head.doc.Study
-		free, err := freeNotes(ctx, r.Store, study, 1)
+		child, n, err := d.child(ctx, r.Store, by, study, status)
 		if err != nil {
 			return nil, err
 		}
-		child.ID = childID(free[0])
-		note.ID, note.Kind, note.Status, note.Children = threadID(free[0]), d.Kind, status, []Child{child}
+		note.ID, note.Kind, note.Status, note.Children = threadID(n), d.Kind, status, []Child{child}
 		key := NoteKey(w.id, note.path())
 		w.notes[key.Sort] = fresh(key, NoteType, w.id, &note.Thread)
 		if !f.Noted {
@@ -137,16 +132,11 @@ func (r *Registry) AnswerNote(ctx context.Context, by By, p *Place, meta *Metada
 		if len(recs[key].Doc) > fullNote {
 			return nil, fault.New("COMMON_INVALID_INPUT", "The note has as many answers as it can hold. Begin another one.")
 		}
-		child, err := d.child(by, status)
-		if err != nil {
-			return nil, err
-		}
 		study := w.head.doc.Study
-		free, err := freeNotes(ctx, r.Store, study, 1)
+		child, _, err := d.child(ctx, r.Store, by, study, status)
 		if err != nil {
 			return nil, err
 		}
-		child.ID = childID(free[0])
 		doc := t.change()
 		doc.Status, doc.Children = status, append(doc.Children, child)
 		note.Thread, done = *doc, note
@@ -210,17 +200,21 @@ func (d *NoteDraft) find(ctx context.Context, w *work, meta *Metadata) (*Note, *
 	return note, h, f, nil
 }
 
-// child is what is said, still without an id.
-func (d *NoteDraft) child(by By, status string) (Child, error) {
+// child is what is said, with a number for ids that no note of the study has, which its own has.
+func (d *NoteDraft) child(ctx context.Context, s biobank.Store, by By, study int64, status string) (c Child, n int64, err error) {
 	if code := checkText(d.Text); code != "" {
-		return Child{}, code
+		return c, 0, code
 	}
 	if longer(d.Short, maxNoteTitle) {
-		return Child{}, DetailedNoteTextTooLong
+		return c, 0, DetailedNoteTextTooLong
 	}
 	control := func(c rune) bool { return c < ' ' && !strings.ContainsRune("\t\n\r", c) }
 	if strings.ContainsFunc(d.Text+d.Short, control) {
-		return Child{}, fault.New("COMMON_INVALID_INPUT", "The text of a note has characters that no document can hold.")
+		return c, 0, fault.New("COMMON_INVALID_INPUT", "The text of a note has characters that no document can hold.")
 	}
-	return Child{Status: status, At: stamp(by.At), By: by.Actor.ID, To: d.To, Text: d.Text, Short: d.Short}, nil
+	free, err := freeNotes(ctx, s, study, 1)
+	if err != nil {
+		return c, 0, err
+	}
+	return Child{ID: childID(free[0]), Status: status, At: stamp(by.At), By: by.Actor.ID, To: d.To, Text: d.Text, Short: d.Short}, free[0], nil
 }

@@ -281,7 +281,6 @@ func (p *Planner) touched(w *work, h *held[Event]) {
 	if w.head.doc.Signed {
 		w.head.change().Signed = false
 	}
-	p.Cursor.Event.Changed = true
 }
 
 // completed tells whether every form that the event has at this site is complete; of a common event, the one that it holds.

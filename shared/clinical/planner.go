@@ -87,7 +87,6 @@ type eventCursor struct {
 	Failed       bool
 	Key          int
 	Forms        int
-	Changed      bool // an item was stored
 	Attestations []string
 	// Attested is how many bytes the attestations have. Unfit is what is wrong with one of them; then none is held.
 	Attested int  `json:"attested,omitempty"`
