@@ -42,6 +42,8 @@ var bars = map[string]func(rows int) float64{
 	"odm.rss_mib_100mb":                       atMost(128),
 	"odm.import_write_units_per_item":         atMost(0.15),
 	"odm.import_rss_mib_100mb":                atMost(128),
+	"odm.reimport_write_units_per_item":       atMost(0.01),
+	"odm.retrieve_rss_mib_100mb":              atMost(128),
 	"odm.import_one_form_read_units_per_item": atMost(0.02),
 	"odm.import_one_form_rss_mib":             atMost(128),
 	"start.vs_hello":                          atMost(2.5),

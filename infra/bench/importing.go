@@ -77,24 +77,34 @@ func runImport(ctx context.Context, doc []byte) error {
 
 // measure does the work and prints what it took.
 func measure(work func() error) error {
+	m, err := taken(work)
+	if err != nil {
+		return err
+	}
+	return printed(m)
+}
+
+// taken does the work and tells what it took.
+func taken(work func() error) (m measured, err error) {
 	runtime.GC() // what was made before is not paid for by the work
 	before, err := cpuTime()
 	if err != nil {
-		return err
+		return m, err
 	}
 	if err := work(); err != nil {
-		return err
+		return m, err
 	}
 	after, err := cpuTime()
 	if err != nil {
-		return err
+		return m, err
 	}
-	m := measured{CPU: after - before}
-	if m.PeakRSS, err = peakRSS(); err != nil {
-		return err
-	}
-	return json.NewEncoder(os.Stdout).Encode(m)
+	m.CPU = after - before
+	m.PeakRSS, err = peakRSS()
+	return m, err
 }
+
+// printed tells the process that started this one.
+func printed(v any) error { return json.NewEncoder(os.Stdout).Encode(v) }
 
 func cpuTime() (time.Duration, error) {
 	var u syscall.Rusage

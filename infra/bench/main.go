@@ -18,7 +18,7 @@
 // sets them, and GOMAXPROCS=2; so has the bare loop. Its memory is the most that was resident (VmHWM), its code included.
 //
 // An import of ODM is measured likewise: odmimport.Importer.Handle, as it is assembled for the function odmimport, through
-// the endpoint in its way "local".
+// the endpoint in its way "local"; and so is what that function collects of a study.
 //
 // CPU is user and system time (getrusage) of the importing process while it handles the chunk messages. The bare loop that
 // it is compared with is described at runBare.
@@ -61,7 +61,7 @@ func main() {
 // The processes that the bench starts of itself.
 var children = map[string]func(context.Context, []byte) error{
 	"endpoint": runEndpoint, "import": runImport, "bare": runBare, "odm": runODM, "odm-large": runODMLarge,
-	"odm-import": runODMImport,
+	"odm-import": runODMImport, "odm-retrieve": runODMRetrieve,
 }
 
 func run(ctx context.Context, args []string) error {

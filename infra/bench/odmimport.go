@@ -26,6 +26,9 @@ import (
 // odmPatients is how many participants share the large document's events.
 const odmPatients = 1_000
 
+// odmStored begin the names of the figures that need a store.
+var odmStored = []string{"odm.import_", "odm.reimport_", "odm.update_", "odm.retrieve_"}
+
 // odmImportSpec is what a process that imports a document is told. Everything else is in its environment.
 type odmImportSpec struct {
 	User             int64
@@ -35,52 +38,115 @@ type odmImportSpec struct {
 }
 
 // odmImports measures imports of ODM: the units of documents with one event a participant, where the fewest items share
-// what is written of participant and event, and the memory of one of 100 MB. All values are new, so no audit entry is
-// written: a new record carries its own creation.
+// what is written of participant and event, and the memory of one of 100 MB. New values write no audit entry: a new record
+// carries its own creation. What was imported is then collected.
 func (b *bench) odmImports(ctx context.Context) error {
-	if !b.wants("odm.import_") {
+	if !b.wants(odmStored...) {
 		return nil
 	}
 	user, err := seedOwner(ctx, b.stack.AWSConfig(), b.tables)
 	if err != nil {
 		return fmt.Errorf("make a user: %w", err)
 	}
-	if b.wants("odm.import_write_units_per_item", "odm.import_read_units_per_item", "odm.import_requests_per_item", "odm.import_cpu_us_per_item") {
-		people := max(1, b.rows/(odmGroups*odmItems))
-		items := people * odmGroups * odmItems
-		took, n, err := b.odmImport(ctx, user, odmStudy, people, odmParts(people, 1))
-		if err != nil {
+	if b.wants("odm.import_write_units_per_item", "odm.import_read_units_per_item", "odm.import_requests_per_item", "odm.import_cpu_us_per_item",
+		"odm.reimport_", "odm.update_", "odm.retrieve_mb_per_s", "odm.retrieve_read_units_per_item", "odm.retrieve_requests_per_item") {
+		if err := b.odmUnits(ctx, user); err != nil {
 			return err
 		}
-		per := func(v float64) float64 { return v / float64(items) }
-		for _, f := range []figure{
-			{Figure: "odm.import_write_units_per_item", Value: per(n.WriteUnits), Unit: "WCU/item", Note: "groups of ten items; no audit entries"},
-			{Figure: "odm.import_read_units_per_item", Value: per(n.ReadUnits), Unit: "RCU/item"},
-			{Figure: "odm.import_requests_per_item", Value: per(float64(n.Requests)), Unit: "requests/item"},
-			{Figure: "odm.import_cpu_us_per_item", Value: perRow(took.CPU, items), Unit: "us/item"},
-		} {
-			f.Rows, f.Endpoint = items, endpointLocal
-			if err := b.report(f); err != nil {
-				return err
-			}
-		}
 	}
-	if b.wants("odm.import_rss_mib_100mb") {
+	if b.wants("odm.import_rss_mib_100mb", "odm.retrieve_rss_mib_100mb") {
 		const nights = odmLarge/odmNightBytes/odmPatients + 1
 		took, _, err := b.odmImport(ctx, user, odmStudy+"_LARGE", odmPatients, odmParts(odmPatients, nights))
 		if err != nil {
 			return err
 		}
+		const items = odmPatients * nights * odmGroups * odmItems
 		err = b.report(figure{
-			Figure: "odm.import_rss_mib_100mb", Value: float64(took.PeakRSS) / mib, Unit: "MiB",
-			Rows: odmPatients * nights * odmGroups * odmItems, Endpoint: endpointLocal,
+			Figure: "odm.import_rss_mib_100mb", Value: float64(took.PeakRSS) / mib, Unit: "MiB", Rows: items, Endpoint: endpointLocal,
 		})
 		if err != nil {
 			return err
 		}
+		if b.wants("odm.retrieve_rss_mib_100mb") {
+			got, _, err := b.odmRetrieve(ctx, user, odmStudy+"_LARGE")
+			if err != nil {
+				return err
+			}
+			err = b.report(figure{
+				Figure: "odm.retrieve_rss_mib_100mb", Value: float64(got.PeakRSS) / mib, Unit: "MiB", Rows: items, Endpoint: endpointLocal,
+				Note: fmt.Sprintf("of %d MB", got.Bytes/1e6),
+			})
+			if err != nil {
+				return err
+			}
+		}
 	}
 	if b.wants("odm.import_one_form_") {
 		return b.odmOneForm(ctx, user)
+	}
+	return nil
+}
+
+// odmUnits measures the import of a document, the same one once more, by which nothing changes, one that changes a value in
+// each form, and what all of it costs to collect.
+func (b *bench) odmUnits(ctx context.Context, user int64) error {
+	people := max(1, b.rows/(odmGroups*odmItems))
+	items := people * odmGroups * odmItems
+	took, n, err := b.odmImport(ctx, user, odmStudy, people, odmParts(people, 1))
+	if err != nil {
+		return err
+	}
+	if err := b.odmReport("import", "item", items, took, n, "groups of ten items; no audit entries"); err != nil {
+		return err
+	}
+	if b.wants("odm.reimport_", "odm.update_") {
+		if took, n, err = b.odmImportInto(ctx, user, odmStudy, odmParts(people, 1)); err != nil {
+			return err
+		}
+		if err := b.odmReport("reimport", "item", items, took, n, "nothing changes"); err != nil {
+			return err
+		}
+		if took, n, err = b.odmImportInto(ctx, user, odmStudy, odmChanges(people)); err != nil {
+			return err
+		}
+		if err := b.odmReport("update", "value", people, took, n, "one value a form; with its audit entry"); err != nil {
+			return err
+		}
+	}
+	if !b.wants("odm.retrieve_") {
+		return nil
+	}
+	got, n, err := b.odmRetrieve(ctx, user, odmStudy)
+	if err != nil {
+		return err
+	}
+	for _, f := range []figure{
+		{Figure: "odm.retrieve_mb_per_s", Value: float64(got.Bytes) / 1e6 / got.CPU.Seconds(), Unit: "MB/s", Note: "of CPU time"},
+		{Figure: "odm.retrieve_read_units_per_item", Value: n.ReadUnits / float64(items), Unit: "RCU/item"},
+		{Figure: "odm.retrieve_requests_per_item", Value: float64(n.Requests) / float64(items), Unit: "requests/item"},
+	} {
+		f.Rows, f.Endpoint = items, endpointLocal
+		if err := b.report(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// odmReport tells what an import took by what it is counted by.
+func (b *bench) odmReport(what, by string, many int, took measured, n counts, note string) error {
+	name := func(figure string) string { return "odm." + what + "_" + figure + "_per_" + by }
+	per := func(v float64) float64 { return v / float64(many) }
+	for _, f := range []figure{
+		{Figure: name("write_units"), Value: per(n.WriteUnits), Unit: "WCU/" + by, Note: note},
+		{Figure: name("read_units"), Value: per(n.ReadUnits), Unit: "RCU/" + by},
+		{Figure: name("requests"), Value: per(float64(n.Requests)), Unit: "requests/" + by},
+		{Figure: name("cpu_us"), Value: perRow(took.CPU, many), Unit: "us/" + by},
+	} {
+		f.Rows, f.Endpoint = many, endpointLocal
+		if err := b.report(f); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -108,11 +174,16 @@ func (b *bench) odmOneForm(ctx context.Context, user int64) error {
 
 // odmImport makes a study with participants, and imports a document about them through a counting endpoint.
 func (b *bench) odmImport(ctx context.Context, user int64, study string, people int, doc iter.Seq[odm.Part]) (took measured, n counts, err error) {
-	spec := odmImportSpec{
-		User: user, Study: study, Files: b.files, Bucket: b.stack.Buckets["intake"], Document: study + ".xml",
-	}
 	if err := seedStudy(ctx, b.stack.AWSConfig(), b.tables, b.stack.Buckets["results"], study, people); err != nil {
 		return took, n, fmt.Errorf("make study %s: %w", study, err)
+	}
+	return b.odmImportInto(ctx, user, study, doc)
+}
+
+// odmImportInto imports a document into a study that there is.
+func (b *bench) odmImportInto(ctx context.Context, user int64, study string, doc iter.Seq[odm.Part]) (took measured, n counts, err error) {
+	spec := odmImportSpec{
+		User: user, Study: study, Files: b.files, Bucket: b.stack.Buckets["intake"], Document: study + ".xml",
 	}
 	if err := writeDocument(folder(b.files).path(spec.Bucket, spec.Document), study, doc); err != nil {
 		return took, n, err

@@ -75,7 +75,7 @@ func (b *bench) measure(ctx context.Context) (err error) {
 	if err := b.odm(ctx); err != nil {
 		return err
 	}
-	if !b.wants("import.", "update.", "plan.", "start.vs_hello", "odm.import_") {
+	if !b.wants(append(odmStored, "import.", "update.", "plan.", "start.vs_hello")...) {
 		return nil
 	}
 	if b.stack, err = local.Start(ctx, local.Options{}); err != nil {
