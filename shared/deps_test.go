@@ -78,7 +78,7 @@ var architecture = []rule{
 	// The tools. The local stack knows the template and the services, and nothing of what runs on it.
 	{"infra/local", "go.yaml.in/yaml golang.org/x/sync " + sdk + " " + lambda},
 	{"infra/local/localtest", "infra/local"},
-	{"infra/bench", "shared/biobank shared/clinical shared/odm shared/jobs shared/csvimport shared/odmimport shared/blob shared/store shared/wire infra/local " + sdk},
+	{"infra/bench", "shared/biobank shared/clinical shared/odm shared/jobs shared/csvimport shared/odmimport shared/odmexport shared/blob shared/store shared/wire infra/local " + sdk},
 	{"infra/bench/hello", lambda},
 	{"infra/admin", "shared/biobank shared/auth"},
 	{"infra/admin/cmd", "shared/biobank shared/auth shared/store infra/admin " + sdk},
