@@ -42,3 +42,22 @@ func TestAPersonOfAnotherProtocolIsLinked(t *testing.T) {
 		}
 	})
 }
+
+// Who may import, and has no right in a protocol, is not told by a file which PPIDs it has.
+func TestPPIDsAreForThoseWhoMayKnowThem(t *testing.T) {
+	r := newRig(t)
+	r.crowd()
+	r.user("guest", biobank.UserNone, biobank.StatusActive)
+	for name, file := range map[string]string{
+		"cpr_update_20260301080000000.csv":            "CP Short Title,PPID,First Name\nLAKE,P-1,Ada\nLAKE,P-99,Ada\n",
+		"cpr_upsert_20260301080000001.csv":            "CP Short Title,PPID,First Name\nLAKE,P-1,Ada\nLAKE,P-99,Ada\n",
+		"consent_update_20260301080000002.csv":        "CP Short Title,PPID,Consent Statement Code,Consent Response\nLAKE,P-1,STORE,Yes\nLAKE,P-99,STORE,Yes\n",
+		"visit_create_20260301080000003.csv":          "CP Short Title,PPID,Name,Visit Date\nLAKE,P-1,V-77,01-02-2026\nLAKE,P-99,V-78,01-02-2026\n",
+		"masterSpecimen_create_20260301080000004.csv": "CP Short Title,PPID,Event Label,Type,Initial Quantity,Collection Date\nLAKE,P-1,Baseline,Plasma,1,03-02-2026\nLAKE,P-99,Baseline,Plasma,1,03-02-2026\n",
+	} {
+		j, report := r.importKey("guest/"+name, file)
+		if rows := outcomes(t, report); j.FailedRows != 2 || strings.Count(rows, "RBAC_ACCESS_DENIED") != 2 {
+			t.Errorf("%s: %d failed\n%s", name, j.FailedRows, report)
+		}
+	}
+}
