@@ -45,19 +45,15 @@ var (
 		d, err := Decode[RegistrationDoc](r)
 		return d.Participant.UID == v && d.ActivityStatus != StatusDisabled, err
 	}}
-	uniqueMRN = &unique{"PARTICIPANT_DUP_MRN", "MRN %q belongs to another participant of that site.", func(r *Record, v string) (bool, error) {
-		d, err := Decode[RegistrationDoc](r)
-		if err != nil || d.ActivityStatus == StatusDisabled {
-			return false, err
-		}
-		for _, p := range d.Participant.PMIs {
-			if p.MRN == v {
-				return true, nil
-			}
-		}
-		return false, nil
-	}}
 )
+
+// uniqueMRN makes the numbers of a site unique: at another one the same number is another.
+func uniqueMRN(site int64) *unique {
+	return &unique{"PARTICIPANT_DUP_MRN", "MRN %q belongs to another participant of that site.", func(r *Record, v string) (bool, error) {
+		d, err := Decode[RegistrationDoc](r)
+		return slices.Contains(d.Participant.PMIs, PMI{SiteID: site, MRN: v}) && d.ActivityStatus != StatusDisabled, err
+	}}
+}
 
 // personMarks are the marks of what identifies a person.
 func personMarks(p *ParticipantDoc) []string {

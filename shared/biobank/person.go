@@ -326,7 +326,7 @@ func (b *Batch) claimPerson(c *Change, was, is *ParticipantDoc, key Key, id int6
 	had := personMarks(was)
 	for _, m := range is.PMIs {
 		if name := mrnMark(m.SiteID, m.MRN); m.MRN != "" && !slices.Contains(had, name) {
-			b.claim(c, uniqueMRN, m.MRN, name, key, id, "")
+			b.claim(c, uniqueMRN(m.SiteID), m.MRN, name, key, id, "")
 		}
 	}
 }

@@ -61,3 +61,18 @@ func TestPPIDsAreForThoseWhoMayKnowThem(t *testing.T) {
 		}
 	}
 }
+
+// A number that a file moves to another site is free at the first one.
+func TestMRNsThatMoveToAnotherSite(t *testing.T) {
+	onBoth(t, func(t *testing.T, r *rig) {
+		r.apply(r.admin, &biobank.SiteDraft{Institute: "Lakeside Institute", Doc: biobank.SiteDoc{Name: "Hill Biobank", Type: "Repository"}})
+		const head = "CP Short Title,PPID,Registration Date,PMI#1#Site Name,PMI#1#MRN"
+		r.mustImport("cpr_create_20260301080000000.csv", lines(head, "LAKE,P-1,01-02-2026,Lakeside Biobank,7"))
+		r.mustImport("cpr_update_20260301080000001.csv", lines(head, "LAKE,P-1,,Hill Biobank,7"))
+		r.mustImport("cpr_create_20260301080000002.csv", lines(head, "LAKE,P-2,01-02-2026,Lakeside Biobank,7"))
+		j, report := r.importFile("cpr_create_20260301080000003.csv", lines(head, "LAKE,P-3,01-02-2026,Hill Biobank,7", "LAKE,P-4,01-02-2026,Lakeside Biobank,7"))
+		if j.FailedRows != 2 || strings.Count(report, "CPR_DUP_REGISTRATION") != 2 {
+			t.Errorf("numbers that are held: %d failed\n%s", j.FailedRows, report)
+		}
+	})
+}
