@@ -15,7 +15,7 @@ func consentRows() []row {
 		row{pattern: "GET " + one, kind: "statement", want: directory},
 		row{pattern: "PUT " + one, kind: "statement", body: `{"code":"CALL","statement":"We may call."}`, want: superOnly},
 		row{pattern: "DELETE " + one, kind: "statement", want: superOnly.with("v")},
-		row{pattern: "GET " + one + "/dependent-entities", kind: "statement", want: directory},
+		row{pattern: "GET " + one + "/dependent-entities", kind: "statement", want: columns{"...--", "xxx--", "xxx--", "xxx--", "xxx--", "xxx--"}},
 		row{pattern: "GET " + one + "/audit", kind: "statement", want: columns{"...--", "xxx--", "xxx--", "xxx--", "xxx--", "xxx--"}},
 		row{pattern: "PUT " + cp + "/consents-waived", kind: "cp", body: `{"consentsWaived":false}`, want: define},
 		row{pattern: "PUT " + cp + "/consents-source", kind: "cp", body: `{}`, want: define},

@@ -325,7 +325,7 @@ func TestWhoMayHandleConsentStatements(t *testing.T) {
 	boss := w.newUser("boss", biobank.UserInstitute)
 	for _, who := range []caller{nurse, boss} {
 		who.must("GET", "/consent-statements/1", "")
-		who.list("GET", "/consent-statements/1/dependent-entities", "")
+		who.do("GET", "/consent-statements/1/dependent-entities", "").refused(t, 400, "RBAC_ACCESS_DENIED")
 		who.do("PUT", "/consent-statements/1", `{"code":"X","statement":"x"}`).refused(t, 400, "RBAC_ADMIN_RIGHTS_REQUIRED")
 		who.do("DELETE", "/consent-statements/1", "").refused(t, 400, "RBAC_ADMIN_RIGHTS_REQUIRED")
 		who.do("GET", "/consent-statements/1/audit", "").refused(t, 400, "RBAC_ACCESS_DENIED")
@@ -334,7 +334,7 @@ func TestWhoMayHandleConsentStatements(t *testing.T) {
 }
 
 func TestWhoMayChangeConsentTiers(t *testing.T) {
-	w, c, _ := newPeopleWorld(t)
+	w, c, s := newPeopleWorld(t)
 	c.newStatements()
 	tier := fmt.Sprintf("/collection-protocols/1/consent-tiers/%v", c.must("POST", "/collection-protocols/1/consent-tiers", `{"statementCode":"STORE"}`)["id"])
 	nurse := w.newUser("nurse", "NONE", biobank.Grant{ID: 1, Role: "Coordinator", ProtocolID: 1})
@@ -352,4 +352,17 @@ func TestWhoMayChangeConsentTiers(t *testing.T) {
 	if got := leader.must("GET", "/collection-protocols/2", "")["consentsSource"]; got != nil {
 		t.Errorf("the leader sees %v", got)
 	}
+	// How many have answered is told of the protocols whose consents one may read.
+	other, _ := c.register("TWO", "T-1", `{}`)
+	for _, reg := range []int64{s.registration, int64(other)} {
+		c.must("PUT", fmt.Sprintf("%s/%d/consents", regs, reg), `{"responses":[{"code":"STORE","response":"yes"}]}`)
+	}
+	tech := w.newUser("tech", "NONE", biobank.Grant{ID: 1, Role: "Technician", ProtocolID: 1})
+	for i, who := range []caller{tech, nurse, c} {
+		want := []string{"", "1", "2"}[i]
+		if got := column(who.list("GET", tier+"/dependent-entities", ""), "count"); got != want {
+			t.Errorf("%d is told of %s answers, want %q", i, got, want)
+		}
+	}
+	c.do("DELETE", tier, "").refused(t, 400, "CP_CONSENT_REF_ENTITY_FOUND")
 }

@@ -93,6 +93,8 @@ func (a *Actor) mayCount(rec *Record) (bool, error) {
 		return a.administers(&doc) || rec.ID != a.ID && a.Manages(OpDelete, &doc), err
 	case ContainerType:
 		return a.Super() || a.InstituteAdmin(), nil
+	case ConsentStatement:
+		return a.Super(), nil
 	}
 	return true, nil
 }

@@ -141,12 +141,12 @@ func (d *ProtocolConsentsDraft) tier(ctx context.Context, b *Batch, c *Change, r
 	case d.Tier != 0 && at < 0:
 		return fault.New("CP_CONSENT_TIER_NOT_FOUND", "Collection protocol %q has no consent tier %d.", is.ShortTitle, d.Tier)
 	case d.Drop:
-		n, err := (&Registry{Store: b.store}).answered(ctx, rec.ID, is.Consents[at].StatementID)
+		answered, err := (&Registry{Store: b.store}).answered(ctx, rec.ID, is.Consents[at].StatementID)
 		if err != nil {
 			return err
 		}
-		if n > 0 {
-			return fault.New("CP_CONSENT_REF_ENTITY_FOUND", "%d participants have answered the statement of the consent tier.", n)
+		if answered {
+			return fault.New("CP_CONSENT_REF_ENTITY_FOUND", "Participants have answered the statement of the consent tier.")
 		}
 		is.Consents = slices.Delete(is.Consents, at, at+1)
 		return nil
@@ -178,40 +178,48 @@ func (d *ProtocolConsentsDraft) tier(ctx context.Context, b *Batch, c *Change, r
 	return nil
 }
 
-// answered counts the participants who have answered a statement of a protocol, in that one and in those that take their
-// consents from it. It reads all their registrations.
-func (r *Registry) answered(ctx context.Context, cp, statement int64) (int, error) {
+// askers are a protocol and those that take their consents from it.
+func (r *Registry) askers(ctx context.Context, cp int64) ([]*Record, error) {
 	all, err := r.Store.List(ctx, string(Protocol), "", "", 0)
 	if err != nil {
-		return 0, fmt.Errorf("list protocols: %w", err)
+		return nil, fmt.Errorf("list protocols: %w", err)
 	}
-	cps := []int64{cp}
+	var asks []*Record
 	for _, rec := range all {
 		doc, err := Decode[ProtocolDoc](rec)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		if doc.ConsentsSource == cp && doc.ActivityStatus != StatusDisabled {
-			cps = append(cps, rec.ID)
-		}
-	}
-	n := 0
-	for rec, err := range r.Newest(ctx, cps, "", 0, 1<<30) {
-		if err != nil {
-			return 0, err
-		}
-		doc, err := Decode[RegistrationDoc](rec)
-		if err != nil {
-			return 0, err
-		}
-		if doc.Consents.answers(statement) {
-			n++
+		if rec.ID == cp || doc.ConsentsSource == cp && doc.ActivityStatus != StatusDisabled {
+			asks = append(asks, rec)
 		}
 	}
-	return n, nil
+	return asks, nil
 }
 
-// TierDependents counts what keeps a consent tier from being deleted, for those who may see the protocol.
+// answer tells whether a record is a live registration whose participant has answered a statement.
+func answer(rec *Record, statement int64) (bool, error) {
+	doc, err := Decode[RegistrationDoc](rec)
+	return rec.Type == Registration && doc.ActivityStatus != StatusDisabled && doc.Consents.answers(statement), err
+}
+
+// answered tells whether a participant of a protocol, or of one that takes its consents from it, has answered a statement.
+func (r *Registry) answered(ctx context.Context, cp, statement int64) (bool, error) {
+	asks, err := r.askers(ctx, cp)
+	if err != nil {
+		return false, err
+	}
+	for _, one := range asks {
+		found, err := r.Any(ctx, one.ID, Registrations, func(rec *Record) (bool, error) { return answer(rec, statement) })
+		if found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
+// TierDependents counts what keeps a consent tier from being deleted, for those who may see the protocol: the participants who
+// have answered it whose consents the actor may read, up to maxTally in each protocol.
 func (r *Registry) TierDependents(ctx context.Context, a *Actor, cp, tier int64) ([]Dependent, error) {
 	rec, err := r.Get(ctx, a, Protocol, cp)
 	if err != nil {
@@ -225,13 +233,31 @@ func (r *Registry) TierDependents(ctx context.Context, a *Actor, cp, tier int64)
 	if at < 0 {
 		return nil, fault.New("CP_CONSENT_TIER_NOT_FOUND", "Collection protocol %q has no consent tier %d.", doc.ShortTitle, tier)
 	}
-	n, err := r.answered(ctx, cp, doc.Consents[at].StatementID)
+	asks, err := r.askers(ctx, cp)
 	if err != nil {
 		return nil, err
 	}
 	count := tally{}
-	for range n {
-		count.add("collection_protocol_registration", true)
+	for _, one := range asks {
+		sites, err := Decode[ProtocolDoc](one)
+		if err != nil {
+			return nil, err
+		}
+		if !a.Can(ResConsent, OpRead, one.ID, sites.Sites) {
+			continue
+		}
+		here := tally{}
+		if err := r.tallyTree(ctx, one.ID, Registrations, a, here, func(reg *Record) (string, error) {
+			if is, err := answer(reg, doc.Consents[at].StatementID); !is || err != nil {
+				return "", err
+			}
+			return "collection_protocol_registration", nil
+		}); err != nil {
+			return nil, err
+		}
+		for name, n := range here {
+			count[name] += n
+		}
 	}
 	return count.list(), nil
 }
