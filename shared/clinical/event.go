@@ -84,6 +84,8 @@ func (r *Registry) ScheduleEvent(ctx context.Context, by By, p *Place, meta *Met
 // data entry started or skipped, from skipped to data entry started, from data entry started to completed or stopped. Done
 // again with the same By.ID it changes nothing.
 //
+// Whoever signed it did not sign a change, so that it is signed no more; a lock changes nothing of what was signed.
+//
 // It also removes and restores an occurrence, and for data managers of the study locks, archives and takes back both, of
 // which the reference tells only what it comes to. While it is one of these, no data, dates or states are taken
 // (EventNotAvailable), and one that is locked is first unlocked.
@@ -123,11 +125,12 @@ func (r *Registry) UpdateEvent(ctx context.Context, by By, p *Place, meta *Metad
 		if code := checkDates(&dates, false); code != "" {
 			return nil, code
 		}
-		e := h.change()
+		was, e := *h.doc, h.change()
 		e.Status, e.StartDate, e.EndDate = to, dates.StartDate, dates.EndDate
 		turn(&e.Removed, d.Removed)
 		turn(&e.Locked, d.Locked)
 		turn(&e.Archived, d.Archived)
+		e.Signed = e.Signed && was.Status == e.Status && was.StartDate == e.StartDate && was.EndDate == e.EndDate && was.Removed == e.Removed && was.Archived == e.Archived
 		return h, nil
 	})
 }

@@ -193,8 +193,8 @@ const (
 // record, whatever a document has, and none of a participant who failed.
 func (p *Planner) attest(text string) {
 	c := p.Cursor.Event
-	if p.Cursor.Subject.ID == 0 || c.Unfit != "" {
-		return
+	if p.Cursor.Subject.ID == 0 || c.Unfit != "" || text == "" && c.Sent.Signed == "" {
+		return // of somebody who failed, or ODM's own signature of an event that nothing asks to sign here
 	}
 	c.Attested += len(text) + len(attestedOutside)
 	switch {

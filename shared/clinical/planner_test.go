@@ -266,6 +266,7 @@ func TestPlan(t *testing.T) {
 		{"unknown layout", "", say(first, `<FormData FormOID="F_VITALS" OpenClinica:FormLayoutOID="7"/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS Failed formLayoutOIDNotFound"}},
 		{"archived layout", "", say(first, `<FormData FormOID="F_VITALS" OpenClinica:FormLayoutOID="0"/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS Failed formLayoutOIDNotAvailable"}},
 		{"unknown status", "", say(first, `<FormData FormOID="F_VITALS" OpenClinica:Status="locked"/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS Failed formStatusNotValid"}},
+		{"ODM's own signature", "", say(form, `<ItemGroupData ItemGroupOID="IG_MAIN"><ItemData ItemOID="I_SEX" Value="F"/></ItemGroupData></FormData><Signature><UserRef UserOID="U1"/></Signature><FormData>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS,IG_MAIN,1,I_SEX Inserted", "SS_ANN,Ann,SE_FIRST,1 Failed missingFormOid"}},
 		{"no groups", "", say(first, `<FormData FormOID="F_VITALS"/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS Failed formDoesNotContainItemGroupData"}},
 
 		{"no group OID", "", say(form, `<ItemGroupData/>`), []string{"SS_ANN,Ann,SE_FIRST,1,F_VITALS Failed missingItemGroupOID"}},

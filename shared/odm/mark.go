@@ -49,7 +49,7 @@ func Resume(src io.Reader, m Mark) *Reader {
 		s.names = append(s.names, name...)
 		for _, n := range m.Namespaces {
 			if n.Depth == depth {
-				s.bindings = append(s.bindings, binding{prefix: n.Prefix, uri: n.URI, space: spaceOf(n.URI)})
+				s.bindings = append(s.bindings, binding{prefix: n.Prefix, uri: n.URI, space: bound(n.Prefix, n.URI)})
 			}
 		}
 	}

@@ -38,6 +38,7 @@ func TestLenientReading(t *testing.T) {
 		"no prefix":                      shape("ODM "+odm, "", `SubjectKey="SS" StudySubjectID="A-1"`),
 		"a prefix where none is due":     shape("ODM "+odm, "", `OpenClinica:SubjectKey="SS" OpenClinica:StudySubjectID="A-1"`),
 		"the namespace of another year":  shape(`ODM `+odm+` xmlns:OpenClinica="http://www.openclinica.org/ns/odm_ext_v121/v3.0"`, "", `SubjectKey="SS" OpenClinica:StudySubjectID="A-1"`),
+		"a near miss of the namespace":   shape(`ODM `+odm+` xmlns:OpenClinica="https://openclinica.org/ns/odm_ext_v130/v3.1"`, "", `SubjectKey="SS" OpenClinica:StudySubjectID="A-1"`),
 		"ODM 1.2":                        shape(`ODM xmlns="http://www.cdisc.org/ns/odm/v1.2"`, "", `SubjectKey="SS" OpenClinica:StudySubjectID="A-1"`),
 		"a byte order mark":              shape("ODM "+odm, "\ufeff", `SubjectKey="SS" OpenClinica:StudySubjectID="A-1"`),
 		"a declaration and comments":     shape("ODM "+odm, "\ufeff<?xml version='1.0' encoding='utf-8' standalone='yes'?>\r\n<!-- x -->\r\n<?y z?>", `SubjectKey="SS" StudySubjectID="A-1"`),

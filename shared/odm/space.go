@@ -55,6 +55,18 @@ func spaceOf(uri string) Space {
 	return spaceOther
 }
 
+// bound says which namespace a prefix stands for that the document binds to a URI: OpenClinica's own prefixes mean its
+// extension also where the URI is a near miss, such as one with https, since what they say would else be lost unseen.
+func bound(prefix, uri string) Space {
+	space := spaceOf(uri)
+	if space == spaceOther && strings.HasPrefix(prefix, "OpenClinica") {
+		if own, known := undeclared(prefix); known {
+			return own
+		}
+	}
+	return space
+}
+
 // undeclared says which namespace a prefix stands for that the document uses and does not declare: real clients send
 // OpenClinica's so (section 3.1). xml need not be declared, and an element without prefix need not be in a namespace.
 func undeclared(prefix string) (Space, bool) {

@@ -125,7 +125,7 @@ func (s *scanner) bind(name, value []byte) error {
 			return s.fault(Malformed, "a namespace is declared twice in one tag")
 		}
 	}
-	b.space = spaceOf(b.uri)
+	b.space = bound(b.prefix, b.uri)
 	s.bindings = append(s.bindings, b)
 	return nil
 }

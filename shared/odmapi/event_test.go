@@ -6,6 +6,38 @@ import (
 	"testing"
 )
 
+// Who signed an event did not sign what is changed of it afterwards.
+func TestChangedEventsAreSignedNoMore(t *testing.T) {
+	w := newWorld(t)
+	w.river()
+	c := w.fallback
+	c.must("POST", atSpring, `{"subjectKey":"R-1"}`)
+	data := func(signed string) {
+		w.take("S_RIVER", `<ODM><ClinicalData StudyOID="S_RIVER"><SubjectData OpenClinica:StudySubjectID="R-1"><StudyEventData StudyEventOID="SE_FIRST" OpenClinica:StartDate="2026-02-01"`+signed+`
+			<FormData FormOID="F_VITALS" OpenClinica:Status="complete"><ItemGroupData ItemGroupOID="IG_VITALS"><ItemData ItemOID="I_SEX" Value="F"/></ItemGroupData></FormData></StudyEventData></SubjectData></ClinicalData></ODM>`)
+	}
+	sign := func() { data(` OpenClinica:Signed="Yes"><Signature Attestation="Seen"/>`) }
+	data(`>`)
+	c.must("PUT", "/clinicaldata/studies/S_RIVER/events", `{"subjectKey":"R-1","studyEventOID":"SE_FIRST","eventStatus":"completed"}`)
+	is := func(change, want string) {
+		t.Helper()
+		if change != "" {
+			c.must("PUT", "/clinicaldata/studies/S_RIVER/events", `{"subjectKey":"R-1","studyEventOID":"SE_FIRST",`+change+`}`)
+		}
+		if got := c.do("GET", "/clinicaldata/S_RIVER/R-1/*/*?showArchived=y", "", "Accept: application/xml").body; !strings.Contains(got, `OpenClinica:Signed="`+want+`"`) {
+			t.Errorf("after %q: want Signed %s in\n%s", change, want, got)
+		}
+	}
+	sign()
+	is("", "Yes")
+	is(`"startDate":"2026-02-01"`, "Yes") // as it was
+	is(`"startDate":"2026-01-31"`, "No")
+	sign()
+	is(`"locked":true`, "Yes")
+	is(`"locked":false`, "Yes")
+	is(`"removed":true`, "No")
+}
+
 func TestEvents(t *testing.T) {
 	w := newWorld(t)
 	w.river()

@@ -250,7 +250,7 @@ func codesOf(err error) (codes string, internal bool) {
 		return string(code), false
 	case errors.As(err, &h):
 		return string(h), false
-	case errors.Is(err, errNoRoute), errors.Is(err, errNoVerb):
+	case errors.Is(err, errNoRoute), errors.Is(err, errNoVerb), errors.Is(err, errNotAcceptable):
 		return "COMMON_INVALID_REQUEST", false
 	}
 	codes = fault.Codes(err)

@@ -161,6 +161,7 @@ func TestImportsThatAreRefused(t *testing.T) {
 		{"a role at a site", site, []part{{"file", "a.xml", good}}, 403, "errorCode.noSufficientPrivileges", 200, ""},
 		{"a role at another site", site, []part{{"file", "a.xml", document("S_LOCKED", "R-1", item)}}, 400, "errorCode.studyOIDNotAvailable", 200, "errorCode.studyNotAvailable"},
 		{"two archives", w.fallback, []part{{"file", "a.xml", good}, zipFile("a"), zipFile("b")}, 400, "errorCode.multipleFiles", 400, ""},
+		{"a file that nobody chose", w.fallback, []part{{"file", "", ""}, {"file", "a.csv", good}}, 415, "errorCode.fileFormatNotSupported", 415, ""},
 		{"no archive", w.fallback, []part{{"file", "a.xml", good}, {"attachedFilesZip", "a.zip", "PK"}}, 415, "errorCode.fileFormatNotSupported\nThe ZIP of attached files cannot be read", 415, ""},
 		{"a file that did not come along", w.fallback, []part{{"file", "a.xml", scan}}, 400, "errorCode.missingItemFile.scan 1.pdf", 400, ""},
 		{"another file came along", w.fallback, []part{{"file", "a.xml", scan}, zipFile("scan.pdf")}, 400, "errorCode.missingItemFile.scan 1.pdf", 400, ""},

@@ -51,6 +51,9 @@ func (c *call) parts(hint string) (*parts, error) {
 		if err != nil {
 			return nil, notWhole()
 		}
+		if part.FileName() == "" && len(content) == 0 {
+			continue // a form's field for a file that nobody chose
+		}
 		switch part.FormName() {
 		case "file":
 			if p.name == "" {

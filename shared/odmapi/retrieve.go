@@ -125,7 +125,7 @@ func collected(c *call) (any, error) {
 		case j.Status == jobs.Completed:
 			return c.found(j)
 		case j.Status.Final():
-			return nil, fault.New("COMMON_INVALID_REQUEST", "%s", j.Reason).WithKind(fault.Busy)
+			return nil, fault.New("COMMON_INVALID_REQUEST", "%s", j.Reason) // to wait would be of no use
 		}
 		const often = time.Second
 		select {

@@ -101,6 +101,9 @@ func TestRetrieval(t *testing.T) {
 			t.Errorf("accepting %s: %d %s", accept, a.status, a.body)
 		}
 	}
+	if log := w.logged(); strings.Contains(log, `"ERROR"`) {
+		t.Errorf("what a caller asks for raises an alarm: %s", log)
+	}
 }
 
 // files are the buckets as an importer sees them.
