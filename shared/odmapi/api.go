@@ -105,9 +105,9 @@ type route struct {
 // text is an answer in plain words.
 type text string
 
-// writer is an answer that is neither text nor JSON, or not 200.
+// writer is an answer that is neither text nor JSON, or not 200. It tells the status.
 type writer interface {
-	write(w http.ResponseWriter)
+	write(w http.ResponseWriter) (status int)
 }
 
 // Routes lists what the API serves, as "<verb> <path>" below its prefixes, sorted.
@@ -166,7 +166,8 @@ func (a *API) serve(c *call, finder *router.Router[route]) (pattern string, stat
 	if err != nil {
 		return pattern, c.fail(err), err
 	}
-	return pattern, http.StatusOK, c.give(answer)
+	status, err = c.give(answer)
+	return pattern, status, err
 }
 
 // answer runs a route for whoever calls.
@@ -184,16 +185,15 @@ func (c *call) answer(r route) (answer any, err error) {
 	return r.serve(c)
 }
 
-// give sends an answer. JSON over 4 MB is stored, and the caller sent there.
-func (c *call) give(answer any) error {
+// give sends an answer and tells the status. JSON over 4 MB is stored, and the caller sent there.
+func (c *call) give(answer any) (status int, err error) {
 	switch v := answer.(type) {
 	case writer:
-		v.write(c.w)
-		return nil
+		return v.write(c.w), nil
 	case text:
 		c.w.Header().Set("Content-Type", "text/plain;charset=UTF-8")
 		_, _ = io.WriteString(c.w, string(v)) // the caller may have hung up; there is nobody left to tell
-		return nil
+		return http.StatusOK, nil
 	}
 	body, err := json.Marshal(answer)
 	out := c.spill("application/json", "answer.json")
@@ -206,17 +206,15 @@ func (c *call) give(answer any) error {
 	}
 	if err != nil {
 		err = fmt.Errorf("encode an answer: %w", err)
-		c.fail(err)
-		return err
+		return c.fail(err), err
 	}
-	whole.write(c.w)
-	return nil
+	return whole.write(c.w), nil
 }
 
 // elsewhere sends the caller to a URL; the body repeats it for clients that do not follow.
 type elsewhere string
 
-func (e elsewhere) write(w http.ResponseWriter) {
+func (e elsewhere) write(w http.ResponseWriter) (status int) {
 	w.Header().Set("Location", string(e))
 	w.Header().Set("Content-Type", "application/json;charset=UTF-8")
 	w.WriteHeader(http.StatusSeeOther)
@@ -225,6 +223,7 @@ func (e elsewhere) write(w http.ResponseWriter) {
 		panic(err)
 	}
 	_, _ = w.Write(body)
+	return http.StatusSeeOther
 }
 
 // below is the path below the prefixes, without doubled and trailing slashes, and which of them it has. The token's path is

@@ -248,10 +248,11 @@ type logAnswer struct {
 	body []byte
 }
 
-func (a logAnswer) write(w http.ResponseWriter) {
+func (a logAnswer) write(w http.ResponseWriter) (status int) {
 	w.Header().Set("Content-Type", a.as.ContentType)
 	w.Header().Set("Content-Disposition", a.as.Disposition())
 	_, _ = w.Write(a.body) // the caller may have hung up
+	return http.StatusOK
 }
 
 // deleteJob takes a job away from the lists of whoever started it, with its log; one that runs is stopped, and the importer is
@@ -280,10 +281,11 @@ func deleteJob(c *call) (any, error) {
 // deleted is the UUID of a job that was deleted.
 type deleted string
 
-func (d deleted) write(w http.ResponseWriter) {
+func (d deleted) write(w http.ResponseWriter) (status int) {
 	w.Header().Set("X-studyServiceApp-alert", "studyServiceApp.job.deleted")
 	w.Header().Set("X-studyServiceApp-params", string(d))
 	w.WriteHeader(http.StatusOK)
+	return http.StatusOK
 }
 
 // newJob makes the job of a document, or a CSV file, that lies in the intake bucket, and wakes the importer. A UUID makes one

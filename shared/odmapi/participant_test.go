@@ -180,6 +180,9 @@ func TestManyParticipants(t *testing.T) {
 	if read.most > 1000 {
 		t.Errorf("%d participants were held at once", read.most)
 	}
+	if log := w.logged(); strings.Count(log, `"status":303`) != 1 {
+		t.Errorf("the log does not tell that the answer lies elsewhere: %s", log)
+	}
 	w.api.Patience = 0
 	w.fallback.do("GET", atRiver, "").refused(t, 400, "Ask for pages of it")
 	if a := w.fallback.do("GET", atRiver+"?maxResults=1&after=SS_1099", ""); a.status != 200 || !strings.Contains(a.body, `"SS_1100"`) {

@@ -66,9 +66,10 @@ type plainBody struct {
 	body        []byte
 }
 
-func (b plainBody) write(w http.ResponseWriter) {
+func (b plainBody) write(w http.ResponseWriter) (status int) {
 	w.Header().Set("Content-Type", b.contentType+";charset=UTF-8")
 	_, _ = io.Copy(w, bytes.NewReader(b.body)) // the caller may have hung up
+	return http.StatusOK
 }
 
 // list answers with a JSON array between two texts, of which no more than a page is held. next gives the objects of the next
