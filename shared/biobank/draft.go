@@ -107,6 +107,7 @@ type RequirementDraft struct {
 	parent              *RequirementDraft
 	parentMade          int64
 	Collector, Receiver UserRef
+	Unit                Unit // what a file says it is measured in
 	Doc                 RequirementDoc
 	Merge               func(*RequirementDoc)
 }
@@ -182,6 +183,7 @@ type SpecimenDraft struct {
 	Holding  *LocationRef
 	// NewContainer says how to make the container of Location, where there is none of its name.
 	NewContainer *ContainerRef
+	Unit         Unit // what a file says it is measured in
 	Force        bool
 	Doc          SpecimenDoc
 	Merge        func(*SpecimenDoc)

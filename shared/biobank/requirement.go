@@ -303,6 +303,7 @@ func (p *protocolInfo) eventOf(req *requirementInfo) *eventInfo {
 // rules checks a requirement against its event and resolves its people; self is its id, 0 for a new one.
 func (d *RequirementDraft) rules(ctx context.Context, b *Batch, l *fault.List, cp *protocolInfo, event *eventInfo, is *RequirementDoc, self int64) error {
 	d.check(l, is)
+	d.Unit.among(l, cp.doc.UnitsOf(is.Class, is.Type))
 	if f, err := ParseFormat(labelKind(is.Lineage), is.LabelFmt); err == nil && cp.doc.SpecimenCentric && slices.Contains(f.Counters(), PerVisit) {
 		l.Add("SR_INVALID_LABEL_FMT", "The label format counts the specimens of a visit, and a specimen-centric protocol has no visits.")
 	}

@@ -203,6 +203,7 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 		l.Add("SPECIMEN_CREATE_DISABLED_NA", "A specimen cannot be created as Disabled.")
 	}
 	d.check(&l, &doc)
+	d.Unit.among(&l, cp.doc.UnitsOf(doc.Class, doc.Type))
 	if err := b.extend(ctx, &l, SpecimenFields, cp, nil, &doc.Extension, d.Extension, b.can(ResParticipantPhi, OpRead, cp)); err != nil {
 		return err
 	}

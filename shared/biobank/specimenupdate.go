@@ -79,6 +79,7 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 		ofRequiredType(&l, cp.requirement(0, is.RequirementID, ""), &is)
 	}
 	d.check(&l, &is)
+	d.Unit.among(&l, cp.doc.UnitsOf(is.Class, is.Type))
 	if err := b.extend(ctx, &l, SpecimenFields, cp, was.Extension, &is.Extension, d.Extension, b.can(ResParticipantPhi, OpRead, cp)); err != nil {
 		return err
 	}

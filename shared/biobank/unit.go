@@ -49,6 +49,22 @@ func (d *ProtocolDoc) UnitsOf(class, specimenType string) Unit {
 	return is
 }
 
+// among refuses units that are sent of a single object and are not those of its type: they are kept with the type, and a
+// number in another unit would be misread from then on.
+func (u Unit) among(l *fault.List, of Unit) {
+	for _, one := range []struct{ noun, sent, is string }{
+		{"Quantity Unit", u.Quantity, of.Quantity}, {"Concentration Unit", u.Concentration, of.Concentration},
+	} {
+		switch {
+		case one.sent == "" || Fold(one.sent) == Fold(one.is):
+		case one.is == "":
+			l.Add("SPECIMEN_INVALID_UNIT", "%s is %q, but %s has none.", one.noun, one.sent, cmp.Or(of.Type, "what is not known"))
+		default:
+			l.Add("SPECIMEN_INVALID_UNIT", "%s is %q, but that of %s is %q here.", one.noun, one.sent, of.Type, one.is)
+		}
+	}
+}
+
 // checkUnits brings the units of a protocol into their stored form. The codes are those of the permissible values; the
 // reference names none for units, and clients know SPECIMEN_INVALID_UNIT and SPECIMEN_TYPE_UNIT_ from its newer servers.
 func checkUnits(l *fault.List, units []Unit) {

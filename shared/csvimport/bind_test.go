@@ -110,7 +110,7 @@ func TestCellRefusals(t *testing.T) {
 		{"specimen", "Created On", "2024-01-31T10:00Z", codeDate, "date and time in the format"},
 		{"specimen", "Created On", "31-03-2024 02:30", codeDate, "the clocks of Europe/Berlin showed"},
 		{"specimen", "Collection Event#Date and Time", "tomorrow", codeDate, "Collection Event#Date and Time must be a date and time"},
-		{"specimen", "Quantity Unit", "ml", codeParse, `Quantity Unit is not supported: it must be blank, but is "ml".`},
+		{"visit", "Path Report Name", "report.pdf", codeParse, `Path Report Name is not supported: it must be blank, but is "report.pdf".`},
 		{"specimen", "Location#Position", "A3", codeParse, "Location#Position must be a whole number"},
 		{"specimen", "Checkout", "perhaps", codeParse, "Checkout must be yes or no"},
 		{"specimen", "Visit Name", setToBlank, codeParse, "Visit Name cannot be cleared"},

@@ -42,6 +42,34 @@ func TestSpecimensOfASpecimenCentricProtocol(t *testing.T) {
 	})
 }
 
+// A row may say what a quantity is measured in, which is kept with the type: it must be that.
+func TestUnitsInFiles(t *testing.T) {
+	r := newRig(t)
+	r.mustImport("cp_create_20260301080000000.csv", lines(
+		"Short Title,Title,PI#PI Email,Sites#1#Name,Specimen Centric,Label Format",
+		"BANK,A bank,ada@example.org,Lakeside Biobank,true,BANK-%CP_UID(3)%",
+	))
+	const units = "Quantity Unit,Concentration Unit"
+	j, report := r.importFile("specimen_create_20260301080000001.csv", lines(
+		"CP Short Title,Type,Initial Quantity,"+units,
+		"BANK,Plasma,4,ML,", "BANK,DNA,4,,ug/ml", "BANK,Plasma,5,,", "BANK,Plasma,4,ul,", "BANK,Plasma,4,,ug/ml",
+	))
+	if j.FailedRows != 2 || strings.Count(report, "SPECIMEN_INVALID_UNIT") != 2 || !strings.Contains(report, "BANK-003") {
+		t.Error(report)
+	}
+	if j, report = r.importFile("specimen_update_20260301080000002.csv", lines("Specimen Label,Initial Quantity,"+units,
+		"BANK-001,6,ml,", "BANK-002,6,ml,", "BANK-003,6,##set_to_blank##,")); j.FailedRows != 1 || strings.Count(report, "SPECIMEN_INVALID_UNIT") != 1 {
+		t.Error(report)
+	}
+	const head = "CP Short Title,Event Label,Lineage,Specimen Class,Specimen Type,Anatomic Site,Laterality,Pathology,Storage Type,Collection Procedure,Collection Container," + units
+	row := func(units string) string {
+		return "LAKE,Baseline,New,Fluid,Plasma,Not Specified,Not Specified,Not Specified,Virtual,Not Specified,Not Specified," + units
+	}
+	if j, report = r.importFile("sr_create_20260301080000003.csv", lines(head, row("ml,"), row("g,"))); j.FailedRows != 1 || strings.Count(report, "SPECIMEN_INVALID_UNIT") != 1 {
+		t.Error(report)
+	}
+}
+
 func TestParticipantsVisitsAndSpecimens(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *rig) {
 		j, report := r.importFile(cprFile, lines(
