@@ -2,7 +2,9 @@ package clinical
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"slices"
 
 	"aliquot/shared/odm"
 )
@@ -19,6 +21,9 @@ type auditedProperty struct {
 	// as are words for values, nil for the values themselves.
 	as map[string]string
 }
+
+// signatureAttested is what is said of an attestation that came without a signature, for which no words are known.
+const signatureAttested = "Study Event signature attested"
 
 const subjectChanged = "Study subject value changed" // of 3.x; 4.x has no words for it
 
@@ -81,6 +86,8 @@ func (p *auditedProperty) say(value string) string {
 type beginning struct {
 	by, at int64
 	now    map[string]string
+	// attested are all attestations that an event has now.
+	attested []string
 }
 
 // audits emits the changes of the states of something. Its place is a sort key, with formLevel and an OID for a
@@ -90,17 +97,40 @@ func (g *given) audits(ctx context.Context, place string, of audited, b beginnin
 		return nil
 	}
 	var out odm.AuditLogs
+	said := "" // the last attestation
 	add := func(c change, words, valueType, old, new string) error {
 		log, err := g.log(ctx, c.by, c.at, place, c.property, c.version)
 		log.AuditType, log.ValueType, log.OldValue, log.NewValue, log.ReasonForChange = words, valueType, old, new, c.reason
+		if c.property == "signed" && new == "Yes" {
+			log.Details = said
+		}
 		out.AuditLog = append(out.AuditLog, log)
 		return err
+	}
+	// The last attestation is told with the signature that came with it, any other for itself.
+	attest := func(c change, texts []string, signed bool) error {
+		for i, text := range texts {
+			if said = text; signed && i == len(texts)-1 {
+				break
+			}
+			log, err := g.log(ctx, c.by, c.at, place, fmt.Sprint(attestations, i), c.version)
+			if err != nil {
+				return err
+			}
+			log.AuditType, log.ValueType, log.Details, log.ReasonForChange = signatureAttested, "Attestation", text, c.reason
+			out.AuditLog = append(out.AuditLog, log)
+		}
+		return nil
 	}
 	changes := g.logs.states[place]
 	first := map[string]string{}
 	maps.Copy(first, b.now)
 	for i := len(changes) - 1; i >= 0; i-- {
 		first[changes[i].property] = changes[i].old
+		b.attested = b.attested[:len(b.attested)-len(changes[i].attested)]
+	}
+	if err := attest(change{by: b.by, at: b.at}, b.attested, first["signed"] == "Yes"); err != nil {
+		return err
 	}
 	for i := range of {
 		p := &of[i]
@@ -111,7 +141,14 @@ func (g *given) audits(ctx context.Context, place string, of audited, b beginnin
 			return err
 		}
 	}
-	for _, c := range changes {
+	for i, c := range changes {
+		if c.property == attestations {
+			signed := slices.ContainsFunc(changes[i:], func(o change) bool { return o.version == c.version && o.property == "signed" && o.new == "Yes" })
+			if err := attest(c, c.attested, signed); err != nil {
+				return err
+			}
+			continue
+		}
 		p := of.property(c.property)
 		if err := add(c, p.words, p.shown, p.say(c.old), p.say(c.new)); err != nil {
 			return err

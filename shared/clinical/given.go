@@ -203,7 +203,7 @@ func (g *given) event(ctx context.Context, o occurrence) error {
 	}
 	rec := o.event.rec
 	now := map[string]string{"signed": YesNo(e.Signed)}
-	if err := g.audits(ctx, rec.Key.Sort, auditedEvent, beginning{rec.CreatedBy, rec.CreatedAt, now}); err != nil {
+	if err := g.audits(ctx, rec.Key.Sort, auditedEvent, beginning{rec.CreatedBy, rec.CreatedAt, now, e.Attestations}); err != nil {
 		return err
 	}
 	return g.emit(odm.EndStudyEventData)
@@ -265,7 +265,7 @@ func (g *given) form(ctx context.Context, e *Event, i instance) error {
 		return err
 	}
 	place, now := EventKey(g.w.id, Fold(e.OID), e.Key).Sort+formLevel+Fold(f.OID), map[string]string{"sdv": f.SDV}
-	if err := g.audits(ctx, place, auditedForm, beginning{f.CreatedBy, f.CreatedAt, now}); err != nil {
+	if err := g.audits(ctx, place, auditedForm, beginning{by: f.CreatedBy, at: f.CreatedAt, now: now}); err != nil {
 		return err
 	}
 	return g.emit(odm.EndFormData)

@@ -37,7 +37,11 @@ type change struct {
 	inserted        bool   // there was no value before
 	reason          string // as it was told
 	removal         bool   // of the repeat with all its values; it comes after what else was changed with it
+	attested        []string
 }
+
+// attestations is the property of an event that tells what was said of its signatures.
+const attestations = "attestations"
 
 // size is about how many bytes a change takes.
 func (c *change) size() int { return 100 + len(c.property) + len(c.old) + len(c.new) }
@@ -154,7 +158,7 @@ func changes(e *biobank.Entry, sort string, was, is map[string]any, take func(st
 				continue
 			}
 			_, had := a[n]
-			take(place, change{e.By, e.At, e.Version, n, plain(a[n], b[n]), plain(b[n], a[n]), !had, reason, false})
+			take(place, change{by: e.By, at: e.At, version: e.Version, property: n, old: plain(a[n], b[n]), new: plain(b[n], a[n]), inserted: !had, reason: reason})
 		}
 	}
 	inner := func(m map[string]any, name string) map[string]any {
@@ -177,7 +181,19 @@ func changes(e *biobank.Entry, sort string, was, is map[string]any, take func(st
 			}
 		}
 		compare(sort, was, is, auditedEvent)
+		if added := textsOf(is[attestations])[len(textsOf(was[attestations])):]; len(added) > 0 { // there are never fewer
+			take(sort, change{by: e.By, at: e.At, version: e.Version, property: attestations, reason: reason, attested: added})
+		}
 	}
+}
+
+func textsOf(v any) (texts []string) {
+	list, _ := v.([]any)
+	for _, one := range list {
+		text, _ := one.(string)
+		texts = append(texts, text)
+	}
+	return texts
 }
 
 // plain is a value as a text. A flag that is not there beside one that is, is off.

@@ -86,7 +86,7 @@ func TestRetrieve(t *testing.T) {
 		`OpenClinica:CreatedDate="2026-03-02T09:00:01" OpenClinica:CreatedBy="dora" OpenClinica:UpdatedDate="2026-03-02T09:00:02"`,
 		`DateTimeStamp="2026-03-02T09:00:01" AuditType="Item data value updated" NewValue="F" ValueType="I_SEX"/>`,
 		`DateTimeStamp="2026-03-02T09:00:02" AuditType="Item data value updated" ReasonForChange="Update via Import" OldValue="F" NewValue="M" ValueType="I_SEX"/>`,
-		`AuditType="Study Event signed status changed" OldValue="No" NewValue="Yes" ValueType="Signed"/>`,
+		`AuditType="Study Event signed status changed" OldValue="No" NewValue="Yes" ValueType="Signed" Details="I have seen it [Signed Externally]"/>`,
 		`AuditType="Event CRF workflow status changed" OldValue="initial data entry" NewValue="data entry complete" ValueType="WorkflowStatus"/>`,
 		`AuditType="Event CRF SDV Status updated" NewValue="Verified" ValueType="SdvStatus"/>`,
 		`AuditType="Event CRF SDV Status updated" OldValue="Verified" NewValue="Changed since verified" ValueType="SdvStatus"/>`,

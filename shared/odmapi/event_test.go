@@ -2,8 +2,11 @@ package odmapi_test
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // Who signed an event did not sign what is changed of it afterwards.
@@ -36,6 +39,21 @@ func TestChangedEventsAreSignedNoMore(t *testing.T) {
 	is(`"locked":true`, "Yes")
 	is(`"locked":false`, "Yes")
 	is(`"removed":true`, "No")
+	is(`"removed":false`, "No")
+	data(`><Signature Attestation="Seen by others"/>`)
+	data(` OpenClinica:Signed="Yes"><Signature Attestation="Seen, too"/><Signature Attestation="Seen at last"/>`)
+	got := c.do("GET", "/clinicaldata/S_RIVER/R-1/*/*?includeAudits=y", "", "Accept: application/xml").body
+	var told []string
+	for _, m := range regexp.MustCompile(`AuditType="([^"]*)"[^/]* Details="([^"]*)"`).FindAllStringSubmatch(got, -1) {
+		told = append(told, m[1]+": "+m[2])
+	}
+	const signed, beside = "Study Event signed status changed: ", "Study Event signature attested: "
+	if d := cmp.Diff([]string{
+		signed + "Seen [Signed Externally]", signed + "Seen [Signed Externally]", beside + "Seen by others [Signed Externally]",
+		beside + "Seen, too [Signed Externally]", signed + "Seen at last [Signed Externally]",
+	}, told); d != "" {
+		t.Errorf("attestations (-want +got):\n%s\n%s", d, got)
+	}
 }
 
 func TestEvents(t *testing.T) {
