@@ -319,7 +319,7 @@ func (c *Change) idMark() (name string, ok bool) {
 // closed, a label changed) is not the row's fault.
 func (b *Batch) doneBefore(ctx context.Context, c *Change, o *Outcome) (bool, error) {
 	name, ok := c.idMark()
-	if !b.retry || !ok {
+	if _, several := c.Draft.(*ChildrenDraft); !b.retry || !ok || several { // of several the first does not tell of the others
 		return false, nil
 	}
 	m, err := b.mark(ctx, name)

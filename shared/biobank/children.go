@@ -3,6 +3,7 @@ package biobank
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"aliquot/shared/fault"
@@ -45,12 +46,9 @@ func asCreate(c *Change) *Change {
 }
 
 func (d *ChildrenDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) error {
-	var first, kept int64 // what an earlier try has reserved
-	var err error
-	if c.Source != "" && (b.retry || b.try > 0) {
-		if first, kept, err = b.store.ReserveFor(ctx, c.Source, string(Specimen), 0); err != nil {
-			return fmt.Errorf("look for the numbers of a row: %w", err)
-		}
+	first, kept, err := d.kept(ctx, b, c)
+	if err != nil {
+		return err
 	}
 	at, kids, err := d.parent(ctx, b, c, first)
 	if err != nil {
@@ -77,7 +75,7 @@ func (d *ChildrenDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 	if err != nil {
 		return err
 	}
-	own, n, err := b.reservedFor(ctx, c, cp, n)
+	own, n, err := d.reservedFor(ctx, b, c, cp, n)
 	if err != nil {
 		return err
 	}
@@ -92,10 +90,10 @@ func (d *ChildrenDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 	round := b.recordRound
 	b.recordRound = roundBelow
 	b.serials[at.key] = kids.highest
-	for i := range n {
+	for i, row := int64(0), own.Row; i < n; i++ {
 		child, made := d.child(i, each), &Outcome{}
 		child.begun = begun
-		own.Row, own.Kin = i+1, i
+		own.Row, own.Kin = row+i, i
 		if kids.has(own.Reserved[string(Specimen)] + own.Row) {
 			err = child.tookBefore(ctx, b, c, cp, at.parent)
 		} else if child.Location, err = d.cell(ctx, b, i); err == nil {
@@ -126,6 +124,35 @@ func (d *ChildrenDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 		}
 	}
 	return nil
+}
+
+// says is how many children the row says that it makes, 0 where that follows from what there is of the parent.
+func (d *ChildrenDraft) says() int64 {
+	switch {
+	case d.Child.Doc.Lineage != LineageAliquot:
+		return 1
+	case d.Number > 0:
+		return d.Number
+	}
+	return int64(max(len(d.Labels), len(d.Barcodes)))
+}
+
+// planned tells whether the children get numbers that the plan of the job has set aside: where the row says how many they
+// are, so that it is the same at each try, and they are no more than there are for each row.
+func (d *ChildrenDraft) planned(c *Change) bool { return d.says() > 0 && d.says() <= c.Each }
+
+// kept are the numbers that are the row's own already: the first, and how many; 0 where there are none, or it is not known yet.
+func (d *ChildrenDraft) kept(ctx context.Context, b *Batch, c *Change) (first, n int64, err error) {
+	switch {
+	case c.Source == "" || !b.retry && b.try == 0:
+		return 0, 0, nil
+	case d.planned(c):
+		return c.Reserved[string(Specimen)] + c.Row, d.says(), nil
+	}
+	if first, n, err = b.store.ReserveFor(ctx, c.Source, string(Specimen), 0); err != nil {
+		err = fmt.Errorf("look for the numbers of a row: %w", err)
+	}
+	return first, n, err
 }
 
 // siblings are the children that the parent of a row has already.
@@ -200,16 +227,13 @@ func (d *ChildrenDraft) share(available *Quantity, kept int64, kids *siblings) (
 	if d.Child.Doc.Lineage != LineageAliquot {
 		return 1, nil, nil
 	}
-	n, each = d.Number, d.Quantity
+	n, each = d.says(), d.Quantity
 	if len(kids.ours) > 0 && each == nil {
 		first, err := Decode[SpecimenDoc](kids.ours[0])
 		if err != nil {
 			return 0, nil, err
 		}
 		each = first.InitialQty
-	}
-	if names := int64(max(len(d.Labels), len(d.Barcodes))); n == 0 {
-		n = names
 	}
 	if kept > 0 {
 		n = kept
@@ -231,8 +255,8 @@ func (d *ChildrenDraft) share(available *Quantity, kept int64, kids *siblings) (
 	if n < 1 {
 		return 0, nil, fault.New("SPECIMEN_INVALID_QTY_OR_CNT", "The parent does not have enough for one aliquot.")
 	}
-	if n > maxChildren {
-		return 0, nil, fault.New("SPECIMEN_CHILDREN_LIMIT_MAXED", "%d aliquots are asked for; at most %d can be made at once.", n, maxChildren)
+	if n > MaxChildren {
+		return 0, nil, fault.New("SPECIMEN_CHILDREN_LIMIT_MAXED", "%d aliquots are asked for; at most %d can be made at once.", n, MaxChildren)
 	}
 	for noun, names := range map[string][]string{"labels": d.Labels, "barcodes": d.Barcodes} {
 		if len(names) > 0 && int64(len(names)) != n {
@@ -294,23 +318,30 @@ func (d *ChildrenDraft) cell(ctx context.Context, b *Batch, i int64) (*LocationR
 }
 
 // reservedFor is the change of a row of a job that makes n specimens, with numbers of each counter that are the row's own,
-// and how many they are: those of the first try, however often it is tried. The i-th specimen, from 1, takes those of its Row.
-func (b *Batch) reservedFor(ctx context.Context, c *Change, cp *protocolInfo, n int64) (*Change, int64, error) {
+// and how many they are: those that the plan of the job or the first try set aside for it, else new ones. The first specimen
+// takes those of its Row, and the others those that follow.
+func (d *ChildrenDraft) reservedFor(ctx context.Context, b *Batch, c *Change, cp *protocolInfo, n int64) (*Change, int64, error) {
 	own := asCreate(c)
 	if c.Source == "" {
 		return own, n, nil
+	}
+	own.Reserved = map[string]int64{}
+	if d.planned(c) {
+		maps.Copy(own.Reserved, c.Reserved)
 	}
 	counters, err := b.Counters(ctx, Specimen, false, ProtocolRef{ID: cp.id})
 	if err != nil {
 		return nil, 0, err
 	}
-	own.Reserved = map[string]int64{}
 	for _, counter := range slices.Sorted(slices.Values(counters)) {
+		if _, planned := own.Reserved[counter]; planned {
+			continue
+		}
 		first, kept, err := b.store.ReserveFor(ctx, c.Source, counter, n)
 		if err != nil {
 			return nil, 0, fmt.Errorf("reserve numbers of %s: %w", counter, err)
 		}
-		own.Reserved[counter], n = first-1, kept
+		own.Reserved[counter], n = first-own.Row, kept
 	}
 	return own, n, nil
 }

@@ -32,6 +32,12 @@ func specimenDoc(t *testing.T, rec *biobank.Record) biobank.SpecimenDoc {
 // once, whatever people did meanwhile: gave the parent another label and quantity, closed it and its protocol, changed the
 // children that were there. One that was not begun is as if it came now.
 func TestChildrenOfARowAreThoseThatWereBegun(t *testing.T) {
+	t.Run("with numbers of their own", func(t *testing.T) { testChildrenBegun(t, 0) })
+	t.Run("with those of the plan", func(t *testing.T) { testChildrenBegun(t, 30) })
+}
+
+// testChildrenBegun is that with a plan that has set aside so many numbers for each row.
+func testChildrenBegun(t *testing.T, each int64) {
 	base, admin := settled(t)
 	mustApply(t, &biobank.Registry{Store: base}, admin, &biobank.SpecimenDraft{
 		VisitName: "VP-3", Doc: biobank.SpecimenDoc{Label: "Unmeasured", Type: "Whole Blood"},
@@ -64,7 +70,9 @@ func TestChildrenOfARowAreThoseThatWereBegun(t *testing.T) {
 		made := wave(biobank.Create, &row, aliquots("SP-0", 0, 30), derivative("SP-1", "New-1", 0), derivative("SP-2", "New-2", 2),
 			aliquots("Unmeasured", 2, 10), aliquots("SP-4", 30, 1))
 		for i := range made {
-			made[i].Reserved = nil // each row has its own
+			if made[i].Each, made[i].Row = each, int64(i)*each+1; each == 0 {
+				made[i].Reserved = nil
+			}
 		}
 		return [][]biobank.Change{made}
 	}}

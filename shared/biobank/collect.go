@@ -37,8 +37,8 @@ type SpecimenNode struct {
 	numbers *drawnNumbers
 }
 
-// maxChildren is how many specimens may be made from one at once.
-const maxChildren = 100
+// MaxChildren is how many specimens may be made from one at once.
+const MaxChildren = 100
 
 func (*CollectDraft) recordType() Type { return Specimen }
 
@@ -204,8 +204,8 @@ func (d *CollectDraft) will(b *Batch, rec *Record) {
 
 // node plans a specimen and those made from it. at is what it hangs on, nil for a root that names that itself.
 func (d *CollectDraft) node(ctx context.Context, b *Batch, c *Change, n *SpecimenNode, at *below, kin map[Key]int64) error {
-	if len(n.Children) > maxChildren {
-		return fault.New("SPECIMEN_CHILDREN_LIMIT_MAXED", "A specimen has %d children; at most %d can be made at once.", len(n.Children), maxChildren)
+	if len(n.Children) > MaxChildren {
+		return fault.New("SPECIMEN_CHILDREN_LIMIT_MAXED", "A specimen has %d children; at most %d can be made at once.", len(n.Children), MaxChildren)
 	}
 	s := n.Draft
 	if s.ID == 0 {
@@ -224,8 +224,8 @@ func (d *CollectDraft) node(ctx context.Context, b *Batch, c *Change, n *Specime
 	if at.parent != nil && s.Doc.CreatedOn == 0 {
 		s.Doc.CreatedOn = at.parentDoc.CreatedOn
 	}
-	if at.parent != nil && kin[at.key] >= maxChildren { // those of roots that name it count, too
-		return fault.New("SPECIMEN_CHILDREN_LIMIT_MAXED", "More than %d specimens are to be made from one at once.", maxChildren)
+	if at.parent != nil && kin[at.key] >= MaxChildren { // those of roots that name it count, too
+		return fault.New("SPECIMEN_CHILDREN_LIMIT_MAXED", "More than %d specimens are to be made from one at once.", MaxChildren)
 	}
 	one := *as(c, 0)
 	one.Kin, one.numbers = kin[at.key], n.numbers.again()

@@ -47,6 +47,9 @@ type Change struct {
 	// not in it is drawn from the store.
 	Reserved map[string]int64
 	Row      int64
+	// Each is how many numbers are set aside for each row, where one may make several objects: Row is the place of the row's
+	// first. 0 where they are for one object, or none are set aside for all rows.
+	Each int64
 	// Kin is the row's place (from 0) among the rows of the job whose name is counted under the same parent.
 	Kin int64
 	// ByID tells that the draft's id alone says which object to update: where it names none, no other is looked for by the

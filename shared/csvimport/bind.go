@@ -54,6 +54,7 @@ type Binding struct {
 	finders    []int // the cells by which a row finds the record that it changes, the first that is given; nil but for an update
 	lineage    int   // the cell that says whether a master row is about a participant, -1: none or every row is
 	reason     int
+	makes      func(cells [][]byte) int64 // nil where a row makes one object
 }
 
 // Bind finds the columns of a file. The fault, if any, is about the file as a whole: a pattern that is not valid, a
@@ -84,6 +85,9 @@ func (s *Schema) Bind(captions []string, o Options) (*Binding, error) {
 	b.keys = s.bindKeys(h, &b.lineage)
 	if o.Op == biobank.Update {
 		b.finders = s.finders(h)
+	}
+	if s.makes != nil {
+		b.makes = s.makes(h)
 	}
 	b.bound = h.bound()
 	b.unknown = h.unknown()

@@ -354,7 +354,7 @@ func (w *worker) apply(ctx context.Context, slots []slot) error {
 		source := prefix + strconv.FormatInt(s.row, 10)
 		w.changes = append(w.changes, biobank.Change{
 			Op: operation(w.job), Draft: s.draft, Source: source, ID: source, Reason: s.why,
-			Reserved: w.head.Reserved, Row: s.row, Kin: s.kin, Shared: w.span.Linked,
+			Reserved: w.head.Reserved, Row: (s.row-1)*max(w.head.Each, 1) + 1, Each: w.head.Each, Kin: s.kin, Shared: w.span.Linked,
 		})
 		w.at = append(w.at, i)
 	}

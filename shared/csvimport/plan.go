@@ -29,8 +29,10 @@ type head struct {
 	Rows                 int64
 	// Mixed tells that rows find their records in different ways, so that all of them are done in order.
 	Mixed bool `json:",omitempty"`
-	// Reserved holds the first number of each reserved range, by counter: row n takes first + n.
+	// Reserved holds the first number of each reserved range, by counter: row n takes first + n, or Each numbers from there on
+	// where rows make several objects.
 	Reserved map[string]int64
+	Each     int64 `json:",omitempty"`
 	// Index holds where each chunk's description ends in the plan's second object.
 	Index []int64
 }
@@ -218,6 +220,7 @@ func (im *Importer) makePlan(ctx context.Context, j *jobs.Job) error {
 	if err := s.locate(ctx); err != nil {
 		return tellFile(err)
 	}
+	h.Each = s.each()
 	if err := im.reserve(ctx, j, h, schema, s.protocols); err != nil {
 		return err
 	}
@@ -327,6 +330,8 @@ type scan struct {
 	protocols map[string]bool
 	// takers are the containers in which rows take the next free cell, by hash, as long as they are few.
 	takers map[uint64]string
+	// makers is how many rows make so many specimens, where rows may make several.
+	makers map[int64]int64
 	lane   []uint32 // the rows, from 0, that lanes take
 	lanes  [][]uint32
 }
@@ -360,7 +365,7 @@ func (s *scan) rows(ctx context.Context, schema *Schema) error {
 		if s.binding, err = schema.Bind(h.Captions, o); err != nil {
 			return err
 		}
-		s.protocols, s.takers = map[string]bool{}, map[uint64]string{}
+		s.protocols, s.takers, s.makers = map[string]bool{}, map[uint64]string{}, map[int64]int64{}
 		cp := slices.IndexFunc(h.Captions, func(c string) bool { return strings.EqualFold(c, captionProtocol) })
 		var ids Identity
 		var cells [][]byte
@@ -398,6 +403,11 @@ func (s *scan) rows(ctx context.Context, schema *Schema) error {
 			if by := s.binding.finder(cells); by > 0 {
 				s.head.Mixed = s.head.Mixed || found > 0 && by != found
 				found = by
+			}
+			if s.binding.makes != nil {
+				if n := s.binding.makes(cells); n > 0 && n <= biobank.MaxChildren {
+					s.makers[n]++
+				}
 			}
 			ids.Own, ids.Refs = ids.Own[:0], ids.Refs[:0]
 			s.binding.Identity(cells, &ids)
@@ -512,65 +522,6 @@ func (s *scan) locate(ctx context.Context) error {
 		s.spans = append(s.spans, c)
 	}
 	return nil
-}
-
-// reserve sets numbers aside for the job's rows, so that row n gets the same ones however often it is tried.
-func (im *Importer) reserve(ctx context.Context, j *jobs.Job, h *head, schema *Schema, named map[string]bool) error {
-	h.Reserved = map[string]int64{}
-	if schema.unreserved || operation(j) == biobank.Update && j.ObjectType != "masterSpecimen" {
-		return nil
-	}
-	a, err := im.actor(ctx, j)
-	if err != nil {
-		return err
-	}
-	o, err := options(j)
-	if err != nil {
-		return err
-	}
-	refs := []biobank.ProtocolRef{{ID: max(o.ProtocolID, 0)}}
-	for title := range named {
-		if title != "" {
-			refs = append(refs, biobank.ProtocolRef{ShortTitle: title})
-		}
-	}
-	b := im.Registry.Import(a, im.Now(), time.UTC, false)
-	for _, ref := range refs {
-		counters, err := b.Counters(ctx, schema.recordType(), j.ObjectType == "masterSpecimen", ref)
-		if err != nil {
-			return err
-		}
-		for _, name := range counters {
-			if _, ok := h.Reserved[name]; ok {
-				continue
-			}
-			first, _, err := im.Registry.Store.ReserveFor(ctx, strconv.FormatInt(j.ID, 10), name, h.Rows)
-			if err != nil {
-				return fmt.Errorf("reserve numbers: %w", err)
-			}
-			h.Reserved[name] = first - 1 // rows count from 1
-		}
-	}
-	return nil
-}
-
-// recordType is what the schema's rows make.
-func (s *Schema) recordType() biobank.Type {
-	switch s.objectType {
-	case "masterSpecimen":
-		return biobank.Specimen
-	case "cpe":
-		return biobank.Event
-	case "distributionProtocol":
-		return biobank.DistributionProtocol
-	case "storageContainer":
-		return biobank.Container
-	case "storageContainerType":
-		return biobank.ContainerType
-	case typeExtensions, typeUserExtensions:
-		return biobank.FormRecordType
-	}
-	return biobank.Type(s.objectType)
 }
 
 // store keeps the plan: the chunks' descriptions one after another, and the head with an index of them.

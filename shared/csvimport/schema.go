@@ -23,10 +23,10 @@ type Schema struct {
 	// levels are those of the custom fields that the objects may have; custom are their forms, where a job has them, and
 	// more the columns of a form's records.
 	levels []biobank.Level
-	// op is the operation of all jobs of the type, where it has only one; unreserved tells that its rows draw their numbers
-	// themselves.
-	op         biobank.Op
-	unreserved bool
+	// op is the operation of all jobs of the type, where it has only one.
+	op biobank.Op
+	// makes tells how many specimens a row makes, 0 where it does not say; nil where a row makes one object.
+	makes func(*header) func(cells [][]byte) int64
 	// looks tells that what a row makes depends on what others have made, and not by names alone: why it is refused must be kept
 	// before the rows behind it are done.
 	looks bool

@@ -1,6 +1,8 @@
 package csvimport
 
 import (
+	"bytes"
+	"strconv"
 	"strings"
 
 	"aliquot/shared/biobank"
@@ -66,7 +68,7 @@ func aliquotSchema() *Schema {
 		fields = append(fields, of(f))
 	}
 	return childrenSchema("specimenAliquot", "Specimen Aliquots", biobank.LineageAliquot, fields, "Container",
-		[][]string{{"Parent Specimen Label"}})
+		[][]string{{"Parent Specimen Label"}}, aliquotsEach)
 }
 
 // derivativeSchema is specimenDerivative, section 2.7.
@@ -96,10 +98,33 @@ func derivativeSchema() *Schema {
 		fields = append(fields, of(f))
 	}
 	return childrenSchema("specimenDerivative", "Derived Specimens", biobank.LineageDerived, fields, "Location#Container",
-		[][]string{{"Parent Specimen Label"}, {"Type"}})
+		[][]string{{"Parent Specimen Label"}, {"Type"}}, oneEach)
 }
 
-func childrenSchema(objectType, label, lineage string, fields []field[*children], container string, needed [][]string) *Schema {
+// oneEach is how many specimens a row of derivatives makes.
+func oneEach(*header) func([][]byte) int64 { return func([][]byte) int64 { return 1 } }
+
+// aliquotsEach is how many aliquots a row says that it makes.
+func aliquotsEach(h *header) func([][]byte) int64 {
+	number, labels, barcodes := h.find("Number of Aliquots"), h.find("Specimen Labels"), h.find("Specimen Barcodes")
+	return func(cells [][]byte) (n int64) {
+		if number >= 0 {
+			if n, err := strconv.ParseInt(string(cells[number]), 10, 64); err == nil && n > 0 {
+				return n
+			}
+		}
+		for _, list := range []int{labels, barcodes} {
+			if list >= 0 && len(cells[list]) > 0 {
+				n = max(n, int64(bytes.Count(cells[list], []byte(","))+1))
+			}
+		}
+		return n
+	}
+}
+
+func childrenSchema(objectType, label, lineage string, fields []field[*children], container string, needed [][]string,
+	makes func(*header) func([][]byte) int64,
+) *Schema {
 	return &Schema{
 		objectType: objectType,
 		label:      label,
@@ -107,7 +132,7 @@ func childrenSchema(objectType, label, lineage string, fields []field[*children]
 		columns:    columnsOf(fields),
 		create:     needed,
 		op:         biobank.Create,
-		unreserved: true,
+		makes:      makes,
 		looks:      true,
 		keys: []identityKey{
 			// Each row changes its parent, and takes cells as it comes.
