@@ -68,6 +68,7 @@ type Batch struct {
 	handed map[string]bool    // the marks of cells that change hands in the change that is planned
 	made   map[string]*Branch // by folded name, the containers that the change that is planned makes for its specimens
 	seals  map[Key]string     // of the records that the change is about to delete
+	leans  map[Key]bool       // what the planned objects begin to name
 	dry    bool               // nothing is written: changes are only checked
 
 	wantMarks []string
@@ -111,7 +112,7 @@ func (r *Registry) newBatch(a *Actor, at time.Time) *Batch {
 		marks: map[string]Mark{}, holder: map[string]*Record{}, recs: map[Key]*Record{}, protocols: map[int64]*protocolInfo{},
 		cpNames: map[string]int64{}, cpFaults: map[string]error{}, serials: map[Key]int64{}, late: map[Key]int64{}, debts: map[Key]*debt{}, whole: map[string]bool{},
 		forms: map[int64]*Form{}, customs: map[string]*Form{}, stocks: map[int64]*stock{},
-		named: map[reference]bool{}, seals: map[Key]string{},
+		named: map[reference]bool{}, seals: map[Key]string{}, leans: map[Key]bool{},
 	}
 }
 
@@ -224,6 +225,10 @@ func (b *Batch) attempts(ctx context.Context, changes []Change, out []Outcome) e
 		}
 		if !planned {
 			clear(b.named) // nothing is written that names them
+			clear(b.leans)
+		}
+		if err := b.standOnNamed(ctx); err != nil {
+			return err
 		}
 		if err := b.markNamed(ctx); err != nil {
 			return err

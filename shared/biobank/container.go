@@ -242,9 +242,6 @@ func (d *ContainerDraft) create(ctx context.Context, b *Batch, c *Change, o *Out
 	if err != nil {
 		return nil, err
 	}
-	if err := b.standOn(ctx, setKeyOrNone(ContainerType, is.TypeID)); err != nil {
-		return nil, err
-	}
 	key := SetKey(Container, id)
 	if err := d.settleIn(ctx, b, c, is, g, occupantRef{typ: Container, key: key, id: id}); err != nil {
 		if fault.All(err) == nil {
@@ -267,7 +264,7 @@ func (d *ContainerDraft) create(ctx context.Context, b *Batch, c *Change, o *Out
 func (d *ContainerDraft) settleIn(ctx context.Context, b *Batch, c *Change, is *ContainerDoc, g goal, self occupantRef) error {
 	if g.into == nil {
 		is.SiteID, is.Parent, is.Path = g.site, nil, nil
-		return b.standOn(ctx, SetKey(Site, g.site))
+		return nil
 	}
 	at, err := b.takeCell(ctx, c, g.into, g.ref, self)
 	if err != nil {

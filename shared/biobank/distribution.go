@@ -192,9 +192,6 @@ func (d *DistributionDraft) plan(ctx context.Context, b *Batch, c *Change, o *Ou
 		if err != nil {
 			return err
 		}
-		if err := b.standOn(ctx, SetKey(Institute, is.InstituteID)); err != nil {
-			return err
-		}
 		key := SetKey(DistributionProtocol, id)
 		b.claim(c, uniqueDPTitle, is.Title, dpTitleMark(is.Title), key, id, "")
 		b.claim(c, uniqueDPShortTitle, is.ShortTitle, dpShortTitleMark(is.ShortTitle), key, id, "")

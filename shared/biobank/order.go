@@ -309,9 +309,6 @@ func (d *OrderDraft) write(ctx context.Context, b *Batch, c *Change, o *Outcome,
 		return err
 	}
 	if rec == nil {
-		if err := b.standOn(ctx, SetKey(DistributionProtocol, is.DistributionID)); err != nil {
-			return err
-		}
 		key := SetKey(Order, id)
 		b.claim(c, uniqueOrder, is.Name, orderMark(is.Name), key, id, "")
 		return b.insert(c, Order, key, id, is, o)

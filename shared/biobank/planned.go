@@ -74,6 +74,9 @@ func (b *Batch) insert(c *Change, t Type, key Key, id int64, doc any, o *Outcome
 	}
 	b.add(b.recordRound, Write{Kind: InsertRecord, Record: rec})
 	b.note(key, doc)
+	if err := b.lean(nil, doc); err != nil {
+		return err
+	}
 	o.Record, o.Changed = rec, true
 	return nil
 }
@@ -102,6 +105,9 @@ func (b *Batch) changeAs(c *Change, source string, was *Record, doc any, o *Outc
 		return nil
 	}
 	if err := b.noteNew(was, doc); err != nil {
+		return err
+	}
+	if err := b.lean(was, doc); err != nil {
 		return err
 	}
 	rec, entry := b.next(c, source, was, body, before, after)

@@ -167,9 +167,6 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 	if err := b.sitesInUse(ctx, rec, was.Sites, is.Sites); err != nil {
 		return err
 	}
-	if err := b.standOnSites(ctx, was.Sites, is.Sites); err != nil {
-		return err
-	}
 	for _, u := range []struct {
 		u       *unique
 		was, is string
@@ -199,19 +196,6 @@ func (d *ProtocolDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outc
 	delete(b.protocols, rec.ID)
 	return b.retire(ctx, c, o, rec, is, &is.ActivityStatus, freed{&is.ShortTitle, 50, shortTitleMark},
 		freed{&is.Title, 255, titleMark}, freed{&is.Code, 32, cpCodeMark})
-}
-
-// standOnSites stands on the sites that a protocol gets.
-func (b *Batch) standOnSites(ctx context.Context, was, is []ProtocolSite) error {
-	for _, s := range is {
-		if slices.ContainsFunc(was, func(o ProtocolSite) bool { return o.SiteID == s.SiteID }) {
-			continue
-		}
-		if err := b.standOn(ctx, SetKey(Site, s.SiteID)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // sitesInUse refuses to take a site from a protocol whose registrations or visits name it.
@@ -264,9 +248,6 @@ func (d *ProtocolDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 		}
 	}
 	if err := d.consents(ctx, b, c, is); err != nil {
-		return err
-	}
-	if err := b.standOnSites(ctx, nil, is.Sites); err != nil {
 		return err
 	}
 	id, err := b.memberID(ctx, c, Protocol, d.ID)

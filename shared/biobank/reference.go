@@ -85,7 +85,7 @@ func (b *Batch) noteNew(was *Record, doc any) error {
 	return nil
 }
 
-// decoded is the object of a record that names sites or users, nil for any other.
+// decoded is the object of a record that names others, nil for any other.
 func decoded(rec *Record) (any, error) {
 	var doc any
 	var err error
@@ -100,6 +100,24 @@ func decoded(rec *Record) (any, error) {
 		doc, err = decodedAs[VisitDoc](rec)
 	case Specimen:
 		doc, err = decodedAs[SpecimenDoc](rec)
+	case Site:
+		doc, err = decodedAs[SiteDoc](rec)
+	case User:
+		doc, err = decodedAs[UserDoc](rec)
+	case Protocol:
+		doc, err = decodedAs[ProtocolDoc](rec)
+	case DistributionProtocol:
+		doc, err = decodedAs[DistributionDoc](rec)
+	case Order:
+		doc, err = decodedAs[OrderDoc](rec)
+	case Shipment:
+		doc, err = decodedAs[ShipmentDoc](rec)
+	case RoleType:
+		doc, err = decodedAs[RoleDoc](rec)
+	case Container:
+		doc, err = decodedAs[ContainerDoc](rec)
+	case ContainerType:
+		doc, err = decodedAs[ContainerTypeDoc](rec)
 	}
 	return doc, err
 }

@@ -104,9 +104,6 @@ func (d *SiteDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 		if err != nil {
 			return err
 		}
-		if err := b.standOn(ctx, SetKey(Institute, is.InstituteID)); err != nil {
-			return err
-		}
 		key := SetKey(Site, id)
 		b.claim(c, uniqueSite, is.Name, siteMark(is.Name), key, id, "")
 		if is.Code != "" {

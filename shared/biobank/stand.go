@@ -3,6 +3,7 @@ package biobank
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -16,9 +17,9 @@ import (
 //  1. Who deletes looks whether anything depends on the object. Only where nothing does it seals the object, and what goes
 //     with it, and looks once more: so a deletion that is refused is in nobody's way.
 //  2. It deletes on condition that the seals are still its own, and takes them off where it is refused after all.
-//  3. Who creates something stands on what that is to lie in: the transaction holds only where that has the version that
-//     was read, and no seal. So either the deletion finds what was created before it sealed, or the creation finds the
-//     seal, waits a moment, and then finds the object deleted or free.
+//  3. Who creates something stands on what that is to lie in, and who saves an object on what it begins to name: the
+//     transaction holds only where that has the version that was read, and no seal. So either the deletion finds what was
+//     saved before it sealed, or the other finds the seal, waits a moment, and then finds the object deleted or free.
 //
 // A seal says until when it holds; one that is over, of a deletion that was cut short, is taken off by whoever stands on what
 // it is on. Another deletion puts its own in its place, at once, so that one that was cut short can be asked for again. The
@@ -138,6 +139,112 @@ func (b *Batch) standOn(ctx context.Context, key Key) error {
 		return err
 	}
 	b.add(roundIDs, Write{Kind: StandOn, Record: rec, Now: clock(b.at)})
+	return nil
+}
+
+// eachSupport calls each with what an object of a small set, or a requirement, names that is not to be deleted before it is
+// saved; 0 for none. Whom visits, specimens and the like name by the million is not here (infra/decisions/standing.md).
+func eachSupport(doc any, each func(t Type, ids ...int64)) {
+	switch d := doc.(type) {
+	case *SiteDoc:
+		each(Institute, d.InstituteID)
+		each(User, d.Coordinators...)
+	case *UserDoc:
+		each(Institute, d.InstituteID)
+		each(Site, d.PrimarySiteID)
+		for _, g := range d.Roles {
+			each(Site, g.SiteID)
+			each(RoleType, g.RoleID)
+		}
+	case *ProtocolDoc:
+		each(User, d.PI)
+		each(User, d.Coordinators...)
+		for _, s := range d.Sites {
+			each(Site, s.SiteID)
+		}
+		for _, t := range d.Consents {
+			each(ConsentStatement, t.StatementID)
+		}
+	case *RequirementDoc:
+		each(User, d.CollectorID, d.ReceiverID)
+	case *DistributionDoc:
+		each(Institute, d.InstituteID)
+		each(Site, d.ReceivingSiteID)
+		each(User, d.PI)
+		each(User, d.Coordinators...)
+		for _, s := range d.Sites {
+			each(Institute, s.InstituteID)
+			each(Site, s.SiteIDs...)
+		}
+	case *OrderDoc:
+		each(DistributionProtocol, d.DistributionID)
+		each(Site, d.SiteID)
+		each(User, d.Requester, d.Distributor)
+	case *ShipmentDoc:
+		each(Site, d.SendingSiteID, d.ReceivingSiteID)
+		each(User, d.Sender, d.Receiver, d.Requester)
+		each(User, d.Notify...)
+	case *RoleDoc:
+		each(RoleType, d.ParentID)
+	case *ContainerDoc:
+		each(ContainerType, d.TypeID)
+		each(Site, d.SiteID) // of one that lies in no other
+	case *ContainerTypeDoc:
+		each(ContainerType, d.CanHold)
+	}
+}
+
+// lean remembers what an object that is planned begins to name; was is nil for a new one.
+func (b *Batch) lean(was *Record, doc any) error {
+	if b.bulk || b.dry {
+		return nil
+	}
+	on := map[Key]bool{}
+	eachSupport(doc, func(t Type, ids ...int64) {
+		for _, id := range ids {
+			on[setKeyOrNone(t, id)] = true
+		}
+	})
+	if len(on) > 0 && was != nil {
+		old, err := decoded(was)
+		if err != nil {
+			return err
+		}
+		eachSupport(old, func(t Type, ids ...int64) {
+			for _, id := range ids {
+				delete(on, setKeyOrNone(t, id))
+			}
+		})
+	}
+	delete(on, Key{})
+	maps.Copy(b.leans, on)
+	return nil
+}
+
+// standOnNamed plans that the change stands on what its objects begin to name, as long as a transaction has room for that.
+func (b *Batch) standOnNamed(ctx context.Context) error {
+	if len(b.leans) == 0 {
+		return nil
+	}
+	planned := len(b.leans)
+	for round := range b.writes {
+		planned += len(b.writes[round])
+	}
+	if planned > maxTransaction {
+		clear(b.leans)
+	}
+	for key := range b.leans {
+		b.wantRec(key)
+	}
+	if err := b.readRecs(ctx); err != nil {
+		return err
+	}
+	for key := range b.leans {
+		if err := b.standOn(ctx, key); err != nil {
+			return err
+		}
+	}
+	clear(b.leans)
 	return nil
 }
 

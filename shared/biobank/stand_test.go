@@ -125,3 +125,99 @@ func TestSealsEndWithTheirLook(t *testing.T) {
 		})
 	}
 }
+
+// interrupted is a store in which something happens just before a transaction.
+type interrupted struct {
+	*biobanktest.Memory
+	first func()
+}
+
+func (s *interrupted) Transact(ctx context.Context, writes []biobank.Write) ([]biobank.Result, error) {
+	if first := s.first; first != nil {
+		s.first = nil
+		first()
+	}
+	return s.Memory.Transact(ctx, writes)
+}
+
+// What is deleted after an object that begins to name it was planned, and before that is saved, keeps it from being saved.
+func TestWhatIsNamedIsNotDeletedMeanwhile(t *testing.T) {
+	m := biobanktest.NewMemory()
+	plain := &biobank.Registry{Store: m}
+	admin := newWorld(t, plain)
+	lone := mustApply(t, plain, admin, &biobank.SiteDraft{Institute: "Institute of Invention", Doc: biobank.SiteDoc{Name: "Lone", Type: "Repository"}})[0].Record.ID
+	const institute = "Institute of Invention"
+	bob, south := biobank.UserRef{Email: "bob@example.org"}, "South Clinic"
+	grid := biobank.Grid{Rows: 2, Columns: 2}
+	named := map[biobank.Type]biobank.Draft{
+		biobank.Institute: &biobank.InstituteDraft{Doc: biobank.InstituteDoc{Name: "Elsewhere"}},
+		biobank.Site:      &biobank.SiteDraft{Institute: institute, Doc: biobank.SiteDoc{Name: south, Type: "Collection Site"}},
+		biobank.User: &biobank.UserDraft{Institute: institute, Doc: biobank.UserDoc{
+			FirstName: "Bob", LastName: "B", EmailAddress: bob.Email, DomainName: biobank.Domain, LoginName: "bob", Type: biobank.UserNone,
+		}},
+		biobank.RoleType:         &biobank.RoleDraft{Doc: biobank.RoleDoc{Name: "Helper"}},
+		biobank.ConsentStatement: &biobank.StatementDraft{Doc: biobank.StatementDoc{Code: "C", Statement: "I agree."}},
+		biobank.ContainerType:    &biobank.ContainerTypeDraft{Doc: biobank.ContainerTypeDoc{Name: "Shelf", NameFormat: "S%SITE_UID%", Grid: grid}},
+	}
+	user := func(d biobank.UserDraft) *biobank.UserDraft {
+		d.Institute, d.Doc = institute, biobank.UserDoc{
+			FirstName: "Eve", LastName: "E", EmailAddress: "eve@example.org", DomainName: biobank.Domain, LoginName: "eve", Type: biobank.UserNone,
+		}
+		return &d
+	}
+	protocol := func(d biobank.ProtocolDraft) *biobank.ProtocolDraft {
+		d.Doc, d.Sites = biobank.ProtocolDoc{ShortTitle: "New", Title: "New"}, []biobank.SiteRef{{Name: "North Clinic"}}
+		if !d.PI.Sent() {
+			d.PI = biobank.UserRef{Login: "admin"}
+		}
+		return &d
+	}
+	for i, tt := range []struct {
+		gone biobank.Type
+		by   biobank.Draft
+	}{
+		{biobank.Institute, &biobank.SiteDraft{ID: lone, Institute: "Elsewhere", Merge: func(*biobank.SiteDoc) {}}},
+		{biobank.User, protocol(biobank.ProtocolDraft{PI: bob})},
+		{biobank.User, protocol(biobank.ProtocolDraft{Coordinators: []biobank.UserRef{bob}})},
+		{biobank.User, &biobank.SiteDraft{Institute: institute, Coordinators: []biobank.UserRef{bob}, Doc: biobank.SiteDoc{Name: "East", Type: "Repository"}}},
+		{biobank.User, &biobank.RequirementDraft{Protocol: blood(), EventLabel: "Baseline", Collector: bob, Doc: biobank.RequirementDoc{
+			Code: "N", Class: "Fluid", Type: "Whole Blood", AnatomicSite: "Not Specified", Laterality: "Not Specified", Pathology: "Not Specified",
+			StorageType: "Manual", CollectionProcedure: "Not Specified", CollectionContainer: "Not Specified",
+		}}},
+		{biobank.User, &biobank.DistributionDraft{
+			Institute: ptr(institute), PI: bob, Sites: map[string][]string{institute: {"North Clinic"}},
+			Doc: biobank.DistributionDoc{Title: "Out", ShortTitle: "OUT"},
+		}},
+		{biobank.Site, &biobank.DistributionDraft{
+			Institute: ptr(institute), PI: biobank.UserRef{Login: "admin"}, Sites: map[string][]string{institute: {south}},
+			Doc: biobank.DistributionDoc{Title: "Out", ShortTitle: "OUT"},
+		}},
+		{biobank.Site, user(biobank.UserDraft{PrimarySite: south})},
+		{biobank.Site, user(biobank.UserDraft{Grants: []biobank.GrantRef{{Role: "Technician", Site: south}}})},
+		{biobank.RoleType, user(biobank.UserDraft{Grants: []biobank.GrantRef{{Role: "Helper"}}})},
+		{biobank.RoleType, &biobank.RoleDraft{Parent: "Helper", Doc: biobank.RoleDoc{Name: "Below"}}},
+		{biobank.ConsentStatement, protocol(biobank.ProtocolDraft{Consents: []biobank.StatementRef{{Code: "C"}}})},
+		{biobank.ContainerType, &biobank.ContainerTypeDraft{CanHold: &biobank.TypeRef{Name: "Shelf"}, Doc: biobank.ContainerTypeDoc{Name: "Rack", NameFormat: "R%SITE_UID%", Grid: grid}}},
+	} {
+		for _, meanwhile := range []bool{true, false} {
+			m := m.Clone()
+			plain := &biobank.Registry{Store: m}
+			id := mustApply(t, plain, admin, named[tt.gone])[0].Record.ID
+			s := &interrupted{Memory: m}
+			if meanwhile {
+				s.first = func() { mustRemove(t, plain, admin, tt.gone, id) }
+			}
+			op := biobank.Create
+			if d, ok := tt.by.(*biobank.SiteDraft); ok && d.ID == lone {
+				op = biobank.Update
+			}
+			out, err := (&biobank.Registry{Store: s}).Apply(t.Context(), admin, now, []biobank.Change{{Op: op, ID: "naming", Draft: tt.by}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (out[0].Err != nil) != meanwhile {
+				t.Errorf("%d: %T that names a %s, which was deleted meanwhile (%t): %v", i, tt.by, tt.gone, meanwhile, out[0].Err)
+			}
+		}
+	}
+}

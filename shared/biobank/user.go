@@ -165,11 +165,6 @@ func (d *UserDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 	if len(l) > 0 {
 		return l
 	}
-	if rec == nil || is.InstituteID != was.InstituteID {
-		if err := b.standOn(ctx, SetKey(Institute, is.InstituteID)); err != nil {
-			return err
-		}
-	}
 	if rec == nil {
 		id, err := b.memberID(ctx, c, User, d.ID)
 		if err != nil {
