@@ -323,5 +323,5 @@ func (c *call) start(j *jobs.Job) error {
 
 // wake tells the importer that there is something to do about a job.
 func (c *call) wake(j *jobs.Job) error {
-	return c.api.Queue.Send(c.Context(), odmimport.Message(j.ID), fmt.Sprintf("job-%d", j.ID), 0)
+	return c.api.Queue.Send(c.Context(), odmimport.Message(j.ID), odmimport.Group(j), 0)
 }

@@ -86,8 +86,19 @@ func (c *call) open(ctx context.Context, ask odmexport.Request) (*odmexport.Docu
 	return collector.Open(ctx, c.actor, ask, c.at)
 }
 
+// handsPerMinute is how many of a user's requests become jobs in a minute: whoever gives up waiting and asks again makes
+// another one each time.
+const handsPerMinute = 10
+
 // hand makes a job of a request, and sends the caller to where its document will be.
 func (c *call) hand(ask odmexport.Request) (any, error) {
+	ok, err := c.api.Guard.Allow(c.Context(), c.at, fmt.Sprintf("retrieval of user %d", c.actor.ID), handsPerMinute)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fault.New("AUTH_TOO_MANY_CALLS", "At most %d requests for data that take long can be begun in a minute. Wait a minute.", handsPerMinute).WithKind(fault.TooMany)
+	}
 	uuid, err := odmimport.NewUUID(c.api.Random)
 	if err != nil {
 		return nil, err

@@ -219,6 +219,7 @@ func TestLongRetrieval(t *testing.T) {
 		"/clinicaldata/S_RIVER/*/*/*?clinicalData=n&includeMetadata=y": 1, "/clinicaldata/S_RIVER/R-0/*/*": 1,
 	} {
 		for _, accept := range []string{"application/xml", "application/json"} {
+			w.wait(time.Minute) // only so many a minute
 			short := c.do("GET", path, "", "Accept: "+accept)
 			if short.status != 200 {
 				t.Fatalf("%s: %d %s", path, short.status, short.body)
@@ -243,6 +244,7 @@ func TestLongRetrieval(t *testing.T) {
 	}
 
 	// It is for whoever asked, with what that one may see when it is collected; and no list shows it.
+	w.wait(time.Minute)
 	entry := w.newUser("entry")
 	w.grant("S_SPRING", "entry", "Viewer")
 	w.api.Patience = 0
@@ -285,12 +287,22 @@ func TestLongRetrieval(t *testing.T) {
 		w.grant("S_SPRING", "entry", "Viewer")
 		w.work(time.Hour)
 	})
-	if status != 503 || !strings.Contains(body, "What you may see has changed") {
+	if status != 400 || !strings.Contains(body, "What you may see has changed") { // not 503: to wait would be of no use
 		t.Errorf("under other rights: %d %s", status, body)
 	}
 	c.do("GET", "/clinicaldata/retrievals/none", "").refused(t, 404, "errorCode.invalidUuid")
 	w.queue.err = errors.New("the queue is down")
 	if a := c.do("GET", river, ""); a.status != 303 {
 		t.Errorf("without the queue: %d %s", a.status, a.body)
+	}
+	// Who asks again and again instead of waiting makes so many jobs a minute and no more.
+	w.wait(time.Minute)
+	for n := range 11 {
+		a := c.do("GET", river, "")
+		if n < 10 && a.status != 303 {
+			t.Fatalf("request %d: %d %s", n, a.status, a.body)
+		} else if n == 10 {
+			a.refused(t, 429, "AUTH_TOO_MANY_CALLS")
+		}
 	}
 }

@@ -66,7 +66,7 @@ func (im *Importer) Drop(ctx context.Context, bucket, key, version string) error
 		im.Log.WarnContext(ctx, "document refused", "job", j.ID)
 		return nil
 	}
-	return im.Queue.Send(ctx, Message(j.ID), im.group(j), im.Config.DropWait)
+	return im.Queue.Send(ctx, Message(j.ID), Group(j), im.Config.DropWait)
 }
 
 // dropped is the job of a document in a drop folder. Where the folder is nobody's, or of no study, it has failed.

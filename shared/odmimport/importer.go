@@ -188,7 +188,7 @@ func (im *Importer) lead(ctx context.Context, j *jobs.Job) error {
 		return im.giveBack(ctx, j, &jobs.Later{After: pendingWait})
 	case errors.Is(err, errMoreTime):
 		j.Attempts = 0
-		if err := im.Queue.Send(ctx, Message(j.ID), im.group(j), 0); err != nil {
+		if err := im.Queue.Send(ctx, Message(j.ID), Group(j), 0); err != nil {
 			return err
 		}
 		return im.giveBack(ctx, j, nil)
@@ -231,7 +231,9 @@ func (im *Importer) lost(held context.Context, err error) bool {
 	return errors.Is(err, jobs.ErrLeaseLost) || errors.Is(context.Cause(held), jobs.ErrLeaseLost)
 }
 
-func (im *Importer) group(j *jobs.Job) string { return fmt.Sprintf("job-%d", j.ID) }
+// Group is the tenant of a job's messages: its owner, so that the many jobs of one do not keep those of others waiting (SQS
+// fair queues).
+func Group(j *jobs.Job) string { return fmt.Sprintf("user-%d", j.OwnerID) }
 
 // giveBack lets others work on the job, and returns why.
 func (im *Importer) giveBack(ctx context.Context, j *jobs.Job, why error) error {
@@ -282,7 +284,7 @@ func (im *Importer) Sweep(ctx context.Context) error {
 		if !quiet {
 			continue
 		}
-		if err := im.Queue.Send(ctx, Message(id), im.group(j), 0); err != nil {
+		if err := im.Queue.Send(ctx, Message(id), Group(j), 0); err != nil {
 			return err
 		}
 	}
