@@ -42,22 +42,16 @@ func (c *call) containerQuery(q *query) (*containerFilter, error) {
 		return nil, q.wrong
 	}
 	for _, title := range titles {
-		id, err := c.api.Registry.Named(c.Context(), biobank.Protocol, title)
+		id, err := c.api.Registry.ProtocolOf(c.Context(), c.actor, biobank.ProtocolRef{ShortTitle: title})
 		if err != nil {
 			return nil, err
-		}
-		if id == 0 {
-			return nil, notNamed("CP_NOT_FOUND", "Collection protocol", title)
 		}
 		f.cps = append(f.cps, id)
 	}
 	for _, title := range distributions {
-		id, err := c.api.Registry.Named(c.Context(), biobank.DistributionProtocol, title)
+		id, err := c.api.Registry.DistributionOf(c.Context(), c.actor, title)
 		if err != nil {
 			return nil, err
-		}
-		if id == 0 {
-			return nil, notNamed("DP_NOT_FOUND", "Distribution protocol", title)
 		}
 		f.dps = append(f.dps, id)
 	}

@@ -35,6 +35,37 @@ func TestNobodyLearnsNamesByGuessing(t *testing.T) {
 		}
 	}
 
+	// Titles, and what is kept for whom.
+	_, box := w.newFreezer(c)
+	c.must("POST", "/distribution-protocols", `{"title":"Receivers","shortTitle":"DP","instituteName":"Default Institute","principalInvestigator":{"id":2},"distributingSites":{"Default Institute":[]}}`)
+	c.must("PATCH", fmt.Sprintf("/storage-containers/%d", box), `{"allowedDistributionProtocols":["DP"]}`)
+	stranger := w.newUser("stranger", "NONE")
+	for _, guess := range []struct{ method, path, body, right, wrong, code string }{
+		{"GET", "/storage-containers?cpShortTitle=%s", "", "INV", "NO", "CP_NOT_FOUND"},
+		{"GET", "/storage-containers?dpShortTitle=%s", "", "DP", "NO", "DP_NOT_FOUND"},
+		{"GET", "/storage-containers/count?dpShortTitle=%s", "", "DP", "NO", "DP_NOT_FOUND"},
+		{"POST", "/specimens/search", `{"cpShortTitle":"%s"}`, "INV", "NO", "CP_NOT_FOUND"},
+		{"PUT", fmt.Sprintf("/specimens/%d", s.specimen), `{"cpShortTitle":"%s"}`, "INV", "OWN", "RBAC_ACCESS_DENIED"},
+		{"POST", "/specimens", fmt.Sprintf(`{"visitId":%d,"cpShortTitle":"%%s","label":"X","type":"Plasma"}`, s.visit), "INV", "OWN", "RBAC_ACCESS_DENIED"},
+	} {
+		ask := func(title string) answer {
+			return stranger.do(guess.method, strings.Replace(guess.path, "%s", title, 1), strings.Replace(guess.body, "%s", title, 1))
+		}
+		a, b := ask(guess.right), ask(guess.wrong)
+		a.refused(t, 400, guess.code)
+		if strings.ReplaceAll(a.body, `\"`+guess.right+`\"`, `\"`+guess.wrong+`\"`) != b.body {
+			t.Errorf("%s %s tells %s from %s", guess.path, guess.body, a.body, b.body)
+		}
+	}
+	for title, status := range map[string]int{"INV": 400, "OWN": 400, "NO": 400} {
+		if a := stranger.do("HEAD", "/specimens?label=INV-1-S&cpShortTitle="+title, ""); a.status != status {
+			t.Errorf("the label is told to be in %s: %d", title, a.status)
+		}
+	}
+	if a := c.do("HEAD", "/specimens?label=INV-1-S&cpShortTitle=INV", ""); a.status != 200 {
+		t.Errorf("the label is not told to be in INV: %d", a.status)
+	}
+
 	// Rows of files are guesses, too.
 	actor, err := w.registry.Actor(t.Context(), int64(c.list("GET", "/users?loginName=outsider", "")[0]["id"].(float64)))
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"aliquot/shared/fault"
 )
 
-// labelExists serves HEAD /specimens?label=: 200 when a specimen has the label, 400 when none has.
+// labelExists serves HEAD /specimens?label=: 200 when a specimen has the label, 400 when none has. With cpShortTitle it must be
+// one of that protocol, which the caller must see: anybody may learn that a label is taken, but not by whom.
 func labelExists(c *call) (any, error) {
 	q := c.query()
 	label, title := q.text("label"), q.text("cpShortTitle")
@@ -21,7 +22,7 @@ func labelExists(c *call) (any, error) {
 		return nil, err
 	}
 	if rec != nil && title != "" {
-		cp, err := c.api.Registry.Named(c.Context(), biobank.Protocol, title)
+		cp, err := c.api.Registry.ProtocolOf(c.Context(), c.actor, biobank.ProtocolRef{ShortTitle: title})
 		if err != nil {
 			return nil, err
 		}

@@ -84,11 +84,8 @@ func (c *call) findSpecimens(k specimenCriteria) ([]*biobank.Record, error) {
 	reg := c.api.Registry
 	if k.cp == 0 && k.cpShortTitle != "" {
 		var err error
-		if k.cp, err = reg.Named(c.Context(), biobank.Protocol, k.cpShortTitle); err != nil {
+		if k.cp, err = reg.ProtocolOf(c.Context(), c.actor, biobank.ProtocolRef{ShortTitle: k.cpShortTitle}); err != nil {
 			return nil, err
-		}
-		if k.cp == 0 {
-			return nil, notNamed("CP_NOT_FOUND", "Collection protocol", k.cpShortTitle)
 		}
 	}
 	var recs []*biobank.Record

@@ -419,6 +419,16 @@ func (b *Batch) distribution(ctx context.Context, ref DistributionRef) (*Record,
 	return rec, doc, err
 }
 
+// DistributionOf finds the distribution protocol with a short title. One that the actor may not read is DP_NOT_FOUND, just as
+// one that does not exist.
+func (r *Registry) DistributionOf(ctx context.Context, a *Actor, title string) (int64, error) {
+	rec, doc, err := r.newBatch(a, time.Time{}).distribution(ctx, DistributionRef{ShortTitle: title})
+	if err == nil && !a.distributes(ResDistribution, OpRead, &doc) {
+		err = missing(DistributionProtocol, strconv.Quote(title))
+	}
+	return idOf(rec), err
+}
+
 // tallyDistribution counts the live distribution protocols that something concerns.
 func (r *Registry) tallyDistribution(ctx context.Context, count tally, concerns func(*DistributionDoc) bool) error {
 	return each(ctx, r, DistributionProtocol, func(d *DistributionDoc) {

@@ -173,13 +173,6 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 	if err != nil {
 		return err
 	}
-	if d.Protocol.Sent() {
-		if named, err := b.protocol(ctx, d.Protocol); err != nil {
-			return err
-		} else if named.id != cp.id {
-			return fault.New("SPECIMEN_NOT_FOUND_IN_CP", "The visit or parent specimen belongs to another collection protocol than %s.", b.actor.calls(named))
-		}
-	}
 	if !d.begun {
 		made := at.parentDoc // where the parent is stored
 		made.Lineage = doc.Lineage
@@ -188,6 +181,13 @@ func (d *SpecimenDraft) create(ctx context.Context, b *Batch, c *Change, o *Outc
 		}
 		if cp.doc.ActivityStatus == StatusClosed {
 			l.Add("CPR_CP_CLOSED", "Collection protocol %q is closed.", cp.doc.ShortTitle)
+		}
+	}
+	if d.Protocol.Sent() {
+		if named, err := b.protocol(ctx, d.Protocol); err != nil {
+			return err
+		} else if named.id != cp.id {
+			return fault.New("SPECIMEN_NOT_FOUND_IN_CP", "The visit or parent specimen belongs to another collection protocol than %s.", b.actor.calls(named))
 		}
 	}
 	req, err := d.requirement(ctx, b, &l, cp, &doc, at)

@@ -16,13 +16,6 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 	if err != nil {
 		return err
 	}
-	if d.Protocol.Sent() {
-		if named, err := b.protocol(ctx, d.Protocol); err != nil {
-			return err
-		} else if named.id != cp.id {
-			return fault.New("SPECIMEN_NOT_FOUND_IN_CP", "The specimen was not found in collection protocol %s.", b.actor.calls(named))
-		}
-	}
 	is, err := Decode[SpecimenDoc](rec) // a copy that shares nothing with was
 	if err != nil {
 		return err
@@ -42,6 +35,13 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 	}
 	if err := b.mayHandle(ctx, op, cp, &was, "change this specimen"); err != nil {
 		return err
+	}
+	if d.Protocol.Sent() {
+		if named, err := b.protocol(ctx, d.Protocol); err != nil {
+			return err
+		} else if named.id != cp.id {
+			return fault.New("SPECIMEN_NOT_FOUND_IN_CP", "The specimen was not found in collection protocol %s.", b.actor.calls(named))
+		}
 	}
 	var l fault.List
 	if d.lineage(&l, &is) && is.Lineage != was.Lineage {
