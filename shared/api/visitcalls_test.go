@@ -314,3 +314,22 @@ func TestWhereTheSpecimensOfAVisitAre(t *testing.T) {
 		t.Errorf("without includeStats %v are stored", v["storedSpecimens"])
 	}
 }
+
+// A visit is not held for a closed event, be it new or one of another event.
+func TestVisitToAClosedEvent(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	closed := idOf(c.must("POST", "/collection-protocol-events", `{"eventLabel":"Over","cpShortTitle":"INV"}`))
+	c.must("PUT", fmt.Sprintf("/collection-protocol-events/%d", closed), `{"eventLabel":"Over","activityStatus":"Closed"}`)
+	body := func(event int64, status string) string {
+		return fmt.Sprintf(`{"cprId":%d,"name":"INV-1.B.1","eventId":%d,"site":"North Biobank","status":%q}`, s.registration, event, status)
+	}
+	path := fmt.Sprintf("/visits/%d", s.visit)
+	c.do("POST", "/visits", strings.Replace(body(closed, "Complete"), "INV-1.B.1", "INV-1.B.2", 1)).refused(t, 400, "CPE_CLOSED")
+	for _, status := range []string{"Complete", "Pending"} {
+		c.do("PUT", path, body(closed, status)).refused(t, 400, "CPE_CLOSED")
+	}
+	c.must("PUT", fmt.Sprintf("/collection-protocol-events/%d", s.event), `{"eventLabel":"Baseline","activityStatus":"Closed"}`)
+	c.must("PUT", path, body(s.event, "Complete")) // the one that it was held for
+}

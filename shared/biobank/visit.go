@@ -425,7 +425,8 @@ func (d *VisitDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome,
 	case !cp.visit.Matches(is.Name):
 		l.Add("VISIT_INVALID_NAME", "Visit name %q does not fit the format of the collection protocol.", is.Name)
 	}
-	if e := cp.event(is.EventID); e != nil && e.doc.ActivityStatus == StatusClosed && is.Status == VisitComplete && was.Status != VisitComplete {
+	held := is.EventID != was.EventID || is.Status == VisitComplete && was.Status != VisitComplete
+	if e := cp.event(is.EventID); e != nil && e.doc.ActivityStatus == StatusClosed && held {
 		l.Add("CPE_CLOSED", "Event %q is closed.", e.doc.Label)
 	}
 	if len(l) > 0 {
