@@ -8,8 +8,8 @@ import (
 
 // Participants (reference openspecimen-rest.md section 13). A participant lies in the registration.
 
-// masked stands for identifying text that the caller may not see.
-const masked = "###"
+// masked is short for it.
+const masked = biobank.Masked
 
 func participantRoutes() []route {
 	return []route{

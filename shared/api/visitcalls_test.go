@@ -333,3 +333,32 @@ func TestVisitToAClosedEvent(t *testing.T) {
 	c.must("PUT", fmt.Sprintf("/collection-protocol-events/%d", s.event), `{"eventLabel":"Baseline","activityStatus":"Closed"}`)
 	c.must("PUT", path, body(s.event, "Complete")) // the one that it was held for
 }
+
+// What a visit says that may identify the participant is kept for who may not see it, and not told by a refusal.
+func TestHiddenWordsOfAVisitAreKept(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	tech := w.newUser("tech", "NONE", biobank.Grant{ID: 1, Role: "Technician", ProtocolID: s.cp})
+	path := fmt.Sprintf("/visits/%d", s.visit)
+	body := func(more string) string {
+		return fmt.Sprintf(`{"cprId":%d,"name":"INV-1.B.1","site":"North Biobank","clinicalStatus":"New Diagnosis"%s}`, s.registration, more)
+	}
+	for _, more := range []string{"", `,"comments":"###","surgicalPathologyNumber":"###"`, `,"comments":null,"surgicalPathologyNumber":""`} {
+		tech.must("PUT", path, body(more))
+		if got := c.must("GET", path, ""); got["comments"] != "came with Canary" || got["surgicalPathologyNumber"] != "SPR-7" || got["clinicalStatus"] != "New Diagnosis" {
+			t.Errorf("after %s: %v, %v", more, got["comments"], got["surgicalPathologyNumber"])
+		}
+	}
+	for _, more := range []string{`,"comments":"x"`, `,"comments":"came with Canary"`, `,"surgicalPathologyNumber":"SPR-7"`, `,"surgicalPathologyNumber":"SPR-8"`} {
+		tech.do("PUT", path, body(more)).refused(t, 400, "PARTICIPANT_CANNOT_UPDATE_PHI")
+	}
+	c.must("PUT", path, body("")) // who sees them, and leaves them out, clears them
+	if got := c.must("GET", path, ""); got["comments"] != nil || got["surgicalPathologyNumber"] != nil {
+		t.Errorf("cleared: %v, %v", got["comments"], got["surgicalPathologyNumber"])
+	}
+	tech.must("PUT", path, body(`,"comments":"late"`))
+	if got := c.must("GET", path, "")["comments"]; got != "late" {
+		t.Errorf("where nothing was there is %v", got)
+	}
+}

@@ -178,7 +178,7 @@ func without(names []string, doc json.RawMessage) (json.RawMessage, error) {
 	}
 	for _, name := range names {
 		if _, ok := members[name]; ok {
-			members[name] = json.RawMessage(`"###"`)
+			members[name] = json.RawMessage(`"` + Masked + `"`)
 		}
 	}
 	return json.Marshal(members)

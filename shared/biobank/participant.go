@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// Masked stands for identifying text that somebody may not see.
+const Masked = "###"
+
 // ParticipantDoc is a person. All of it but gender, genotype, vital status, race and ethnicity is protected health
 // information.
 type ParticipantDoc struct {

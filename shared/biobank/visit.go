@@ -391,6 +391,9 @@ func (d *VisitDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome,
 		return nil, err
 	}
 	var l fault.List
+	if !b.can(ResParticipantPhi, OpRead, cp) {
+		d.keepHidden(&l, &was, &is)
+	}
 	to, from := rec.Key, cp
 	if d.Moves && op == OpUpdate {
 		if to, cp, err = d.goal(ctx, b, &l, rec, cp); err != nil {
