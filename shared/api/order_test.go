@@ -242,6 +242,22 @@ func TestReturnOfSpecimens(t *testing.T) {
 	}
 }
 
+// A specimen that a person closed after it was given out stays closed when it comes back.
+func TestReturnOfADisposedSpecimen(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	w.newDepot(c, 2)
+	c.must("POST", "/distribution-orders", `{"name":"First","distributionProtocol":{"id":1},"requester":{"id":2},"status":"EXECUTED",
+		"orderItems":[{"specimen":{"label":"D-01"},"quantity":10,"status":"DISTRIBUTED"},{"specimen":{"label":"D-02"},"quantity":10,"status":"DISTRIBUTED_AND_CLOSED"}]}`)
+	c.must("PUT", fmt.Sprintf("/specimens/%v/status", c.specimen("D-01")["id"]), `{"status":"Closed","reason":"Spoiled"}`)
+	c.list("POST", "/distribution-orders/return-specimens", `[{"orderName":"First","specimenLabel":"D-01","quantity":8},{"orderName":"First","specimenLabel":"D-02","quantity":8}]`)
+	for label, want := range map[string]string{"D-01": "Closed", "D-02": "Active"} {
+		if got := c.specimen(label); got["activityStatus"] != want || got["availableQty"] != 8.0 {
+			t.Errorf("%s came back %v with %v, want %s", label, got["activityStatus"], got["availableQty"], want)
+		}
+	}
+}
+
 func TestReservedSpecimens(t *testing.T) {
 	w := newWorld(t)
 	c := w.signIn("admin", password)

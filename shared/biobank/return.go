@@ -115,11 +115,12 @@ func (d *ReturnDraft) take(ctx context.Context, b *Batch, c *Change, l *fault.Li
 			return err
 		}
 	}
+	closed := item.Status == ItemClosed // by the order; what a person closed since stays closed
 	item.Status, item.Returned = ItemReturned, &was
 
 	held := doc.Held()
 	held.Orders = slices.DeleteFunc(held.Orders, func(o int64) bool { return o == id })
-	if held.Spent && doc.ActivityStatus == StatusClosed {
+	if closed && held.Spent && doc.ActivityStatus == StatusClosed {
 		doc.ActivityStatus = StatusActive
 	}
 	held.Spent = false
