@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"aliquot/shared/fault"
 )
 
 // Anonymizing (reference openspecimen-rest.md section 12) wipes what identifies a person, in all of the person's
@@ -129,6 +131,9 @@ func (r *Registry) Anonymize(ctx context.Context, a *Actor, at time.Time, c Chan
 		protocol, err := r.byID(ctx, Protocol, cp)
 		if err == nil {
 			err = a.mayAnonymize(cp, protocol)
+		}
+		if fault.All(err) != nil { // not in which: nobody learns from one protocol who is registered in another
+			err = denied("anonymize this participant: there is another registration that you would have to be allowed to change")
 		}
 		if err != nil {
 			return nil, err
