@@ -118,6 +118,11 @@ func TestListsOfSmallSets(t *testing.T) {
 	c.do("GET", "/institutes/byname?name=nobody", "").refused(t, 400, "INSTITUTE_NOT_FOUND")
 	c.do("GET", "/users?activeSince=yesterday", "").refused(t, 400, "INVALID_REQUEST")
 	c.do("GET", "/permissible-values", "").refused(t, 400, "PV_ATTR_NAME_REQUIRED")
+	for path, want := range map[string]string{"cells%2Fml": "cells/ml", "cells/ML": "cells/ml", "Bile": "Bile"} {
+		if got := c.must("GET", "/permissible-values/v/"+path, "")["value"]; got != want {
+			t.Errorf("%s: %v, want %s", path, got, want)
+		}
+	}
 	c.do("GET", "/permissible-values/v/77", "").refused(t, 400, "PV_NOT_FOUND")
 
 	stranger := w.newUser("stranger", "NONE")

@@ -211,7 +211,7 @@ func rightsRows() []row {
 		{pattern: "GET /permissible-values", query: "?attribute=gender", want: anybody},
 		{pattern: "GET /permissible-values/v", query: "?attribute=gender", want: anybody},
 		{pattern: "GET /permissible-values/count", query: "?attribute=gender", want: anybody},
-		{pattern: "GET /permissible-values/v/{value}", path: "/permissible-values/v/Bile", query: "?attribute=specimen_type", want: anybody},
+		{pattern: "GET /permissible-values/v/{value...}", path: "/permissible-values/v/Bile", query: "?attribute=specimen_type", want: anybody},
 
 		{pattern: "GET /import-jobs", proved: "TestWhoSeesWhichJobs"},
 		{pattern: "POST /import-jobs", proved: "TestJobsThatAreRefused"},

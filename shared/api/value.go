@@ -16,7 +16,7 @@ func valueRoutes() []route {
 		{pattern: "GET /permissible-values", summary: "List permissible values", answers: []valueView{}, serve: listValues},
 		{pattern: "GET /permissible-values/v", summary: "List permissible values", answers: []valueView{}, serve: listValues},
 		{pattern: "GET /permissible-values/count", summary: "Count permissible values", answers: countView{}, serve: countValues},
-		{pattern: "GET /permissible-values/v/{value}", summary: "Read a permissible value", answers: valueView{}, serve: getValue},
+		{pattern: "GET /permissible-values/v/{value...}", summary: "Read a permissible value", answers: valueView{}, serve: getValue},
 	}
 }
 
@@ -132,7 +132,7 @@ func countValues(c *call) (any, error) {
 	return countView{len(found)}, err
 }
 
-// getValue serves one value, by id or by its text.
+// getValue serves one value, by id or by its text, which may have slashes ("cells/ml").
 func getValue(c *call) (any, error) {
 	q := c.query()
 	text, attribute := c.PathValue("value"), q.text("attribute")
