@@ -328,6 +328,11 @@ func (c *call) fill(cart int64, op string, ids []int64) (any, error) {
 	if len(ids) > maxCartIDs {
 		return nil, invalid("The request names %d specimens; at most %d are possible.", len(ids), maxCartIDs)
 	}
+	return c.fillAll(cart, op, ids)
+}
+
+// fillAll is fill for whatever number a cart may hold.
+func (c *call) fillAll(cart int64, op string, ids []int64) (any, error) {
 	rec, err := c.api.Registry.FillCart(c.Context(), c.actor, c.at, biobank.Change{ID: c.id}, cart, op, ids)
 	if err != nil {
 		return nil, err
@@ -345,7 +350,7 @@ func addDescendants(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.fill(rec.ID, biobank.CartAdd, ids)
+	return c.fillAll(rec.ID, biobank.CartAdd, ids)
 }
 
 // shareCart serves PUT /specimen-lists/{id}/users?operation= with ids: with whom the cart is shared then.

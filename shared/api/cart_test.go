@@ -270,6 +270,21 @@ func TestALargeCartsAudit(t *testing.T) {
 	}
 }
 
+// What is made from the specimens of a cart is put into it, though it be more than a request may name.
+func TestAllDescendantsComeIntoACart(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	const n = 5001
+	w.stockOf(n, func(i int) *biobank.SpecimenDraft {
+		return &biobank.SpecimenDraft{ParentID: s.aliquot, Doc: biobank.SpecimenDoc{Label: fmt.Sprintf("K-%d", i), Lineage: biobank.LineageDerived, Type: "Plasma"}}
+	})
+	cart := fmt.Sprintf("/specimen-lists/%v", c.must("POST", "/specimen-lists", fmt.Sprintf(`{"name":"All","specimenIds":[%d]}`, s.aliquot))["id"])
+	if got := c.must("POST", cart+"/add-child-specimens", "")["count"]; got != n+1.0 {
+		t.Errorf("%v are in the cart", got)
+	}
+}
+
 // Carts lie in no folders: there is no call to make one.
 func TestFoldersOfCarts(t *testing.T) {
 	w := newWorld(t)

@@ -330,6 +330,14 @@ func (s *crash) Transact(ctx context.Context, writes []biobank.Write) ([]biobank
 // stock imports specimens M-1 and so on, of 5 each.
 func (w *world) stock(s study, n int) {
 	w.t.Helper()
+	w.stockOf(n, func(i int) *biobank.SpecimenDraft {
+		return &biobank.SpecimenDraft{VisitID: s.visit, Doc: biobank.SpecimenDoc{Label: fmt.Sprintf("M-%d", i), Type: "Whole Blood", InitialQty: biobank.Q(5), AvailableQty: biobank.Q(5)}}
+	})
+}
+
+// stockOf imports n specimens, counted from 1.
+func (w *world) stockOf(n int, draft func(i int) *biobank.SpecimenDraft) {
+	w.t.Helper()
 	actor, err := w.registry.Actor(w.t.Context(), biobank.AdminUserID)
 	if err != nil {
 		w.t.Fatal(err)
@@ -342,7 +350,7 @@ func (w *world) stock(s study, n int) {
 	for i := 1; i <= n; i++ {
 		changes = append(changes, biobank.Change{
 			Op: biobank.Create, Source: fmt.Sprintf("stock#%d", i), Row: int64(i), Reserved: map[string]int64{string(biobank.Specimen): first},
-			Draft: &biobank.SpecimenDraft{VisitID: s.visit, Doc: biobank.SpecimenDoc{Label: fmt.Sprintf("M-%d", i), Type: "Whole Blood", InitialQty: biobank.Q(5), AvailableQty: biobank.Q(5)}},
+			Draft: draft(i),
 		})
 	}
 	out, err := w.registry.Import(actor, w.clock(), time.UTC, false).Apply(w.t.Context(), changes)
