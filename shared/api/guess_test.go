@@ -53,7 +53,7 @@ func TestNobodyLearnsNamesByGuessing(t *testing.T) {
 		}
 		a, b := ask(guess.right), ask(guess.wrong)
 		a.refused(t, 400, guess.code)
-		if strings.ReplaceAll(a.body, `\"`+guess.right+`\"`, `\"`+guess.wrong+`\"`) != b.body {
+		if strings.ReplaceAll(a.body, ";"+guess.right+`\u`, ";"+guess.wrong+`\u`) != b.body {
 			t.Errorf("%s %s tells %s from %s", guess.path, guess.body, a.body, b.body)
 		}
 	}
