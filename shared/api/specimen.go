@@ -225,7 +225,8 @@ func changeSpecimenStatus(c *call) (any, error) {
 	return c.change(specimens(), d, reason)
 }
 
-// specimenStatus reads a change of status, with how and by whom a specimen is closed.
+// specimenStatus reads a change of status, with how and by whom a specimen is closed. Reason and comments are those of the change,
+// too, as far as that has room; of a disposal they are kept whole.
 func specimenStatus(in *input, id int64) (biobank.Draft, string, error) {
 	status := in.text("status")
 	reason, comments := in.text("reason"), in.text("comments")
@@ -240,7 +241,11 @@ func specimenStatus(in *input, id int64) (biobank.Draft, string, error) {
 	default:
 		return nil, "", fault.New("SPECIMEN_INVALID_DISPOSE_STATUS", "Give the status: Active, Closed or Disabled.")
 	}
-	return d, strings.TrimSpace(reason + " " + comments), nil
+	why := strings.TrimSpace(reason + " " + comments)
+	if biobank.Fold(status) == "closed" {
+		why = biobank.ShortReason(why)
+	}
+	return d, why, nil
 }
 
 func changeSpecimenStatuses(c *call) (any, error) {

@@ -224,3 +224,39 @@ func TestASpecimenSentBackWithItsRequirement(t *testing.T) {
 	}
 	c.must("PUT", path, fmt.Sprintf(`{"reqCode":%q,"comments":"x"}`, got["reqCode"]))
 }
+
+// The names of what is deleted are free again, and no longer than names are.
+func TestLongNamesOfWhatIsDeleted(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	label := strings.Repeat("ä", 255)
+	body := fmt.Sprintf(`{"visitId":%d,"label":%q,"type":"Plasma"}`, s.visit, label)
+	id := idOf(c.must("POST", "/specimens", body))
+	gone, err := biobank.Decode[biobank.SpecimenDoc](w.mustApply(biobank.Update, biobank.Removal(biobank.Specimen, id, biobank.StatusDisabled, false)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len([]rune(gone.Label)); n != 255 || !strings.HasPrefix(gone.Label, "äää") || !strings.Contains(gone.Label, "ä_1") {
+		t.Errorf("the label of a deleted specimen has %d characters: %s", n, gone.Label)
+	}
+	c.must("POST", "/specimens", body)
+}
+
+// Comments on a disposal may be longer than the reason of a change, which has their beginning.
+func TestLongCommentsOnADisposal(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	path, comments := fmt.Sprintf("/specimens/%d", s.specimen), strings.Repeat("ö", 3999)
+	c.must("PUT", path+"/status", fmt.Sprintf(`{"status":"Closed","reason":"Spoiled","comments":%q}`, comments))
+	if !strings.Contains(c.do("GET", path+"/events", "").body, comments) {
+		t.Error("the comments are not kept whole")
+	}
+	if !strings.Contains(c.do("GET", path+"/audit", "").body, `"Spoiled öö`) {
+		t.Error("the audit has no reason")
+	}
+	c.do("PUT", path+"/status", fmt.Sprintf(`{"status":"Active","comments":%q}`, comments)).refused(t, 400, "COMMON_INVALID_INPUT")
+	c.must("PUT", path+"/status", `{"status":"Active"}`)
+	c.do("PUT", path+"/status", fmt.Sprintf(`{"status":"Closed","comments":%q}`, comments+"öö")).refused(t, 400, "COMMON_INVALID_INPUT")
+}

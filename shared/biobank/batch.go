@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"aliquot/shared/fault"
 )
@@ -151,6 +152,19 @@ const tries = 8
 
 // maxReason bounds, in bytes, what is said of why something is changed: it lies in the record or in the audit entry.
 const maxReason = 4 << 10
+
+// ShortReason is a reason cut to what is possible, for one that is kept whole elsewhere.
+func ShortReason(reason string) string {
+	if len(reason) <= maxReason {
+		return reason
+	}
+	const more = "..."
+	cut := maxReason - len(more)
+	for !utf8.RuneStart(reason[cut]) {
+		cut--
+	}
+	return reason[:cut] + more
+}
 
 // busy answers a person who tried tries times to change what others were changing meanwhile. The text is about nobody's
 // values, and the same request may be sent again. For a job it is no fault of a row: the chunk is tried again.

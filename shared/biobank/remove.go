@@ -301,6 +301,13 @@ type freed struct {
 	mark  func(string) string // nil: not unique
 }
 
+// suffixed is the name of something deleted: with the suffix, and cut to its column's size before (reference
+// openspecimen-rest.md 4.2).
+func suffixed(name, suffix string, limit int) string {
+	text := []rune(name)
+	return string(text[:min(len(text), limit-len(suffix))]) + suffix
+}
+
 // retire plans the deletion of a member of a small set: its names get the suffix, cut to the columns' sizes, and are free.
 func (b *Batch) retire(ctx context.Context, c *Change, o *Outcome, rec *Record, doc any, status *string, names ...freed) error {
 	*status = StatusDisabled
@@ -312,8 +319,7 @@ func (b *Batch) retire(ctx context.Context, c *Change, o *Outcome, rec *Record, 
 		if n.mark != nil {
 			free = append(free, n.mark(*n.value))
 		}
-		text := []rune(*n.value)
-		*n.value = string(text[:min(len(text), n.limit-len(b.suffix()))]) + b.suffix()
+		*n.value = suffixed(*n.value, b.suffix(), n.limit)
 	}
 	if err := b.change(c, rec, doc, o); err != nil {
 		return err

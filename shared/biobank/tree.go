@@ -328,7 +328,8 @@ func (b *Batch) removable(ctx context.Context, rec *Record, force bool) ([]*Reco
 // suffix makes the names of what is deleted free again.
 func (b *Batch) suffix() string { return "_" + strconv.FormatInt(b.at, 10) }
 
-// nameBefore is the name that an object had when a row that is done began.
+// nameBefore is the name that an object had when a row that is done began; of a long one that the row deleted, what was left when
+// it was cut.
 func (b *Batch) nameBefore(name, status string) string {
 	if status != StatusDisabled {
 		return name
@@ -354,7 +355,7 @@ func (b *Batch) disable(ctx context.Context, c *Change, rec *Record, suffix stri
 	rename := func(v *string, mark func(string) string) {
 		if *v != "" {
 			free = append(free, mark(*v))
-			*v += suffix
+			*v = suffixed(*v, suffix, 255)
 		}
 	}
 	var doc any
@@ -381,7 +382,7 @@ func (b *Batch) disable(ctx context.Context, c *Change, rec *Record, suffix stri
 			return err
 		}
 		if v.SurgicalPathologyNumber != "" {
-			v.SurgicalPathologyNumber += suffix
+			v.SurgicalPathologyNumber = suffixed(v.SurgicalPathologyNumber, suffix, 255)
 		}
 		if b.bulk {
 			if err := b.doubt(ctx, rec, &v); err != nil {
@@ -399,7 +400,7 @@ func (b *Batch) disable(ctx context.Context, c *Change, rec *Record, suffix stri
 		rename(&g.PPID, func(s string) string { return ppidMark(rec.Key.Protocol(), s) })
 		rename(&g.Barcode, cprBarcodeMark)
 		if g.ExternalSubjectID != "" {
-			g.ExternalSubjectID += suffix
+			g.ExternalSubjectID = suffixed(g.ExternalSubjectID, suffix, 255)
 		}
 		if err := b.leave(ctx, c, rec, &g); err != nil {
 			return err
