@@ -153,3 +153,18 @@ func TestASpecimenCentricProtocolIsCopiedAndDeleted(t *testing.T) {
 	c.do("POST", "/collection-protocols", `{"shortTitle":"BANK3","title":"A third","principalInvestigator":{"loginName":"admin"},
 		"cpSites":[{"siteName":"North Biobank"}],"specimenCentric":true,"specimenLabelFmt":"%VISIT_NAME%-%VISIT_UID%"}`).refused(t, 400, "CP_INVALID_SPECIMEN_LABEL_FMT")
 }
+
+// What a protocol counts labels by is looked at as the protocol is, whatever a change of it says.
+func TestFormatsOfASpecimenCentricProtocolThatChanges(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	s := w.newStudy(c)
+	bank := fmt.Sprintf("/collection-protocols/%d", newCentric(c, ""))
+	const whole = `{"shortTitle":%q,"title":%q,"principalInvestigator":{"loginName":"admin"},"cpSites":[{"siteName":"North Biobank"}],"specimenLabelFmt":"%%VISIT_NAME%%-%%VISIT_UID%%"%s}`
+	for _, more := range []string{"", `,"specimenCentric":false`, `,"specimenCentric":true`} {
+		c.do("PUT", bank, fmt.Sprintf(whole, "BANK", "A bank", more)).refused(t, 400, "CP_INVALID_SPECIMEN_LABEL_FMT")
+		if got := c.must("PUT", fmt.Sprintf("/collection-protocols/%d", s.cp), fmt.Sprintf(whole, "INV", "An invented study", more)); got["specimenLabelFmt"] != "%VISIT_NAME%-%VISIT_UID%" {
+			t.Errorf("%s: got %v", more, got["specimenLabelFmt"])
+		}
+	}
+}

@@ -119,6 +119,11 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 	var l fault.List
 	cannotBegin(&l, is.ActivityStatus)
 	is.PI, is.Coordinators, is.Sites = was.PI, was.Coordinators, was.Sites
+	if rec != nil { // what no change of it changes, whatever is sent
+		is.SpecimenCentric, is.Hidden = was.SpecimenCentric, was.Hidden
+		is.ConsentsWaived, is.VisitLevelConsents = was.ConsentsWaived, was.VisitLevelConsents
+		is.Consents, is.ConsentsSource = was.Consents, was.ConsentsSource
+	}
 	if err := d.references(ctx, b, &l, is); err != nil {
 		return err
 	}
@@ -139,9 +144,6 @@ func (d *ProtocolDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcom
 				return err
 			}
 		}
-		is.SpecimenCentric, is.Hidden = was.SpecimenCentric, was.Hidden
-		is.ConsentsWaived, is.VisitLevelConsents = was.ConsentsWaived, was.VisitLevelConsents
-		is.Consents, is.ConsentsSource = was.Consents, was.ConsentsSource
 		if is.Units == nil {
 			is.Units = was.Units
 		}
