@@ -158,3 +158,18 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestZonesOfDates(t *testing.T) {
+	for _, text := range []string{
+		"2026-01-05T09:30+01:00", "2026-01-05T09:30+0100", "2026-01-05T09:30+01", "2026-01-05T08:30Z", "2026-01-05T09:30:00+01:00",
+		"2026-01-05T09:30:00+0100", "2026-01-05T09:30:00+01", "2026-01-05T09:30:00.000+01", "2026-01-05T09:30:00.000+0100",
+	} {
+		in, err := decode([]byte(`{"at":"` + text + `"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := in.millis("at"); got != 1767601800000 || in.err() != nil {
+			t.Errorf("%s is %d, %v", text, got, in.err())
+		}
+	}
+}
