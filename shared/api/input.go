@@ -394,17 +394,28 @@ func (in *input) objects(name string) []*input {
 	return list
 }
 
-// texts is an array of texts, nil when absent and empty for null.
+// word is a text; true and false give the words.
+func (in *input) word(name string) string {
+	if v, ok := in.members[name].(bool); ok {
+		in.note(name, aText)
+		return strconv.FormatBool(v)
+	}
+	return in.text(name)
+}
+
+// texts is an array of texts, nil when absent and empty for null; numbers give their digits.
 func (in *input) texts(name string) []string {
 	in.noteItems(name, aText)
 	var list []string
 	for _, v := range in.list(name, "an array of texts") {
-		s, ok := v.(string)
-		if !ok {
+		switch v := v.(type) {
+		case string:
+			list = append(list, strings.TrimSpace(v))
+		case json.Number:
+			list = append(list, v.String())
+		default:
 			in.refuse(name, "an array of texts")
-			break
 		}
-		list = append(list, strings.TrimSpace(s))
 	}
 	if list == nil && in.sent(name) {
 		return []string{}

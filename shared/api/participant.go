@@ -1,8 +1,6 @@
 package api
 
 import (
-	"cmp"
-
 	"aliquot/shared/biobank"
 )
 
@@ -281,10 +279,10 @@ func (r *related) participant(reg biobank.RegistrationDoc, phi bool) (participan
 		PhoneNumber: orMasked(doc.PhoneNumber, phi), TextOptIn: doc.TextOptIn, TextOptInConsent: doc.TextOptInConsent,
 		Gender: orNull(doc.Gender), SexGenotype: orNull(doc.SexGenotype), VitalStatus: orNull(doc.VitalStatus), Races: orEmpty(doc.Races), PMIs: []pmiView{},
 		UID: orMasked(doc.UID, phi), EMPI: orMasked(doc.EMPI, phi), Ethnicities: orEmpty(doc.Ethnicities),
-		ActivityStatus: cmp.Or(reg.ActivityStatus, biobank.StatusActive), PhiAccess: phi, RegisteredCPs: []registeredCP{}, CPID: -1,
+		ActivityStatus: biobank.StatusActive, PhiAccess: phi, RegisteredCPs: []registeredCP{}, CPID: -1,
 	}
-	if reg.ActivityStatus == biobank.StatusDisabled && len(reg.Others) > 0 {
-		v.ActivityStatus = biobank.StatusActive // registered elsewhere
+	if reg.ActivityStatus == biobank.StatusDisabled && len(reg.Others) == 0 { // a closed registration closes nobody
+		v.ActivityStatus = biobank.StatusDisabled
 	}
 	var err error
 	if v.ExtensionDetail, err = r.extension(reg.Extension, doc.ID, phi); err != nil {

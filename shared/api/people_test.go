@@ -592,3 +592,24 @@ func TestSexGenotype(t *testing.T) {
 		t.Errorf("cleared: %v", got)
 	}
 }
+
+// A closed registration closes nobody, PPIDs may be numbers, and a summary has its counts, which are null.
+func TestRegistrationsAsClientsHaveThem(t *testing.T) {
+	_, c, s := newPeopleWorld(t)
+	got := c.must("PUT", fmt.Sprintf("%s/%d", regs, s.registration), `{"activityStatus":"Closed"}`)
+	if is := got["participant"].(map[string]any)["activityStatus"]; got["activityStatus"] != "Closed" || is != "Active" {
+		t.Errorf("the registration is %v, the participant %v", got["activityStatus"], is)
+	}
+	c.must("POST", "/collection-protocols", `{"shortTitle":"MAN","title":"Many","principalInvestigator":{"id":2},"cpSites":[{"siteName":"North Biobank"}],"manualPpidEnabled":true,"bulkPartRegEnabled":true}`)
+	made := c.list("POST", regs+"/bulk", `{"cpShortTitle":"MAN","ppids":[3457,"3458"]}`)
+	if column(made, "ppid") != "3457,3458" {
+		t.Fatalf("made %v", made)
+	}
+	gone := c.must("DELETE", fmt.Sprintf("%s?id=%v", regs, made[0]["id"]), "")
+	one := gone["entities"].([]any)[0].(map[string]any)
+	for _, name := range []string{"scgCount", "specimenCount"} {
+		if v, ok := one[name]; !ok || v != nil {
+			t.Errorf("%s is %v, %t", name, v, ok)
+		}
+	}
+}

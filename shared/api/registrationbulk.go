@@ -78,7 +78,8 @@ func anonymizeRoute(n noun) route {
 	}}
 }
 
-// registrationSummary is a registration as the answer of a bulk deletion has it (CprSummary).
+// registrationSummary is a registration as the answer of a bulk deletion has it (CprSummary). What was collected for it is not
+// counted there: null.
 type registrationSummary struct {
 	Participant      personSummary `json:"participant"`
 	ID               int64         `json:"id"`
@@ -87,6 +88,8 @@ type registrationSummary struct {
 	PPID             string        `json:"ppid"`
 	CPID             int64         `json:"cpId"`
 	CPShortTitle     string        `json:"cpShortTitle"`
+	ScgCount         *int64        `json:"scgCount"`
+	SpecimenCount    *int64        `json:"specimenCount"`
 }
 
 type personSummary struct {

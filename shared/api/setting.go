@@ -57,7 +57,7 @@ func changeSetting(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &biobank.SettingDraft{Module: in.text("module"), Name: in.text("name"), Value: in.text("value")}
+	d := &biobank.SettingDraft{Module: in.text("module"), Name: in.text("name"), Value: in.word("value")}
 	reason := in.text("opComments")
 	if err := in.err(); err != nil {
 		return nil, err

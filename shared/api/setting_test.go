@@ -129,3 +129,14 @@ func TestSettings(t *testing.T) {
 	}
 	boss.do("GET", "/config-settings/1/audit", "").refused(t, 400, "RBAC_ACCESS_DENIED")
 }
+
+// A setting that is true or false may be sent as that.
+func TestSettingsThatAreFlags(t *testing.T) {
+	c := newWorld(t).signIn("admin", password)
+	for _, flag := range []string{"true", `"false"`, "false"} {
+		if got := c.must("PUT", "/config-settings", `{"module":"biospecimen","name":"aliquot_qty_req","value":`+flag+`}`)["value"]; got != strings.Trim(flag, `"`) {
+			t.Errorf("%s became %v", flag, got)
+		}
+	}
+	c.do("PUT", "/config-settings", `{"module":"biospecimen","name":"aliquot_qty_req","value":{}}`).refused(t, 400, "INVALID_REQUEST")
+}
