@@ -142,7 +142,9 @@ func stopActing(c *call) (any, error) {
 	if token == "" {
 		return statusView{"Success"}, nil
 	}
-	if _, err := c.api.Guard.Acting(c.Context(), c.at, c.actor.ID, token); err != nil {
+	if _, err := c.api.Guard.Acting(c.Context(), c.at, c.actor.ID, token); fault.Is(err, "AUTH_IMP_TOKEN_EXP") {
+		return statusView{"Success"}, nil // it has ended already
+	} else if err != nil {
 		return nil, err
 	}
 	if err := c.api.Guard.SignOut(c.Context(), token); err != nil {
@@ -204,14 +206,20 @@ func (c *call) identify() error {
 	if as == "" {
 		as = c.cookieValue(actingCookie)
 	}
-	if as == "" || c.Method == http.MethodDelete && strings.HasSuffix(c.URL.Path, "/sessions/impersonate") {
-		return nil
-	}
-	if !c.actor.Super() {
-		return fault.New("AUTH_IMP_TOKEN_INV", "Only a super administrator may act as another user.")
+	if path := strings.TrimRight(c.URL.Path, "/"); as == "" ||
+		c.Method == http.MethodDelete && (strings.HasSuffix(path, "/sessions") || strings.HasSuffix(path, "/sessions/impersonate")) {
+		return nil // who ends it is oneself
 	}
 	by := c.actor.ID
-	if who, err = c.api.Guard.Acting(c.Context(), c.at, by, as); err != nil {
+	if !c.actor.Super() {
+		err = fault.New("AUTH_IMP_TOKEN_INV", "Only a super administrator may act as another user.")
+	} else {
+		who, err = c.api.Guard.Acting(c.Context(), c.at, by, as)
+	}
+	if err != nil {
+		if fault.All(err) != nil && c.cookieValue(actingCookie) != "" {
+			c.clearCookie(actingCookie) // or each request would be refused from now on
+		}
 		return err
 	}
 	if c.actor, err = c.api.Registry.ActorOf(c.Context(), who.ID, who.User); err != nil {

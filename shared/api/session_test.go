@@ -315,5 +315,16 @@ func TestActingAsAnother(t *testing.T) {
 		}
 		w.wait(time.Minute)
 		super.do("GET", "/users/current-user", "", later).refused(t, http.StatusBadRequest, "AUTH_IMP_TOKEN_EXP")
+		// The cookie is taken back, and one may end what has ended, and sign out.
+		cookie := "Cookie: osImpersonateUser=" + strings.TrimPrefix(later, "X-OS-IMPERSONATE-USER: ")
+		a = super.do("GET", "/users/current-user", "", cookie)
+		if a.refused(t, http.StatusBadRequest, "AUTH_IMP_TOKEN_EXP"); !strings.Contains(a.header.Get("Set-Cookie"), "osImpersonateUser=;") {
+			t.Errorf("cookie %q", a.header.Get("Set-Cookie"))
+		}
+		for _, path := range []string{"/sessions/impersonate", "/sessions/"} {
+			if a := super.do("DELETE", path, "", cookie); a.body != `{"Status":"Success"}` {
+				t.Errorf("%s: %d %s", path, a.status, a.body)
+			}
+		}
 	})
 }
