@@ -2,7 +2,6 @@ package api
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -308,9 +307,6 @@ func addGrant(c *call) (any, error) {
 	if c.actor.InstituteAdmin() && user.ID != c.actor.ID && !c.actor.Administers(&doc) {
 		return nil, fault.New("RBAC_ACCESS_DENIED", "You do not have the right to change the roles of this user.")
 	}
-	if g.ID, err = c.api.Registry.Store.Reserve(c.Context(), "subjectRole", 1); err != nil {
-		return nil, fmt.Errorf("draw the id of a role assignment: %w", err)
-	}
 	return c.regrant(user.ID, g, reason, func(all []biobank.Grant) []biobank.Grant { return append(all, g) })
 }
 
@@ -397,7 +393,7 @@ func (c *call) pathGrant() (*biobank.Record, biobank.Grant, error) {
 	return nil, biobank.Grant{}, fault.New("RBAC_SUBJECT_ROLE_NOT_FOUND", "The user has no role assignment %d.", id)
 }
 
-// regrant changes the assignments of a user and shows the one that it is about.
+// regrant changes the assignments of a user and shows the one that it is about: the last one, where it is new.
 func (c *call) regrant(user int64, g biobank.Grant, reason string, change func([]biobank.Grant) []biobank.Grant) (any, error) {
 	rec, err := c.apply(biobank.Change{Op: biobank.Update, ByID: true, Reason: reason, Draft: &biobank.UserDraft{
 		ID: user, Merge: func(doc *biobank.UserDoc) { doc.Roles = change(slices.Clone(doc.Roles)) },
@@ -409,9 +405,9 @@ func (c *call) regrant(user int64, g biobank.Grant, reason string, change func([
 	if err != nil {
 		return nil, err
 	}
-	for _, stored := range doc.Roles {
-		if stored.ID == g.ID {
-			g = stored // with the id of its role
+	for i, stored := range doc.Roles {
+		if stored.ID == g.ID || g.ID == 0 && i == len(doc.Roles)-1 {
+			g = stored // with its id and that of its role
 		}
 	}
 	return c.related().grant(g)

@@ -239,3 +239,20 @@ func TestARoleIsNotItsName(t *testing.T) {
 		t.Errorf("moved, the user has role %v %v, want %v; %v is another", got["id"], got["name"], old, fresh)
 	}
 }
+
+// Who may not give roles takes no numbers by trying.
+func TestRefusedAssignmentsTakeNoNumbers(t *testing.T) {
+	w := newWorld(t)
+	c := w.signIn("admin", password)
+	plain := w.newUser("plain", "NONE")
+	give := func() float64 {
+		return c.must("POST", "/rbac/subjects/3/roles", `{"role":{"name":"Technician"}}`)["id"].(float64)
+	}
+	first := give()
+	for range 3 {
+		plain.do("POST", "/rbac/subjects/2/roles", `{"role":{"name":"Technician"}}`).refused(t, 400, "RBAC_ACCESS_DENIED")
+	}
+	if next := give(); next != first+1 {
+		t.Errorf("assignment %v comes after %v", next, first)
+	}
+}

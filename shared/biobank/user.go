@@ -148,7 +148,7 @@ func (d *UserDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 	if rec == nil {
 		cannotBegin(&l, is.ActivityStatus)
 	}
-	if err := d.references(ctx, b, c, &l, &was, is); err != nil {
+	if err := d.references(ctx, b, &l, &was, is); err != nil {
 		return err
 	}
 	d.check(&l, is)
@@ -164,6 +164,9 @@ func (d *UserDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 	}
 	if len(l) > 0 {
 		return l
+	}
+	if err := b.numberGrants(ctx, c, is.Roles); err != nil {
+		return err
 	}
 	if rec == nil {
 		id, err := b.memberID(ctx, c, User, d.ID)
@@ -245,7 +248,7 @@ func (d *UserDraft) remove(ctx context.Context, b *Batch, c *Change, o *Outcome,
 }
 
 // references resolves the institute, the site and the places of the roles.
-func (d *UserDraft) references(ctx context.Context, b *Batch, c *Change, l *fault.List, was, is *UserDoc) error {
+func (d *UserDraft) references(ctx context.Context, b *Batch, l *fault.List, was, is *UserDoc) error {
 	if d.Institute != "" {
 		id, err := b.instituteID(ctx, d.Institute)
 		if fault.All(err) != nil {
@@ -282,7 +285,7 @@ func (d *UserDraft) references(ctx context.Context, b *Batch, c *Change, l *faul
 	}
 	if d.Grants != nil {
 		var err error
-		if is.Roles, err = d.granted(ctx, b, c, l, was); err != nil {
+		if is.Roles, err = d.granted(ctx, b, l, was); err != nil {
 			return err
 		}
 	}

@@ -13,7 +13,7 @@ import (
 type GrantRef struct{ Role, Site, Protocol string }
 
 // granted are the roles that the draft gives instead of those that the user has. One that the user has already keeps its id.
-func (d *UserDraft) granted(ctx context.Context, b *Batch, c *Change, l *fault.List, was *UserDoc) ([]Grant, error) {
+func (d *UserDraft) granted(ctx context.Context, b *Batch, l *fault.List, was *UserDoc) ([]Grant, error) {
 	var all []Grant
 	for _, ref := range d.Grants {
 		g := Grant{Role: ref.Role}
@@ -59,18 +59,23 @@ func (d *UserDraft) granted(ctx context.Context, b *Batch, c *Change, l *fault.L
 		}
 		all = append(all, g)
 	}
+	return all, nil
+}
+
+// numberGrants draws the ids of new assignments.
+func (b *Batch) numberGrants(ctx context.Context, c *Change, all []Grant) error {
 	fresh := int64(0)
 	for _, g := range all {
 		if g.ID == 0 {
 			fresh++
 		}
 	}
-	if fresh == 0 || len(*l) > 0 {
-		return all, nil
+	if fresh == 0 {
+		return nil
 	}
 	id, err := b.ownNumbers(ctx, c, "subjectRole", fresh)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i := range all {
 		if all[i].ID == 0 {
@@ -78,5 +83,5 @@ func (d *UserDraft) granted(ctx context.Context, b *Batch, c *Change, l *fault.L
 			id++
 		}
 	}
-	return all, nil
+	return nil
 }
