@@ -24,7 +24,7 @@ func TestSignUp(t *testing.T) {
 	localtest.HandlerOnly(t)
 	w.api.SignUp = true
 	w.request("POST", base+"/users/sign-up", `{}`).refused(t, http.StatusBadRequest,
-		"USER_LAST_NAME_REQUIRED,USER_EMAIL_REQUIRED,USER_DOMAIN_NAME_REQUIRED,USER_LOGIN_NAME_REQUIRED,USER_INST_REQUIRED")
+		"USER_FIRST_NAME_REQUIRED,USER_LAST_NAME_REQUIRED,USER_EMAIL_REQUIRED,USER_DOMAIN_NAME_REQUIRED,USER_LOGIN_NAME_REQUIRED,USER_INST_REQUIRED")
 	var made map[string]any
 	mustDecode(t, w.request("POST", base+"/users/sign-up", newcomer), &made)
 	for name, want := range map[string]any{"type": "NONE", "activityStatus": "Pending", "manageForms": false} {

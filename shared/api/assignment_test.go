@@ -136,7 +136,8 @@ func TestUsersMoveWithoutTheirRights(t *testing.T) {
 func TestContactsBecomeUsers(t *testing.T) {
 	w := newWorld(t)
 	c := w.signIn("admin", password)
-	made := c.must("POST", "/users", `{"lastName":"Reach","emailAddress":"reach@example.org","loginName":"reach","type":"CONTACT","instituteName":"Default Institute"}`)
+	c.do("POST", "/users", `{"lastName":"Reach","emailAddress":"reach@example.org","type":"CONTACT","instituteName":"Default Institute"}`).refused(t, 400, "USER_FIRST_NAME_REQUIRED")
+	made := c.must("POST", "/users", `{"firstName":"Some","lastName":"Reach","emailAddress":"reach@example.org","loginName":"reach","type":"CONTACT","instituteName":"Default Institute"}`)
 	path := fmt.Sprintf("/users/%v", made["id"])
 	whole := `{"firstName":"Some","lastName":"Reach","emailAddress":"reach@example.org","loginName":"reach","instituteName":"Default Institute",`
 	c.do("PUT", "/users/password", fmt.Sprintf(`{"userId":%v,"newPassword":"Invented-9"}`, made["id"])).refused(t, 400, "USER_PASSWD_CHANGE_NOT_ALLOWED")

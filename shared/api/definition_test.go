@@ -98,7 +98,7 @@ func TestDefinition(t *testing.T) {
 	const cp = `"shortTitle":"BAD","title":"Bad","principalInvestigator":{"id":2},"cpSites":[{"siteName":"North Biobank"}]`
 	const req = `"specimenClass":"Fluid","type":"Whole Blood","anatomicSite":"Not Specified","laterality":"Not Specified","pathology":"Not Specified","storageType":"Virtual","collectionProcedure":"Not Specified","collectionContainer":"Not Specified"`
 	for body, code := range map[string]string{
-		`[]`: "INVALID_REQUEST", `{}`: "CP_PI_REQUIRED,CP_SHORT_TITLE_REQUIRED,CP_TITLE_REQUIRED",
+		`[]`: "INVALID_REQUEST", `{}`: "CP_PI_REQUIRED,CP_SHORT_TITLE_REQUIRED,CP_TITLE_REQUIRED,CP_REPOSITORIES_REQUIRED",
 		`{` + cp + `,"events":{}}`: "INVALID_REQUEST", `{` + cp + `,"events":[{}]}`: "CPE_LABEL_REQUIRED",
 		`{` + cp + `,"events":[{"eventLabel":"A"},{"eventLabel":"a"}]}`:                                                                                        "CPE_DUP_LABEL",
 		`{` + cp + `,"events":[{"eventLabel":"A","code":"x"},{"eventLabel":"B","code":"X"}]}`:                                                                  "CPE_DUP_CODE",

@@ -158,7 +158,7 @@ func TestCreateAnswersAsGetDoes(t *testing.T) {
 		t.Errorf("GET answers %s, POST answered %s", got.body, created.body)
 	}
 	c.do("POST", "/users", user).refused(t, 400, "USER_DUP_EMAIL")
-	c.do("POST", "/users", `{}`).refused(t, 400, "USER_LAST_NAME_REQUIRED,USER_EMAIL_REQUIRED,USER_DOMAIN_NAME_REQUIRED,"+
+	c.do("POST", "/users", `{}`).refused(t, 400, "USER_FIRST_NAME_REQUIRED,USER_LAST_NAME_REQUIRED,USER_EMAIL_REQUIRED,USER_DOMAIN_NAME_REQUIRED,"+
 		"USER_LOGIN_NAME_REQUIRED,USER_INST_REQUIRED")
 	c.do("POST", "/sites", `{"name":"x"}`).refused(t, 400, "SITE_INSTITUTE_REQUIRED,SITE_TYPE_REQUIRED")
 	c.do("POST", "/sites", `{"name":"x","coordinators":{"id":2}}`).refused(t, 400, "INVALID_REQUEST")

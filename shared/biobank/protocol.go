@@ -362,7 +362,7 @@ func (d *ProtocolDraft) check(l *fault.List, is *ProtocolDoc) {
 	if is.Title == "" {
 		l.Add("CP_TITLE_REQUIRED", "Give the Title.")
 	}
-	if len(is.Sites) == 0 && len(*l) == 0 {
+	if len(is.Sites) == 0 && len(d.Sites) == 0 { // else those that were sent are told
 		l.Add("CP_REPOSITORIES_REQUIRED", "Give at least one site of the collection protocol.")
 	}
 	tooLong(l, "Short Title", is.ShortTitle, 50)

@@ -325,7 +325,7 @@ func rules() []rule {
 		{"a site in use", update, func() biobank.Draft {
 			return &biobank.SiteDraft{ID: 1, Merge: func(d *biobank.SiteDoc) { d.ActivityStatus = "Disabled" }}
 		}, "SITE_REF_ENTITY_FOUND"},
-		{"an empty protocol", create, func() biobank.Draft { return &biobank.ProtocolDraft{} }, "CP_PI_REQUIRED,CP_SHORT_TITLE_REQUIRED,CP_TITLE_REQUIRED"},
+		{"an empty protocol", create, func() biobank.Draft { return &biobank.ProtocolDraft{} }, "CP_PI_REQUIRED,CP_SHORT_TITLE_REQUIRED,CP_TITLE_REQUIRED,CP_REPOSITORIES_REQUIRED"},
 		{"a protocol without a site", create, func() biobank.Draft {
 			return &biobank.ProtocolDraft{PI: biobank.UserRef{ID: 2}, Doc: biobank.ProtocolDoc{ShortTitle: "a", Title: "a"}}
 		}, "CP_REPOSITORIES_REQUIRED"},

@@ -355,7 +355,7 @@ func (d *UserDraft) grant(ctx context.Context, b *Batch, l *fault.List, is *User
 }
 
 func (d *UserDraft) check(l *fault.List, is *UserDoc) {
-	if is.FirstName == "" && is.Type != UserContact && is.LoginName != "" {
+	if is.FirstName == "" {
 		l.Add("USER_FIRST_NAME_REQUIRED", "Give the First Name.")
 	}
 	if is.LastName == "" {
