@@ -32,12 +32,12 @@ func formFolder(reg int64, fileID string) string {
 }
 
 // toConsent is consented for a form that is about to be stored.
-func (c *call) toConsent() (*biobank.Record, biobank.RegistrationDoc, error) {
-	rec, doc, protocol, err := c.consented(biobank.OpUpdate)
+func (c *call) toConsent() (*biobank.Record, error) {
+	rec, _, protocol, err := c.consented(biobank.OpUpdate)
 	if err == nil && protocol.ConsentsWaived {
 		err = fault.New("CP_CONSENTS_WAIVED", "Consents are waived in collection protocol %q.", protocol.ShortTitle)
 	}
-	return rec, doc, err
+	return rec, err
 }
 
 // sendConsentForm stores the part "file" of a multipart body and answers with its name.
@@ -47,7 +47,7 @@ func sendConsentForm(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	rec, was, err := c.toConsent()
+	rec, err := c.toConsent()
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func sendConsentForm(c *call) (any, error) {
 	if err := c.receive(c.api.Results, form.Key, "application/octet-stream", part, twin); err != nil {
 		return nil, err
 	}
-	return name, c.setForm(rec.ID, was, form)
+	return name, c.setForm(rec.ID, form)
 }
 
 // takeConsentForm has the registration name a file that was sent to the URL of upload-url, and answers with its name.
@@ -73,7 +73,7 @@ func takeConsentForm(c *call) (any, error) {
 	if err := in.err(); err != nil {
 		return nil, err
 	}
-	rec, was, err := c.toConsent()
+	rec, err := c.toConsent()
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func takeConsentForm(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return form.Name, c.setForm(rec.ID, was, form)
+	return form.Name, c.setForm(rec.ID, form)
 }
 
 // uploadedForm finds a file that was sent to a URL for this registration.
@@ -105,7 +105,7 @@ func consentFormURL(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	rec, _, err := c.toConsent()
+	rec, err := c.toConsent()
 	if err != nil {
 		return nil, err
 	}
@@ -144,21 +144,17 @@ func getConsentForm(c *call) (any, error) {
 }
 
 func deleteConsentForm(c *call) (any, error) {
-	rec, was, _, err := c.consented(biobank.OpUpdate)
+	rec, _, _, err := c.consented(biobank.OpUpdate)
 	if err != nil {
 		return nil, err
 	}
-	return true, c.setForm(rec.ID, was, &biobank.ConsentForm{})
+	return true, c.setForm(rec.ID, &biobank.ConsentForm{})
 }
 
-// setForm has the registration name a form, and deletes the one that it named before.
-func (c *call) setForm(reg int64, was biobank.RegistrationDoc, form *biobank.ConsentForm) error {
+// setForm has the registration name a form. The one that it named before stays where it is: it was signed, and the audit
+// names it.
+func (c *call) setForm(reg int64, form *biobank.ConsentForm) error {
 	d := &biobank.ConsentDraft{Registration: biobank.RegistrationDraft{ID: reg}, Form: form}
-	if _, err := c.apply(biobank.Change{Op: biobank.Update, ByID: true, Draft: d}); err != nil {
-		return err
-	}
-	if was.Consents == nil || was.Consents.Form == nil || was.Consents.Form.Key == form.Key {
-		return nil
-	}
-	return c.api.Blobs.Delete(c.Context(), blob.Object{Bucket: c.api.Results, Key: was.Consents.Form.Key})
+	_, err := c.apply(biobank.Change{Op: biobank.Update, ByID: true, Draft: d})
+	return err
 }

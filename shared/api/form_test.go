@@ -596,4 +596,7 @@ func TestFormFiles(t *testing.T) {
 	c.do("GET", "/form-files/"+link["fileId"].(string), "").refused(t, 400, "FORMS_FILE_NOT_FOUND") // not uploaded yet
 	c.do("GET", "/form-files?fileId=../jobs", "").refused(t, 400, "FORMS_FILE_NOT_FOUND")
 	c.do("POST", "/form-files", "x").refused(t, 400, "INVALID_REQUEST")
+	guest := w.newUser("guest", "NONE")
+	guest.do("POST", "/form-files/upload-url", `{"filename":"large.pdf"}`).refused(t, 400, "RBAC_ACCESS_DENIED")
+	guest.uploadTo("/form-files", "file", "x.pdf", "x").refused(t, 400, "RBAC_ACCESS_DENIED")
 }

@@ -26,8 +26,12 @@ func formFileRoutes() []route {
 	}
 }
 
-// newFormFile draws the id of a file and says where it lies.
+// newFormFile draws the id of a file and says where it lies. Which record it is for is told later; who may change none has
+// no use for one.
 func (c *call) newFormFile(name string) (biobank.FormFile, string, error) {
+	if !c.actor.CanWrite() {
+		return biobank.FormFile{}, "", fault.New("RBAC_ACCESS_DENIED", "You do not have the right to upload files for records.")
+	}
 	id, err := c.fileID()
 	return biobank.FormFile{Filename: name, FileID: id}, formFilePrefix + id + "/" + name, err
 }

@@ -210,13 +210,19 @@ func (a *Actor) canAt(res Resource, op Operation, protocol int64, sites []Protoc
 
 // CanImport tells whether the actor may upload import files at all: administrators, and users with an Export Import
 // right on some resource (reference openspecimen-import-query.md 3.8).
-func (a *Actor) CanImport() bool {
+func (a *Actor) CanImport() bool { return a.holdsSomewhere(OpExportImport) }
+
+// CanWrite tells whether the actor may create or change anything at all.
+func (a *Actor) CanWrite() bool { return a.holdsSomewhere(OpCreate, OpUpdate) }
+
+// holdsSomewhere tells whether the actor holds one of the rights on some resource, in whatever protocol and at whatever site.
+func (a *Actor) holdsSomewhere(any ...Operation) bool {
 	if a.Super() || a.InstituteAdmin() {
 		return true
 	}
 	for _, g := range a.User.Roles {
 		for _, ops := range a.roles[g.StoredID()].Rights {
-			if slices.Contains(ops, OpExportImport) {
+			if slices.ContainsFunc(ops, func(op Operation) bool { return slices.Contains(any, op) }) {
 				return true
 			}
 		}
