@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"aliquot/shared/biobank"
 	"aliquot/shared/fault"
@@ -182,7 +183,7 @@ func TestBlankCellsAreNotSent(t *testing.T) {
 		t.Errorf("a blank row changes (-was +is):\n%s", diff)
 	}
 	got.Merge = nil
-	if diff := cmp.Diff(&biobank.SpecimenDraft{Force: true}, got); diff != "" {
+	if diff := cmp.Diff(&biobank.SpecimenDraft{Force: true}, got, cmpopts.IgnoreUnexported(biobank.SpecimenDraft{})); diff != "" {
 		t.Errorf("a blank row sends (-want +got):\n%s", diff)
 	}
 }
@@ -299,7 +300,7 @@ func TestOlderCaptions(t *testing.T) {
 			Races: []string{"White"}, Ethnicities: []string{"Unknown"}, UID: "123-45",
 		}},
 	}
-	if diff := cmp.Diff(want, d); diff != "" {
+	if diff := cmp.Diff(want, d, cmpopts.IgnoreUnexported(biobank.SpecimenDraft{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -327,7 +328,7 @@ func TestVisitDraft(t *testing.T) {
 			VisitDate: time.Date(2024, 3, 30, 23, 0, 0, 0, time.UTC).UnixMilli(),
 		},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(biobank.SpecimenDraft{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if reason := b.Reason(row); reason != "typo" {
@@ -386,7 +387,7 @@ func TestMasterDraft(t *testing.T) {
 			},
 		},
 	}
-	if diff := cmp.Diff(want, d); diff != "" {
+	if diff := cmp.Diff(want, d, cmpopts.IgnoreUnexported(biobank.SpecimenDraft{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -408,7 +409,7 @@ func TestProtocolDraft(t *testing.T) {
 			DistributionProtocols: []string{"DP1"}, ManualPpid: true,
 		},
 	}
-	if diff := cmp.Diff(want, d); diff != "" {
+	if diff := cmp.Diff(want, d, cmpopts.IgnoreUnexported(biobank.SpecimenDraft{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -451,7 +452,7 @@ func TestDraftOutlivesTheRow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(biobank.SpecimenDraft{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -476,7 +477,7 @@ func TestIdentityIsStable(t *testing.T) {
 	b := mustBind(t, "specimen", []string{"Visit Name", "Specimen Label", "Parent Specimen Label"}, Options{Op: biobank.Create})
 	got := identity(b, "V1", "S1", "S0")
 	want := Identity{Own: []uint64{12730624699235505902}, Refs: []uint64{876778854329251339}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(biobank.SpecimenDraft{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
