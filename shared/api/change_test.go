@@ -75,7 +75,7 @@ func TestWholeObjectsAreReplaced(t *testing.T) {
 	if changed["title"] != "Renamed" || changed["specimenCentric"] != cp["specimenCentric"] || changed["consentsWaived"] != false || changed["code"] != nil || changed["visitNameFmt"] != nil {
 		t.Errorf("protocol is %v", changed)
 	}
-	c.do("PUT", "/collection-protocols/1", `{"shortTitle":"INV","title":"x"}`).refused(t, 400, "CP_PI_REQUIRED")
+	c.do("PUT", "/collection-protocols/1", `{"shortTitle":"INV","title":"x"}`).refused(t, 400, "CP_PI_REQUIRED,CP_REPOSITORIES_REQUIRED")
 	c.do("PUT", "/collection-protocols/1", `{"shortTitle":"INV","title":"x","principalInvestigator":{"id":2}}`).refused(t, 400, "CP_REPOSITORIES_REQUIRED")
 	c.must("POST", "/sites", `{"name":"Spare","instituteName":"Default Institute","type":"Repository"}`)
 	c.do("PUT", "/collection-protocols/1", `{"shortTitle":"INV","title":"x","principalInvestigator":{"id":2},"cpSites":[{"siteName":"Spare"}]}`).refused(t, 400, "CP_USED_SITES")

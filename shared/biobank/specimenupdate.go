@@ -75,8 +75,8 @@ func (d *SpecimenDraft) update(ctx context.Context, b *Batch, c *Change, o *Outc
 		if _, err := d.requirement(ctx, b, &l, cp, &is, &below{key: rec.Key}); err != nil {
 			return err
 		}
-	} else if is.RequirementID = was.RequirementID; Fold(is.Type) != Fold(was.Type) {
-		ofRequiredType(&l, cp.requirement(0, is.RequirementID, ""), &is)
+	} else {
+		is.RequirementID = was.RequirementID // its type may be mended all the same: it turned out to be another thing
 	}
 	d.check(&l, &is)
 	d.Unit.among(&l, cp.doc.UnitsOf(is.Class, is.Type))
