@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -51,11 +52,18 @@ func signIn(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	domain, login, password := in.text("domainName"), in.text("loginName"), in.secret("password")
+	domain, login, email, password := in.text("domainName"), in.text("loginName"), in.text("emailAddress"), in.secret("password")
 	if err := in.err(); err != nil {
 		return nil, err
 	}
-	who, err := c.candidate(domain, login)
+	var who auth.Candidate
+	if login == "" && email != "" {
+		who, err = c.candidateOf(domain, email, func(ctx context.Context) (*biobank.Record, error) {
+			return c.api.Registry.UserByEmail(ctx, email)
+		})
+	} else {
+		who, err = c.candidate(domain, login)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +178,14 @@ func (c *call) candidate(domain, login string) (auth.Candidate, error) {
 	if domain == "" {
 		domain = biobank.Domain
 	}
-	user, err := c.api.Registry.UserByLogin(c.Context(), domain, login)
+	return c.candidateOf(domain, login, func(ctx context.Context) (*biobank.Record, error) {
+		return c.api.Registry.UserByLogin(ctx, domain, login)
+	})
+}
+
+// candidateOf is who wants to sign in by a name, and is found by it, or not.
+func (c *call) candidateOf(domain, login string, find func(context.Context) (*biobank.Record, error)) (auth.Candidate, error) {
+	user, err := find(c.Context())
 	if err != nil {
 		return auth.Candidate{}, err
 	}

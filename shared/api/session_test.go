@@ -70,6 +70,26 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
+// E-mail addresses sign in, too (section 2.1), and count failures as login names do.
+func TestSigningInByEmail(t *testing.T) {
+	w := newWorld(t)
+	w.newUser("mail", "NONE")
+	sign := func(email, pass string) answer {
+		return w.request("POST", base+"/sessions", fmt.Sprintf(`{"emailAddress":%q,"password":%q}`, email, pass))
+	}
+	if a := sign("Mail@Example.org", password); a.status != 200 || !strings.Contains(a.body, `"loginName":"mail"`) {
+		t.Fatalf("got %d %s", a.status, a.body)
+	}
+	for range auth.MaxFailures {
+		sign("mail@example.org", "Wrong-1").refused(t, 400, "AUTH_INVALID_CREDENTIALS")
+		sign("nobody@example.org", "Wrong-1").refused(t, 400, "AUTH_INVALID_CREDENTIALS")
+	}
+	for _, email := range []string{"mail@example.org", "nobody@example.org"} {
+		sign(email, password).refused(t, 400, "AUTH_USER_LOCKED")
+	}
+	w.request("POST", base+"/sessions", fmt.Sprintf(`{"loginName":"mail","password":%q}`, password)).refused(t, 400, "AUTH_USER_LOCKED")
+}
+
 // Whoever tries one password at all names, or wants them all locked, is not listened to for a while.
 func TestManyWrongPasswordsFromOneAddress(t *testing.T) {
 	w := newWorld(t)

@@ -71,11 +71,11 @@ func userDraft(in *input, id int64) biobank.Draft {
 	d := &biobank.UserDraft{ID: id, Institute: in.text("instituteName"), PrimarySite: in.text("primarySite"), Doc: fresh}
 	if id != 0 {
 		d.Merge = func(doc *biobank.UserDoc) {
-			roles, drops := doc.Roles, doc.DropFolder
+			was := *doc
 			*doc = fresh
-			doc.Roles = roles
-			if !in.sent("dropFolder") {
-				doc.DropFolder = drops
+			doc.Roles = was.Roles
+			if !in.sent("dropFolder") || fresh.DropFolder != nil && *fresh.DropFolder == was.Drops() { // as it was shown
+				doc.DropFolder = was.DropFolder
 			}
 		}
 	}

@@ -86,7 +86,19 @@ func TestRightsOnUsers(t *testing.T) {
 		everywhere.do("PUT", "/users/password", fmt.Sprintf(`{"userId":%s,"newPassword":%q}`, made, password)).refused(t, 400, admins)
 		everywhere.must("DELETE", "/users/"+made, "")
 		self := fmt.Sprint(everywhere.must("GET", "/users/current-user", "")["id"])
-		everywhere.do("PATCH", "/users/"+self, `{"address":"4"}`).refused(t, 400, admins)
+		for _, own := range []caller{everywhere, atNorth} {
+			self := fmt.Sprint(own.must("GET", "/users/current-user", "")["id"])
+			if got := own.must("PATCH", "/users/"+self, `{"address":"4","phoneNumber":"5","timeZone":"Asia/Kolkata","dnd":true}`); got["address"] != "4" || got["dnd"] != true {
+				t.Errorf("the own profile is %v", got)
+			}
+			own.must("PUT", "/users/"+self, own.do("GET", "/users/"+self, "").body) // as it was read
+			own.do("PATCH", "/users/"+self, `{"emailAddress":"other@example.org"}`).refused(t, 400, "USER_EMAIL_SELF_UPDATE_NA")
+			for _, more := range []string{`"type":"SUPER"`, `"manageForms":true`, `"loginName":"other"`, `"primarySite":"North"`, `"activityStatus":"Closed"`, `"instituteName":"Elsewhere"`} {
+				if a := own.do("PATCH", "/users/"+self, "{"+more+"}"); a.status != 400 {
+					t.Errorf("of oneself %s is changed: %d %s", more, a.status, a.body)
+				}
+			}
+		}
 		everywhere.do("DELETE", "/users/"+self, "").refused(t, 400, admins)
 	})
 

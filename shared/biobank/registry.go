@@ -345,7 +345,7 @@ func (r *Registry) UserOf(ctx context.Context, ref UserRef) (*Record, error) {
 	case ref.ID != 0:
 		rec, err = r.byID(ctx, User, ref.ID)
 	case ref.Email != "":
-		rec, err = r.userNamed(ctx, emailMark(ref.Email), func(doc UserDoc) string { return emailMark(doc.EmailAddress) })
+		rec, err = r.UserByEmail(ctx, ref.Email)
 	case ref.Login != "":
 		rec, err = r.UserByLogin(ctx, cmp.Or(ref.Domain, Domain), ref.Login)
 	default:
@@ -360,6 +360,11 @@ func (r *Registry) UserOf(ctx context.Context, ref UserRef) (*Record, error) {
 // UserByLogin finds a user by domain and login name, without regard to case; nil when there is none.
 func (r *Registry) UserByLogin(ctx context.Context, domain, login string) (*Record, error) {
 	return r.userNamed(ctx, loginMark(domain, login), func(doc UserDoc) string { return loginMark(doc.DomainName, doc.LoginName) })
+}
+
+// UserByEmail finds a user by e-mail address, without regard to case; nil when there is none.
+func (r *Registry) UserByEmail(ctx context.Context, email string) (*Record, error) {
+	return r.userNamed(ctx, emailMark(email), func(doc UserDoc) string { return emailMark(doc.EmailAddress) })
 }
 
 // userNamed finds the user whom a mark leads to, nil where there is none or the mark is a leftover.

@@ -11,7 +11,7 @@ import (
 // modules", and "the assigner must hold User-update rights for that site/CP"). Which users such a right reaches the reference
 // leaves open. Here users are of no protocol, so that an assignment in one reaches assignments in it and no user; one for all
 // sites reaches the plain users and contacts of the own institute, one for a site those whose primary site it is. Nobody
-// changes the own account or assignments in this way, and nobody who is no administrator makes administrators, opens drop
+// changes the own account or assignments in this way, but for what others need to reach them (ownProfile), and nobody who is no administrator makes administrators, opens drop
 // folders or lets users manage forms. Whose role may be given, the reference does not say: any, at the places where the
 // assigner may.
 
@@ -64,7 +64,7 @@ func (d *UserDraft) allowed(b *Batch, rec *Record, was, is *UserDoc) error {
 		}
 		return nil
 	case rec != nil && rec.ID == a.ID:
-		return refused
+		return ownProfile(was, is)
 	}
 	var assigned []Grant
 	for _, g := range slices.Concat(was.Roles, is.Roles) {
@@ -92,4 +92,19 @@ func (d *UserDraft) allowed(b *Batch, rec *Record, was, is *UserDoc) error {
 		}
 	}
 	return nil
+}
+
+// ownProfile is nil where only that is changed which all may change of themselves: name, telephone, address, time zone and
+// whether they want to be disturbed. Their e-mail address is how others find them, and changed by an administrator (section
+// 22: USER_EMAIL_SELF_UPDATE_NA).
+func ownProfile(was, is *UserDoc) error {
+	one := *was
+	one.FirstName, one.LastName, one.PhoneNumber, one.Address, one.TimeZone, one.DND = is.FirstName, is.LastName, is.PhoneNumber, is.Address, is.TimeZone, is.DND
+	if reflect.DeepEqual(one, *is) {
+		return nil
+	}
+	if one.EmailAddress = is.EmailAddress; reflect.DeepEqual(one, *is) {
+		return fault.New("USER_EMAIL_SELF_UPDATE_NA", "Your own e-mail address is changed by an administrator.")
+	}
+	return adminOnly("change more of yourself than name, telephone, address, time zone and do-not-disturb")
 }
