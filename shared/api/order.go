@@ -2,10 +2,12 @@ package api
 
 import (
 	"cmp"
+	"log/slog"
 	"strings"
 	"time"
 
 	"aliquot/shared/biobank"
+	"aliquot/shared/fault"
 )
 
 // Orders (reference openspecimen-rest.md 20.2). The forms of the calls about items, reports and returns are not told by
@@ -102,9 +104,13 @@ func writeOrder(c *call, id int64) (any, error) {
 	}
 	shown, err := c.distribute(change)
 	if v, ok := shown.(orderView); ok && clears > 0 && v.Status == biobank.OrderExecuted {
-		if fault := c.clearCart(clears, clearMode, v); fault != nil {
+		if err := c.clearCart(clears, clearMode, v); err != nil {
 			// What is given out is given out, and must not be sent again: the cart can be cleared by hand.
-			c.api.Log.WarnContext(c.Context(), "a cart was not cleared after its order", "cart", clears, "order", v.ID, "cause", fault.Error())
+			level, cause := slog.LevelWarn, fault.Codes(err)
+			if len(fault.All(err)) == 0 {
+				level, cause = slog.LevelError, err.Error()
+			}
+			c.api.Log.Log(c.Context(), level, "a cart was not cleared after its order", "cart", clears, "order", v.ID, "cause", cause)
 		}
 	}
 	return shown, err

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"aliquot/shared/biobank"
@@ -34,8 +36,8 @@ type session struct {
 	Ended   int64 `json:"ended,omitempty"` // as in the user's record
 	Created int64 `json:"created"`         // epoch ms, as Used
 	Used    int64 `json:"used"`
-	// Idle is how long it lives without use, in ms: a session lives by the rules that it was begun under, so that no request
-	// has to read them.
+	// Idle is how long it lives without use, in ms, 0 for the Guard's: a session lives by the rules that it was begun under, so
+	// that no request has to read them.
 	Idle int64 `json:"idle,omitempty"`
 	// From is the address that the session was begun from, and Bound tells that it is good only from there.
 	From  string `json:"from,omitempty"`
@@ -103,17 +105,18 @@ func (g *Guard) limit(ctx context.Context, at time.Time, fresh session, key stri
 			return err
 		}
 		live = append(live, open{key, fresh.Created})
+		// Of two that begin at once each may be noted first.
+		slices.SortFunc(live, func(a, b open) int { return cmp.Or(cmp.Compare(a.began, b.began), strings.Compare(a.key, b.key)) })
 		n := max(len(live)-g.MaxSessions, 0)
 		over, l.Open = nil, nil
 		for _, one := range live[:n] {
 			over = append(over, one.key)
 		}
-		began := fresh.Created
 		for _, one := range live[n:] {
-			l.Open, began = append(l.Open, one.key), min(began, one.began)
+			l.Open = append(l.Open, one.key)
 		}
 		if len(l.Open) == g.MaxSessions {
-			l.Since = max(l.Since, began)
+			l.Since = live[n].began
 		}
 		return nil
 	})
@@ -169,12 +172,15 @@ func (g *Guard) ends(s session) time.Time {
 	if s.Life != 0 {
 		return time.UnixMilli(s.Created + s.Life)
 	}
-	idle, limit := time.UnixMilli(s.Used+s.Idle), time.UnixMilli(s.Created).Add(g.Max)
+	idle, limit := time.UnixMilli(s.Used+g.idle(s)), time.UnixMilli(s.Created).Add(g.Max)
 	if limit.Before(idle) {
 		return limit
 	}
 	return idle
 }
+
+// idle is how long a session lives without use, in ms.
+func (g *Guard) idle(s session) int64 { return cmp.Or(s.Idle, g.Idle.Milliseconds()) }
 
 // tokenUser reads the user's id out of a token.
 func tokenUser(token string) (user int64, ok bool) {
@@ -196,10 +202,10 @@ func (g *Guard) User(ctx context.Context, at time.Time, token, from string) (Cal
 	switch {
 	case s.By != 0: // it takes the token of who acts, too
 		return Caller{}, invalidToken()
-	case s.Bound && s.From != from:
+	case (s.Bound || s.Idle == 0 && g.SameAddress) && s.From != from:
 		return Caller{}, fault.New("AUTH_IP_ADDRESS_CHANGED", "The address has changed since signing in. Sign in again.").WithKind(fault.SignIn)
 	}
-	if s.Life == 0 && at.UnixMilli()-s.Used >= s.Idle/touches {
+	if s.Life == 0 && at.UnixMilli()-s.Used >= g.idle(s)/touches {
 		s.Used = at.UnixMilli()
 		// Changed means that another request has noted its use, or that the session was ended: then it stays so.
 		if err := g.put(ctx, item, s, g.ends(s)); err != nil && !errors.Is(err, ErrChanged) {

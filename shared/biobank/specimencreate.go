@@ -301,16 +301,11 @@ func (d *SpecimenDraft) requirement(ctx context.Context, b *Batch, l *fault.List
 	if req.doc.Lineage != doc.Lineage {
 		l.Add("SPECIMEN_REQ_LINEAGE_MISMATCH", "The requirement is for lineage %s, the specimen's is %s.", req.doc.Lineage, doc.Lineage)
 	}
-	ofRequiredType(l, req, doc)
-	doc.RequirementID = req.id
-	return req, nil
-}
-
-// ofRequiredType checks that a specimen has the type of its requirement, nil for none.
-func ofRequiredType(l *fault.List, req *requirementInfo, doc *SpecimenDoc) {
-	if req != nil && doc.Type != "" && Fold(doc.Type) != Fold(req.doc.Type) {
+	if doc.Type != "" && Fold(doc.Type) != Fold(req.doc.Type) {
 		l.Add("SPECIMEN_REQ_TYPE_MISMATCH", "The requirement is for type %q, the specimen's is %q.", req.doc.Type, doc.Type)
 	}
+	doc.RequirementID = req.id
+	return req, nil
 }
 
 // fromRequired checks that a specimen of a requirement below another one is made from a specimen of that.
