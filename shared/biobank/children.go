@@ -341,7 +341,10 @@ func (d *ChildrenDraft) reservedFor(ctx context.Context, b *Batch, c *Change, cp
 		if err != nil {
 			return nil, 0, fmt.Errorf("reserve numbers of %s: %w", counter, err)
 		}
-		own.Reserved[counter], n = first-own.Row, kept
+		own.Reserved[counter] = first - own.Row
+		if kept > 0 { // a note of the version before does not say how many: as many as the row does
+			n = kept
+		}
 	}
 	return own, n, nil
 }

@@ -1,6 +1,7 @@
 package biobank_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -34,6 +35,37 @@ func specimenDoc(t *testing.T, rec *biobank.Record) biobank.SpecimenDoc {
 func TestChildrenOfARowAreThoseThatWereBegun(t *testing.T) {
 	t.Run("with numbers of their own", func(t *testing.T) { testChildrenBegun(t, 0) })
 	t.Run("with those of the plan", func(t *testing.T) { testChildrenBegun(t, 30) })
+}
+
+// countless does not say how many numbers were kept, as notes of the version before do not.
+type countless struct{ biobank.Store }
+
+func (s countless) ReserveFor(ctx context.Context, owner, counter string, n int64) (first, kept int64, err error) {
+	first, _, err = s.Store.ReserveFor(ctx, owner, counter, n)
+	return first, 0, err
+}
+
+// A row that took its numbers before an update, which began to say how many they are, makes as many children as it says.
+func TestChildrenOfARowWhoseNumbersAreNotCounted(t *testing.T) {
+	m, admin := settled(t)
+	const n = 5
+	if _, _, err := m.ReserveFor(t.Context(), "7#1", string(biobank.Specimen), n); err != nil {
+		t.Fatal(err)
+	}
+	j := job{waves: func() [][]biobank.Change {
+		var row int64 = 1
+		made := wave(biobank.Create, &row, &biobank.ChildrenDraft{Number: n, Quantity: biobank.Q(1), Child: biobank.SpecimenDraft{
+			ParentLabel: "SP-1", Doc: biobank.SpecimenDoc{Lineage: biobank.LineageAliquot, CreatedOn: now.UnixMilli()},
+		}})
+		made[0].Reserved = nil
+		return [][]biobank.Change{made}
+	}}
+	if _, err := j.play(t.Context(), countless{m}, admin, now, true); err != nil {
+		t.Fatal(err)
+	}
+	if made := madeBy(m, 1); len(made) != n {
+		t.Errorf("%d aliquots, want %d", len(made), n)
+	}
 }
 
 // testChildrenBegun is that with a plan that has set aside so many numbers for each row.
