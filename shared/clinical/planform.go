@@ -63,7 +63,7 @@ func (p *Planner) accept(w *work, meta *Metadata, v *odm.FormData) Code {
 	}
 	l, known, named := def.version(v.FormOID, cmp.Or(v.FormLayoutOID, v.Version))
 	if !named {
-		l, known = def.Layout(ref.Default)
+		l, known = def.Layout(def.usual(ref)) // stored metadata may have a default that is not offered
 	}
 	switch {
 	case !known:

@@ -408,6 +408,7 @@ func TestEventDatesAndKeys(t *testing.T) {
 func TestVersionsOfAForm(t *testing.T) {
 	for _, tt := range []struct{ form, want string }{
 		{`FormOID="F_VITALS"`, "2"},
+		{`FormOID="F_VITALS" OpenClinica:FormLayoutOID="0"`, "formLayoutOIDNotAvailable"},
 		{`FormOID="F_VITALS_V10"`, "1"},
 		{`FormOID="F_VITALS" OpenClinica:Version="1"`, "1"},
 		{`FormOID="F_VITALS" OpenClinica:FormLayoutOID="1" OpenClinica:Version="2"`, "1"},
@@ -428,6 +429,25 @@ func TestVersionsOfAForm(t *testing.T) {
 		}
 		if got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.form, got, tt.want)
+		}
+	}
+}
+
+// Metadata that were stored before may have a default version that is not offered: data that name none are in one that is.
+func TestDefaultVersionThatIsNotOffered(t *testing.T) {
+	for _, tt := range []struct {
+		offered []string
+		want    string
+	}{{[]string{"0", "1", "2"}, "2"}, {[]string{"0", "1"}, "1"}, {nil, "2"}} {
+		b := newBank(t)
+		p := b.planner("o1", 1)
+		ref := &p.Study.Meta.Event("SE_FIRST").Forms[0]
+		ref.Default, ref.Layouts = "0", tt.offered
+		rows := b.log(p, document(`<SubjectData SubjectKey="SS_ANN"><StudyEventData StudyEventOID="SE_FIRST" OpenClinica:StartDate="2026-03-01"><FormData FormOID="F_VITALS">`+
+			`<ItemGroupData ItemGroupOID="IG_MAIN"><ItemData ItemOID="I_AGE" Value="40"/></ItemGroupData></FormData></StudyEventData></SubjectData>`))
+		form := decode[Event](t, b, EventKey(1, "SE_FIRST", 1)).Forms["F_VITALS"]
+		if form == nil || form.Layout != tt.want {
+			t.Errorf("of %v: %+v, want version %s: %q", tt.offered, form, tt.want, rows)
 		}
 	}
 }
