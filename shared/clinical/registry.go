@@ -184,11 +184,14 @@ func (r *Registry) changeable(ctx context.Context, by By, p *Place, label string
 }
 
 // commit writes what has changed of a participant, and more, in one transaction, which nobody sees half of: so it needs no
-// lock.
+// lock. Where nothing has changed it writes what else there is: a request that came to nothing is done, too.
 func (r *Registry) commit(ctx context.Context, w *work, by who, more []biobank.Write) error {
 	plan, err := w.plan(by)
-	if err != nil || plan == nil {
+	switch {
+	case err != nil:
 		return err
+	case plan == nil:
+		return r.transact(ctx, more, nil)
 	}
 	plan.Free.Version = plan.Lock.Version
 	writes := append(plan.Writes, biobank.Write{Kind: biobank.UpdateRecord, Record: plan.Free})

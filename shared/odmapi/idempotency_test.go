@@ -142,6 +142,17 @@ func TestIdempotencyKeyOfChanges(t *testing.T) {
 	keyed(c, "POST", events, again, "the second visit").is(t, 200, first.body) // as it was then
 	keyed(c, "PUT", events, skip, "skip").is(t, 200, skipped.body)
 
+	// A change that changes nothing is done as well, and not once more after somebody else's.
+	const date = `{"subjectKey":"R-1","studyEventOID":"SE_AGAIN","studyEventRepeatKey":"2","startDate":"2026-02-03"}`
+	same := keyed(c, "PUT", events, date, "date")
+	other := strings.Replace(date, "03", "05", 1)
+	c.must("PUT", events, other)
+	keyed(c, "PUT", events, date, "date").is(t, 200, same.body)
+	if got := c.do("GET", "/clinicaldata/S_RIVER/R-1/SE_AGAIN/*", "", "Accept: text/xml").body; !strings.Contains(got, `StartDate="2026-02-05"`) {
+		t.Errorf("a change that was done before was done again:\n%s", got)
+	}
+	keyed(c, "PUT", events, other, "date").refused(t, 422, used)
+
 	begun := keyed(c, "POST", notes, query, "ask")
 	note := between(t, begun.body, `{"id":"`, `"`)
 	reply := `{` + item + `,"status":"Updated","detailedNote":"It is."}`
