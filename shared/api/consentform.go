@@ -12,7 +12,8 @@ import (
 )
 
 // Signed consent forms. A file lies at consent-forms/<registration>/<fileId>/<its name> in the results bucket; the
-// registration names the one that counts. One that is replaced or deleted is deleted in the bucket, too.
+// registration names the one that counts. One that is replaced or deleted stays in the bucket, where no call of
+// the API leads to it any more: it was signed, and the audit names it.
 
 const consentFormPrefix = "consent-forms/"
 

@@ -380,7 +380,7 @@ func (c *call) checkOldPassword(doc biobank.UserDoc, rec *biobank.Record, old st
 	if old == "" {
 		return fault.New("USER_OLD_PASSWD_NOT_SPECIFIED", "The old password is missing.")
 	}
-	who := auth.Candidate{Domain: doc.DomainName, Login: doc.LoginName, User: rec}
+	who := auth.Candidate{Domain: doc.DomainName, Login: doc.LoginName, User: rec, From: c.from()}
 	guard, err := c.guard()
 	if err != nil {
 		return err

@@ -54,10 +54,14 @@ func fitsUser(c *call, q *query) (func(int64, *biobank.UserDoc) bool, error) {
 }
 
 // activeSince are the users who have signed in on a day or later: the reference names the parameter and not what it counts.
-// It is nil for no day. That costs a read of all users, and one of 90 logins each.
+// It is nil for no day. That costs a read of all users, and one of 90 logins each; when a colleague was there is told to
+// administrators alone.
 func (c *call) activeSince(day string) (map[int64]bool, error) {
 	if day == "" {
 		return nil, nil
+	}
+	if !c.actor.Super() && !c.actor.InstituteAdmin() {
+		return nil, fault.New("RBAC_ADMIN_RIGHTS_REQUIRED", "Only administrators may ask who has been active.")
 	}
 	all, err := c.api.Registry.Members(c.Context(), c.actor, biobank.User)
 	if err != nil {

@@ -168,6 +168,10 @@ func locked() *fault.Fault {
 		int(LockFor/time.Minute))
 }
 
+func tooManyWrong() *fault.Fault {
+	return fault.New("AUTH_TOO_MANY_CALLS", "Too many wrong passwords came from this address. Wait a minute.").WithKind(fault.TooMany)
+}
+
 // Check is Verify that also tells whether the user may sign in. Its further faults are, in the order of the reference
 // (openspecimen-rest.md section 2.3), AUTH_NA_IP_ADDRESS, AUTH_SYSTEM_LOCKDOWN, AUTH_USER_LOCKED, AUTH_PASSWD_EXPIRED, and
 // AUTH_INVALID_CREDENTIALS for a user who is not active. The reference tells these before it looks at the password; here
@@ -191,7 +195,7 @@ func (g *Guard) Verify(ctx context.Context, at time.Time, c Candidate, password 
 			return 0, err
 		}
 		if n >= g.WrongPerMinute {
-			return 0, fault.New("AUTH_TOO_MANY_CALLS", "Too many wrong passwords came from this address. Wait a minute.").WithKind(fault.TooMany)
+			return 0, tooManyWrong()
 		}
 	}
 	l, _, err := g.login(ctx, c.key())
@@ -200,21 +204,25 @@ func (g *Guard) Verify(ctx context.Context, at time.Time, c Candidate, password 
 	}
 	// The hash is computed even when the answer is known, so that the time tells nothing.
 	right := verify(l.Hash, password) && c.User != nil
+	if !right && g.WrongPerMinute > 0 { // before it can lock the login
+		ok, err := g.Allow(ctx, at, guessing, g.WrongPerMinute)
+		if err != nil {
+			return 0, err
+		}
+		if !ok { // others came at the same time
+			return 0, tooManyWrong()
+		}
+	}
 	if l.lockedAt(at) {
 		return 0, locked()
 	}
 	if l, err = g.settle(ctx, at, c, l, right); err != nil {
 		return 0, err
 	}
-	if right {
-		return l.Epoch, nil
+	if !right {
+		return 0, invalidCredentials()
 	}
-	if g.WrongPerMinute > 0 {
-		if _, err := g.Allow(ctx, at, guessing, g.WrongPerMinute); err != nil {
-			return 0, err
-		}
-	}
-	return 0, invalidCredentials()
+	return l.Epoch, nil
 }
 
 // settle writes down what became of an attempt that was judged by was, and returns the login as it is now.

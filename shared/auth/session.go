@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"aliquot/shared/biobank"
@@ -106,7 +105,7 @@ func (g *Guard) limit(ctx context.Context, at time.Time, fresh session, key stri
 		}
 		live = append(live, open{key, fresh.Created})
 		// Of two that begin at once each may be noted first.
-		slices.SortFunc(live, func(a, b open) int { return cmp.Or(cmp.Compare(a.began, b.began), strings.Compare(a.key, b.key)) })
+		slices.SortStableFunc(live, func(a, b open) int { return cmp.Compare(a.began, b.began) })
 		n := max(len(live)-g.MaxSessions, 0)
 		over, l.Open = nil, nil
 		for _, one := range live[:n] {

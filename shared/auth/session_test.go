@@ -41,6 +41,30 @@ func TestLimitReachesSessionsFromBefore(t *testing.T) {
 	}
 }
 
+// Of sessions that begin at once as many live as may, whichever is noted first.
+func TestSessionsThatBeginAtOnce(t *testing.T) {
+	g, _ := newGuard(t)
+	user := newUser(t, 3, "Active", "NONE")
+	mustSet(t, g, 3)
+	g.MaxSessions = 1
+	newer := mustSignIn(t, g, noon.Add(time.Second), user)
+	older := mustSignIn(t, g, noon, user) // began before it, and is noted after it
+	wantUser(t, g, noon.Add(time.Minute), newer)
+	wantNobody(t, g, noon.Add(time.Minute), older, "AUTH_INVALID_TOKEN")
+}
+
+// A session that was stored before sessions had rules of their own lives by the Guard's.
+func TestSessionsFromBeforeTheirRules(t *testing.T) {
+	g, _ := newGuard(t)
+	user := newUser(t, 3, "Active", "NONE")
+	mustSet(t, g, 3)
+	bare := *g
+	bare.Idle = 0
+	token := mustSignIn(t, &bare, noon, user)
+	wantUser(t, g, noon.Add(time.Minute), token)
+	wantNobody(t, g, noon.Add(2*time.Hour), token, "AUTH_TOKEN_EXPIRED")
+}
+
 // A user may have more sessions than are read in one call.
 func TestManySessionsAreCounted(t *testing.T) {
 	g, _ := newGuard(t)

@@ -47,6 +47,9 @@ type wipeDraft struct {
 	typ Type
 	key Key
 	id  int64
+	// deleted tells that the registration was deleted, or its protocol: nobody holds a right there, and it takes none but those in
+	// the others.
+	deleted bool
 }
 
 func (d *wipeDraft) recordType() Type { return d.typ }
@@ -66,13 +69,15 @@ func (d *wipeDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 	if rec == nil {
 		return missing(d.typ, d.id)
 	}
-	cp := rec.Key.Protocol()
-	protocol, err := b.rec(ctx, SetKey(Protocol, cp))
-	if err != nil {
-		return err
-	}
-	if err := b.actor.mayAnonymize(cp, protocol); err != nil {
-		return err
+	if !d.deleted {
+		cp := rec.Key.Protocol()
+		protocol, err := b.rec(ctx, SetKey(Protocol, cp))
+		if err != nil {
+			return err
+		}
+		if err := b.actor.mayAnonymize(cp, protocol); err != nil {
+			return err
+		}
 	}
 	if d.typ == Registration {
 		doc, err := Decode[RegistrationDoc](rec)
@@ -112,9 +117,9 @@ func (r *Registry) Anonymize(ctx context.Context, a *Actor, at time.Time, c Chan
 	}
 	c.Op, c.ByID = Update, true
 	var changes []Change
-	wipe := func(one *Record) {
+	wipe := func(one *Record, deleted bool) {
 		next := c
-		next.Draft = &wipeDraft{one.Type, one.Key, one.ID}
+		next.Draft = &wipeDraft{one.Type, one.Key, one.ID, deleted}
 		changes = append(changes, next)
 	}
 	regs, err := r.othersOf(ctx, &doc)
@@ -126,10 +131,14 @@ func (r *Registry) Anonymize(ctx context.Context, a *Actor, at time.Time, c Chan
 	if err := r.Check(ctx, a, at, []Change{own}); err != nil { // one answer to who may not, whatever hangs on it
 		return nil, err
 	}
+	deleted := map[Key]bool{}
 	for _, reg := range regs {
 		cp := reg.Key.Protocol()
 		protocol, err := r.byID(ctx, Protocol, cp)
 		if err == nil {
+			if deleted[reg.Key] = statusOf(reg) == StatusDisabled || protocol == nil || statusOf(protocol) == StatusDisabled; deleted[reg.Key] {
+				continue
+			}
 			err = a.mayAnonymize(cp, protocol)
 		}
 		if fault.All(err) != nil { // not in which: nobody learns from one protocol who is registered in another
@@ -146,12 +155,12 @@ func (r *Registry) Anonymize(ctx context.Context, a *Actor, at time.Time, c Chan
 		}
 		for _, one := range below {
 			if one.Type == Visit {
-				wipe(one)
+				wipe(one, deleted[reg.Key])
 			}
 		}
 	}
 	for _, reg := range regs {
-		wipe(reg)
+		wipe(reg, deleted[reg.Key])
 	}
 	recs, err := r.ApplyAll(ctx, a, at, append(changes, own))
 	if err != nil {

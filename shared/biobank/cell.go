@@ -179,8 +179,9 @@ func (g *Grid) Labels(row, column int64) (x, y string) {
 }
 
 // cell finds the cell that labels, or a number, name. None of them gives a zero location: the next free cell is asked for.
-// Where both are sent the labels decide, but in a LINEAR container the number does (reference openspecimen-rest.md 15.6): its
-// cells are known by their numbers, and who sends a changed one back sends the labels as they were read.
+// Where both are sent, and name different cells, the reference (openspecimen-rest.md 15.6) names no winner: here the labels
+// decide, but in a LINEAR container the number does. Its cells are known by their numbers, and who sends a changed one back
+// sends the labels as they were read.
 func (g *Grid) cell(container int64, x, y string, position int64) (Location, error) {
 	invPos := func(text string, args ...any) error { return fault.New("STORAGE_CONTAINER_INV_POS", text, args...) }
 	if g.Mode == ModeLinear && position != 0 {

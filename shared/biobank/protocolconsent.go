@@ -141,7 +141,11 @@ func (d *ProtocolConsentsDraft) tier(ctx context.Context, b *Batch, c *Change, r
 	case d.Tier != 0 && at < 0:
 		return fault.New("CP_CONSENT_TIER_NOT_FOUND", "Collection protocol %q has no consent tier %d.", is.ShortTitle, d.Tier)
 	case d.Drop:
-		answered, err := (&Registry{Store: b.store}).answered(ctx, rec.ID, is.Consents[at].StatementID)
+		var answered bool
+		err := b.look(ctx, func(ctx context.Context) (err error) {
+			answered, err = (&Registry{Store: b.store}).answered(ctx, rec.ID, is.Consents[at].StatementID)
+			return err
+		})
 		if err != nil {
 			return err
 		}

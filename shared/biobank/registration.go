@@ -127,18 +127,23 @@ func (d *RegistrationDraft) find(ctx context.Context, b *Batch, c *Change) (*Rec
 	if err != nil {
 		return nil, none, err
 	}
-	if !b.worksIn(cp) {
-		return nil, none, denied("change participants of collection protocol " + b.actor.calls(cp))
-	}
 	m, err := b.mark(ctx, ppidMark(cp.id, d.Doc.PPID))
 	if err != nil {
 		return nil, none, err
 	}
 	rec, doc, err := b.registration(ctx, m)
 	if err == nil && (rec == nil || doc.PPID != d.Doc.PPID) {
-		return earlier(m)
+		rec, doc, err = earlier(m)
 	}
-	return rec, doc, err
+	if err != nil || b.worksIn(cp) {
+		return rec, doc, err
+	}
+	if rec != nil { // what the row has done it has done, whatever became of its owner's rights
+		if is, err := b.done(ctx, rec, c); is || err != nil {
+			return rec, doc, err
+		}
+	}
+	return nil, none, denied("change participants of collection protocol " + b.actor.calls(cp))
 }
 
 // registration reads the live registration a mark leads to, nil when there is none.

@@ -54,10 +54,11 @@ func (b *Batch) hide(ctx context.Context, c *Change, cp int64, is *ProtocolDoc) 
 		typ Type
 		id  *int64
 	}{{Event, &is.Hidden.EventID}, {Registration, &is.Hidden.RegistrationID}, {Visit, &is.Hidden.VisitID}} {
-		var err error
-		if *one.id, err = b.ownNumbers(ctx, c, one.typ, 1); err != nil {
+		ids, err := b.ownNumbers(ctx, c, one.typ, 1)
+		if err != nil {
 			return err
 		}
+		*one.id = ids[0]
 	}
 	round := b.recordRound
 	b.recordRound = roundBelow // the protocol comes last, as it tells that the row is done

@@ -120,6 +120,9 @@ func (d *SpecimenDraft) usualLineage(ctx context.Context, b *Batch, at *below) (
 	if err != nil {
 		return "", err
 	}
+	if !b.worksIn(cp) { // who then asks for the right refuses alike, whatever the protocol requires
+		return LineageNew, nil
+	}
 	req, err := d.required(ctx, b, cp, at)
 	if req == nil || err != nil {
 		return LineageNew, err

@@ -151,6 +151,9 @@ func (d *UserDraft) plan(ctx context.Context, b *Batch, c *Change, o *Outcome) e
 	if err := d.references(ctx, b, &l, &was, is); err != nil {
 		return err
 	}
+	if is.FirstName == "" && (rec == nil || was.FirstName != "") { // contacts could once be without
+		l.Add("USER_FIRST_NAME_REQUIRED", "Give the First Name.")
+	}
 	d.check(&l, is)
 	if is.Type == UserContact && is.DomainName == "" {
 		is.DomainName = was.DomainName // which a contact needs not, and keeps
@@ -355,9 +358,6 @@ func (d *UserDraft) grant(ctx context.Context, b *Batch, l *fault.List, is *User
 }
 
 func (d *UserDraft) check(l *fault.List, is *UserDoc) {
-	if is.FirstName == "" {
-		l.Add("USER_FIRST_NAME_REQUIRED", "Give the First Name.")
-	}
 	if is.LastName == "" {
 		l.Add("USER_LAST_NAME_REQUIRED", "Give the Last Name.")
 	}

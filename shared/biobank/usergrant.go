@@ -73,14 +73,13 @@ func (b *Batch) numberGrants(ctx context.Context, c *Change, all []Grant) error 
 	if fresh == 0 {
 		return nil
 	}
-	id, err := b.ownNumbers(ctx, c, "subjectRole", fresh)
+	ids, err := b.ownNumbers(ctx, c, "subjectRole", fresh)
 	if err != nil {
 		return err
 	}
 	for i := range all {
 		if all[i].ID == 0 {
-			all[i].ID = id
-			id++
+			all[i].ID, ids = ids[0], ids[1:]
 		}
 	}
 	return nil

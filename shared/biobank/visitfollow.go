@@ -77,7 +77,7 @@ func (d *VisitDraft) missed(ctx context.Context, b *Batch, c *Change, cp *protoc
 	if err := b.mayHandle(ctx, OpCreate, cp, &SpecimenDoc{Lineage: LineageNew}, "note which specimens the visit did not bring"); err != nil {
 		return err
 	}
-	first, err := b.ownNumbers(ctx, c, Specimen, int64(len(wanted)))
+	ids, err := b.ownNumbers(ctx, c, Specimen, int64(len(wanted)))
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (d *VisitDraft) missed(ctx context.Context, b *Batch, c *Change, cp *protoc
 			Laterality: q.doc.Laterality, Pathology: q.doc.Pathology, Status: is.Status, InitialQty: q.doc.InitialQty,
 			ActivityStatus: StatusActive,
 		}
-		id := first + int64(i)
+		id := ids[i]
 		if err := b.insert(c, Specimen, visit.Child(id), id, doc, &Outcome{}); err != nil {
 			return err
 		}
@@ -98,19 +98,32 @@ func (d *VisitDraft) missed(ctx context.Context, b *Batch, c *Change, cp *protoc
 	return nil
 }
 
-// ownNumbers draws n ids, the same ones for a row of a job however often it is tried.
-func (b *Batch) ownNumbers(ctx context.Context, c *Change, t Type, n int64) (int64, error) {
-	var first int64
-	var err error
-	if c.Source != "" {
-		first, _, err = b.store.ReserveFor(ctx, c.Source+"/"+string(t), string(t), n)
-	} else {
-		first, err = b.store.Reserve(ctx, string(t), n)
+// ownNumbers draws n ids, the same ones for a row of a job however often it is tried. A row that needs more of them than at its
+// first try, since what it is about has changed, gets further ones.
+func (b *Batch) ownNumbers(ctx context.Context, c *Change, t Type, n int64) (ids []int64, err error) {
+	for left := n; left > 0; {
+		first, some := int64(0), left
+		if c.Source == "" {
+			first, err = b.store.Reserve(ctx, string(t), left)
+		} else {
+			source := c.Source + "/" + string(t)
+			if len(ids) > 0 {
+				source += "/" + strconv.Itoa(len(ids))
+			}
+			first, some, err = b.store.ReserveFor(ctx, source, string(t), left)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("draw from counter %s: %w", t, err)
+		}
+		if some < 1 {
+			return nil, fmt.Errorf("draw from counter %s: nothing was reserved", t)
+		}
+		for id := first; id < first+min(some, left); id++ {
+			ids = append(ids, id)
+		}
+		left = n - int64(len(ids))
 	}
-	if err != nil {
-		return 0, fmt.Errorf("draw from counter %s: %w", t, err)
-	}
-	return first, nil
+	return ids, nil
 }
 
 // follow changes the specimens of a visit that got another status or event: they were missed or are pending with it, and
