@@ -170,6 +170,11 @@ func TestMetadataByOtherWays(t *testing.T) {
 	if got := w.fallback.must("PUT", "/studies/S_RIVER/metadata?upload="+uuid, ""); got["metadataVersion"] != 2.0 {
 		t.Errorf("as an upload: %v", got)
 	}
+	j := w.job(w.fallback.do("POST", "/clinicaldata/import/xml", document("S_RIVER", "R-1", "")))
+	a := w.fallback.do("PUT", "/studies/S_RIVER/metadata?upload="+j.UUID, "")
+	if a.status != 400 || strings.Contains(a.body, "invalidUuid") { // it is read, and defines nothing
+		t.Errorf("the document of an import: %d %s", a.status, a.body)
+	}
 }
 
 // In production nothing may change that stored data would not fit (sections 8.1 and 8.2).

@@ -32,7 +32,7 @@ func (c *call) parts(hint string) (*parts, error) {
 	contentType := c.Header.Get("Content-Type")
 	kind, _, _ := strings.Cut(contentType, ";")
 	if !strings.EqualFold(strings.TrimSpace(kind), "multipart/form-data") {
-		return &parts{name: "import.xml", document: body}, nil
+		return &parts{name: unnamed, document: body}, nil
 	}
 	between := boundary(contentType, body)
 	if !bytes.Contains(body, []byte("--"+between+"--")) {

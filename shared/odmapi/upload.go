@@ -2,6 +2,7 @@ package odmapi
 
 import (
 	"cmp"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -24,6 +25,9 @@ const uploadPrefix = "_uploads/odm/"
 func documentKey(uuid string) string { return uploadPrefix + uuid + "/document.xml" }
 
 func nameKey(uuid string) string { return uploadPrefix + uuid + "/name.txt" }
+
+// unnamed is what a document is called that came without a name.
+const unnamed = "import.xml"
 
 func tableKey(uuid string) string { return uploadPrefix + uuid + "/table.csv" }
 
@@ -58,7 +62,7 @@ type uploadView struct {
 
 // upload draws a UUID with URLs for a document and, if wanted, its ZIP.
 func (c *call) upload(name string, attached bool) (*uploadView, error) {
-	name = fileName(cmp.Or(name, "import.xml"))
+	name = fileName(cmp.Or(name, unnamed))
 	if !isXML(name) {
 		return nil, clinical.FileFormatNotSupported
 	}
@@ -128,7 +132,10 @@ func (c *call) uploaded(uuid string) (*uploaded, error) {
 		return nil, clinical.InvalidUUID
 	}
 	name, err := c.api.Blobs.Get(c.Context(), blob.Object{Bucket: c.api.Intake, Key: nameKey(uuid)}, maxFileName)
-	if err != nil {
+	switch {
+	case errors.Is(err, blob.ErrNotFound): // it came with an import, or its name, which is older, is gone
+		name = []byte(unnamed)
+	case err != nil:
 		return nil, err
 	}
 	up.name = string(name)
