@@ -198,7 +198,9 @@ func (c *call) give(answer any) (status int, err error) {
 	body, err := json.Marshal(answer)
 	out := c.spill("application/json", "answer.json")
 	if err == nil {
-		_, err = out.Write(body)
+		if _, err = out.Write(body); err != nil {
+			err = errors.Join(err, out.abort())
+		}
 	}
 	var whole writer
 	if err == nil {
