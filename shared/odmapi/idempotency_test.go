@@ -1,11 +1,15 @@
 package odmapi_test
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
 
 	"aliquot/shared/jobs"
+	"aliquot/shared/odmimport"
 )
 
 // A key makes one job of one user for one study, and another file with it is refused.
@@ -32,6 +36,10 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 	at.Wait()
 	first := w.job(answers[0])
+	h := sha256.Sum256(fmt.Appendf(nil, "%d\x00XML_IMPORT\x00S_RIVER\x00sent by the river station, once", first.OwnerID))
+	if uuid, err := odmimport.NewUUID(bytes.NewReader(h[:])); err != nil || first.UUID != uuid { // also before an update
+		t.Errorf("job %s, want %s, %v", first.UUID, uuid, err)
+	}
 	for _, a := range answers[1:] {
 		if j := w.job(a); j.UUID != first.UUID {
 			t.Errorf("sent at once: jobs %s and %s", first.UUID, j.UUID)
