@@ -84,7 +84,8 @@ func (r *Registry) ScheduleEvent(ctx context.Context, by By, p *Place, meta *Met
 // data entry started or skipped, from skipped to data entry started, from data entry started to completed or stopped. Done
 // again with the same By.ID it changes nothing.
 //
-// Whoever signed it did not sign a change, so that it is signed no more; a lock changes nothing of what was signed.
+// Whoever signed it did not sign other dates or another state, so that it is signed no more; to remove, lock or archive it
+// changes nothing of what was signed.
 //
 // It also removes and restores an occurrence, and for data managers of the study locks, archives and takes back both, of
 // which the reference tells only what it comes to. While it is one of these, no data, dates or states are taken
@@ -130,7 +131,9 @@ func (r *Registry) UpdateEvent(ctx context.Context, by By, p *Place, meta *Metad
 		turn(&e.Removed, d.Removed)
 		turn(&e.Locked, d.Locked)
 		turn(&e.Archived, d.Archived)
-		e.Signed = e.Signed && was.Status == e.Status && was.StartDate == e.StartDate && was.EndDate == e.EndDate && was.Removed == e.Removed && was.Archived == e.Archived
+		if e.Status != was.Status || e.StartDate != was.StartDate || e.EndDate != was.EndDate {
+			w.unsign(h)
+		}
 		return h, nil
 	})
 }

@@ -68,7 +68,8 @@ func (r *Registry) UpdateForm(ctx context.Context, by By, p *Place, meta *Metada
 			}
 			if changed {
 				f.UpdatedAt, f.UpdatedBy = stamp(by.At), by.Actor.ID
-				h.change().Signed = false
+				h.change()
+				w.unsign(h)
 			}
 		}
 		done = &Filled{*f, h.doc.OID, h.doc.Key}

@@ -275,6 +275,11 @@ func (p *Planner) touched(w *work, h *held[Event]) {
 	if h.doc.Status == EventScheduled {
 		h.change().Status = EventStarted
 	}
+	w.unsign(h)
+}
+
+// unsign withdraws the signature of an event, and with it the participant's, since what was signed is no longer what is there.
+func (w *work) unsign(h *held[Event]) {
 	if h.doc.Signed {
 		h.change().Signed = false
 	}

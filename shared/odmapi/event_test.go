@@ -38,8 +38,11 @@ func TestChangedEventsAreSignedNoMore(t *testing.T) {
 	sign()
 	is(`"locked":true`, "Yes")
 	is(`"locked":false`, "Yes")
-	is(`"removed":true`, "No")
-	is(`"removed":false`, "No")
+	is(`"removed":true`, "Yes")
+	is(`"removed":false`, "Yes")
+	is(`"archived":true`, "Yes")
+	is(`"archived":false`, "Yes")
+	is(`"startDate":"2026-01-30"`, "No")
 	data(`><Signature Attestation="Seen by others"/>`)
 	data(` OpenClinica:Signed="Yes"><Signature Attestation="Seen, too"/><Signature Attestation="Seen at last"/>`)
 	got := c.do("GET", "/clinicaldata/S_RIVER/R-1/*/*?includeAudits=y", "", "Accept: application/xml").body
