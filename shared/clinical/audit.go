@@ -88,6 +88,8 @@ type beginning struct {
 	now    map[string]string
 	// attested are all attestations that an event has now.
 	attested []string
+	// unsure tells that an import is writing: some of this may be its work, which the history does not tell of yet.
+	unsure bool
 }
 
 // audits emits the changes of the states of something. Its place is a sort key, with formLevel and an OID for a
@@ -128,6 +130,9 @@ func (g *given) audits(ctx context.Context, place string, of audited, b beginnin
 	for i := len(changes) - 1; i >= 0; i-- {
 		first[changes[i].property] = changes[i].old
 		b.attested = b.attested[:len(b.attested)-len(changes[i].attested)]
+	}
+	if b.unsure { // whose it is will be known when the import has written
+		b.now, b.attested = nil, nil
 	}
 	if err := attest(change{by: b.by, at: b.at}, b.attested, first["signed"] == "Yes"); err != nil {
 		return err

@@ -203,7 +203,8 @@ func (g *given) event(ctx context.Context, o occurrence) error {
 	}
 	rec := o.event.rec
 	now := map[string]string{"signed": YesNo(e.Signed)}
-	if err := g.audits(ctx, rec.Key.Sort, auditedEvent, beginning{rec.CreatedBy, rec.CreatedAt, now, e.Attestations}); err != nil {
+	unsure := g.w.head.doc.Pending != "" && rec.Version > 1
+	if err := g.audits(ctx, rec.Key.Sort, auditedEvent, beginning{rec.CreatedBy, rec.CreatedAt, now, e.Attestations, unsure}); err != nil {
 		return err
 	}
 	return g.emit(odm.EndStudyEventData)

@@ -261,6 +261,44 @@ func TestArchivedDefinitions(t *testing.T) {
 	}
 }
 
+// While an import is writing, what it signed is told as nobody's: not as the work of who made the event.
+func TestAuditsWhileAnImportIsWriting(t *testing.T) {
+	const form = `<FormData FormOID="F_VITALS" OpenClinica:Status="complete"><ItemGroupData ItemGroupOID="IG_MAIN"><ItemData ItemOID="I_SEX" Value="F"/></ItemGroupData></FormData></StudyEventData></SubjectData>`
+	audits := func(b *bank) string {
+		return b.retrieve(func(r *Retrieval) { r.Audits, r.Participant = true, "Ann" })
+	}
+	written := false // the event's record, and not the head's
+	for left := 0; ; left++ {
+		b := newBank(t).list()
+		b.log(b.planner("o1", 1), document(`<SubjectData SubjectKey="SS_ANN"><StudyEventData StudyEventOID="SE_FIRST" OpenClinica:StartDate="2026-03-01" OpenClinica:WorkflowStatus="completed">`+form))
+		p := b.planner("o2", 2)
+		p.By = 8
+		var plans []*Plan
+		take(t, p, document(`<SubjectData SubjectKey="SS_ANN"><StudyEventData StudyEventOID="SE_FIRST" OpenClinica:Signed="Yes"><Signature Attestation="Seen"/>`+form), func(plan *Plan) { plans = append(plans, plan) })
+		crash := &crashing{bank: b, left: left}
+		var err error
+		for _, plan := range plans {
+			if err = Apply(t.Context(), crash, plan); err != nil {
+				break
+			}
+		}
+		got := audits(b)
+		if err == nil {
+			if !strings.Contains(got, `UserID="USR_8"`) || !strings.Contains(got, "Seen [Signed Externally]") {
+				t.Errorf("when it has written:\n%s", got)
+			}
+			break
+		}
+		if strings.Contains(got, "Signed Externally") || strings.Contains(got, "signed status changed") {
+			t.Errorf("after %d writes:\n%s", left, got)
+		}
+		written = written || decode[Event](t, b, EventKey(1, "SE_FIRST", 1)).Signed
+	}
+	if !written {
+		t.Error("the event and the participant are written at once")
+	}
+}
+
 // Where an import was cut into plans changes nothing in what is told of its values.
 func TestAuditsOfAnImportCutAnywhere(t *testing.T) {
 	get := func(each bool) string {
