@@ -31,8 +31,9 @@ type NoteDraft struct {
 	Status string
 	// Text is what is said, at most 1,000 characters; Short is a title of it, if one is wanted, of at most 255.
 	Text, Short string
-	// To is the id of the user who is asked, 0 for nobody.
-	To int64
+	// To finds the id of the user who is asked, or refuses; nil for nobody. A note that was made before is not refused for one
+	// who may not be asked any more.
+	To func(context.Context) (int64, error)
 }
 
 // Note is a note with the place of its item: OIDs are as defined.
@@ -212,9 +213,16 @@ func (d *NoteDraft) child(ctx context.Context, s biobank.Store, by By, study int
 	if strings.ContainsFunc(d.Text+d.Short, control) {
 		return c, 0, fault.New("COMMON_INVALID_INPUT", "The text of a note has characters that no document can hold.")
 	}
+	var to int64
+	if d.To != nil {
+		var err error
+		if to, err = d.To(ctx); err != nil {
+			return c, 0, err
+		}
+	}
 	free, err := freeNotes(ctx, s, study, 1)
 	if err != nil {
 		return c, 0, err
 	}
-	return Child{ID: childID(free[0]), Status: status, At: stamp(by.At), By: by.Actor.ID, To: d.To, Text: d.Text, Short: d.Short}, free[0], nil
+	return Child{ID: childID(free[0]), Status: status, At: stamp(by.At), By: by.Actor.ID, To: to, Text: d.Text, Short: d.Short}, free[0], nil
 }

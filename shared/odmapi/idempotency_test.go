@@ -161,6 +161,15 @@ func TestIdempotencyKeyOfChanges(t *testing.T) {
 	}
 	keyed(c, "PUT", events, other, "date").refused(t, 422, used)
 
+	// Whoever was asked may have lost the role since.
+	w.newUser("eve")
+	w.grant("S_RIVER", "eve", "Monitor")
+	asked := strings.Replace(query, `"noteType"`, `"assignedTo":"eve","noteType"`, 1)
+	assigned := keyed(c, "POST", notes, asked, "ask eve")
+	w.grant("S_RIVER", "eve", "")
+	keyed(c, "POST", notes, asked, "ask eve").is(t, 200, assigned.body)
+	keyed(c, "POST", notes, asked, "ask eve again").refused(t, 400, "errorCode.assignedUserNotValid")
+
 	begun := keyed(c, "POST", notes, query, "ask")
 	note := between(t, begun.body, `{"id":"`, `"`)
 	reply := `{` + item + `,"status":"Updated","detailedNote":"It is."}`
@@ -174,7 +183,7 @@ func TestIdempotencyKeyOfChanges(t *testing.T) {
 	keyed(c, "PUT", notes+"/DN_0", reply, "reply").refused(t, 422, used)
 	keyed(c, "POST", notes, strings.Replace(query, "so", "not so", 1), "ask").refused(t, 422, used)
 	all := c.do("GET", "/clinicaldata/S_RIVER/R-1/*/*?includeDNs=y", "", "Accept: text/xml").body
-	if threads, said := strings.Count(all, "<OpenClinica:DiscrepancyNote "), strings.Count(all, "<OpenClinica:ChildNote"); threads != 1 || said != 3 {
+	if threads, said := strings.Count(all, "<OpenClinica:DiscrepancyNote "), strings.Count(all, "<OpenClinica:ChildNote"); threads != 2 || said != 4 {
 		t.Errorf("%d notes, in which %d things are said", threads, said)
 	}
 

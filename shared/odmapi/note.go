@@ -1,6 +1,7 @@
 package odmapi
 
 import (
+	"context"
 	"strconv"
 	"time"
 
@@ -97,11 +98,15 @@ func (c *call) noteDraft() (*clinical.Place, *clinical.Metadata, clinical.NoteDr
 		Kind: in.NoteType, Status: in.Status, Text: in.DetailedNote, Short: in.Description,
 	}
 	if in.AssignedTo != "" {
-		if d.To, err = c.api.Registry.Reader(c.Context(), c.api.Users, p, in.AssignedTo); err == nil && d.To == 0 {
-			err = clinical.AssignedUserNotValid
+		d.To = func(ctx context.Context) (int64, error) {
+			id, err := c.api.Registry.Reader(ctx, c.api.Users, p, in.AssignedTo)
+			if err == nil && id == 0 {
+				err = clinical.AssignedUserNotValid
+			}
+			return id, err
 		}
 	}
-	return p, meta, d, err
+	return p, meta, d, nil
 }
 
 func (c *call) showNote(in clinical.NoteDraft, n *clinical.Note, err error) (any, error) {
