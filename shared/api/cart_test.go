@@ -280,6 +280,7 @@ func TestAllDescendantsComeIntoACart(t *testing.T) {
 		return &biobank.SpecimenDraft{ParentID: s.aliquot, Doc: biobank.SpecimenDoc{Label: fmt.Sprintf("K-%d", i), Lineage: biobank.LineageDerived, Type: "Plasma"}}
 	})
 	cart := fmt.Sprintf("/specimen-lists/%v", c.must("POST", "/specimen-lists", fmt.Sprintf(`{"name":"All","specimenIds":[%d]}`, s.aliquot))["id"])
+	w.outsize = true
 	if got := c.must("POST", cart+"/add-child-specimens", "")["count"]; got != n+1.0 {
 		t.Errorf("%v are in the cart", got)
 	}

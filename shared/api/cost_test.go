@@ -122,6 +122,8 @@ var bars = []bar{
 	{on(`GET /specimens/\{id\}(/audit)?$`), 7},
 	{on(`GET /specimen-requirements/\{id\}/specimens-count$`), shards + 6},
 	{on(`POST /specimens/search$`), shards + 7},
+	// Answers are counted in the protocol, and in those that take their consents from it, one in the tests.
+	{on(`GET .*/consent-tiers/\{tier\}/dependent-entities$`), 2*shards + 4},
 	// What a protocol's definition holds up is looked for in all shards.
 	{on(`GET .*/(dependent-entities|specimens-count)$`), shards + 4},
 	// The object, its entries, who made them and of what institute.
@@ -135,7 +137,7 @@ var bars = []bar{
 	// With detailedList each protocol's registrations and specimens are counted.
 	{on(`GET /collection-protocols$`), 4*shards + 5},
 	// Of those at a site, by cpId, the shards are read until the page is full, each with the protocol anew: nothing is kept.
-	{on(`GET /specimens$`), 2*shards + 8},
+	{on(`GET /specimens$`), 2*shards + 12},
 	{on(`(GET|HEAD) `), shards + 5},
 	// Without cpId the shards of every protocol are asked, five in the tests.
 	{on(`POST /collection-protocol-registrations/(list|count)$`), 5*shards + 5},
@@ -167,8 +169,9 @@ var bars = []bar{
 
 // The look-up of a session is one call, and one more for whoever is not a super administrator (the sites of the institute),
 // a third for who has roles (all in rights.go): stock ones may have been changed. Acting as another user adds those of the other. Basic
-// credentials cost the look-up of the name, of the settings and of the password, before.
-const mostSession = 6
+// credentials cost the look-up of the name, of the settings, of how many wrong passwords came from the address, and of the
+// password, before; and, once a day, the note that the user was there.
+const mostSession = 8
 
 // TestMain holds what all tests have cost to the bars, when all have run.
 func TestMain(m *testing.M) {
