@@ -95,6 +95,7 @@ func TestSettings(t *testing.T) {
 		if one.do("GET", "/users/current-user", "").status != 401 || two.do("GET", "/users/current-user", "").status != 200 {
 			t.Error("two sessions live")
 		}
+		set("auth", "max_login_sessions", "")
 		// A session lives by the rules that it was begun under.
 		set("auth", "token_inactive_interval", "5")
 		set("auth", "verify_token_ip_address", "true")
@@ -124,7 +125,7 @@ func TestSettings(t *testing.T) {
 	})
 
 	a := c.do("GET", "/config-settings/1/audit", "")
-	if strings.Count(a.body, "asked for") != 12 || !strings.Contains(a.body, `"verified":true`) || !strings.Contains(a.body, `"biospecimen/aliquot_qty_req":"false"`) {
+	if strings.Count(a.body, "asked for") != 13 || !strings.Contains(a.body, `"verified":true`) || !strings.Contains(a.body, `"biospecimen/aliquot_qty_req":"false"`) {
 		t.Errorf("the audit: %s", a.body)
 	}
 	boss.do("GET", "/config-settings/1/audit", "").refused(t, 400, "RBAC_ACCESS_DENIED")
