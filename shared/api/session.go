@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -56,14 +55,11 @@ func signIn(c *call) (any, error) {
 	if err := in.err(); err != nil {
 		return nil, err
 	}
-	var who auth.Candidate
+	find, name := c.candidate, login
 	if login == "" && email != "" {
-		who, err = c.candidateOf(domain, email, func(ctx context.Context) (*biobank.Record, error) {
-			return c.api.Registry.UserByEmail(ctx, email)
-		})
-	} else {
-		who, err = c.candidate(domain, login)
+		find, name = c.candidateByEmail, email
 	}
+	who, err := find(domain, name)
 	if err != nil {
 		return nil, err
 	}
@@ -178,17 +174,24 @@ func (c *call) candidate(domain, login string) (auth.Candidate, error) {
 	if domain == "" {
 		domain = biobank.Domain
 	}
-	return c.candidateOf(domain, login, func(ctx context.Context) (*biobank.Record, error) {
-		return c.api.Registry.UserByLogin(ctx, domain, login)
-	})
-}
-
-// candidateOf is who wants to sign in by a name, and is found by it, or not.
-func (c *call) candidateOf(domain, login string, find func(context.Context) (*biobank.Record, error)) (auth.Candidate, error) {
-	user, err := find(c.Context())
+	user, err := c.api.Registry.UserByLogin(c.Context(), domain, login)
 	if err != nil {
 		return auth.Candidate{}, err
 	}
+	return c.candidateOf(domain, login, user)
+}
+
+// candidateByEmail is who wants to sign in by an e-mail address.
+func (c *call) candidateByEmail(domain, email string) (auth.Candidate, error) {
+	user, err := c.api.Registry.UserByEmail(c.Context(), email)
+	if err != nil {
+		return auth.Candidate{}, err
+	}
+	return c.candidateOf(domain, email, user)
+}
+
+// candidateOf is who wants to sign in by a name, and the user who was found by it, nil for none.
+func (c *call) candidateOf(domain, login string, user *biobank.Record) (auth.Candidate, error) {
 	if user == nil {
 		if _, err := c.api.Registry.Fetch(c.Context(), biobank.SetKey(biobank.User, 0)); err != nil {
 			return auth.Candidate{}, err

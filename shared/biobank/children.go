@@ -337,14 +337,11 @@ func (d *ChildrenDraft) reservedFor(ctx context.Context, b *Batch, c *Change, cp
 		if _, planned := own.Reserved[counter]; planned {
 			continue
 		}
-		first, kept, err := b.store.ReserveFor(ctx, c.Source, counter, n)
-		if err != nil {
+		var first int64
+		if first, n, err = b.reserveFor(ctx, c.Source, counter, n); err != nil {
 			return nil, 0, fmt.Errorf("reserve numbers of %s: %w", counter, err)
 		}
 		own.Reserved[counter] = first - own.Row
-		if kept > 0 { // a note of the version before does not say how many: as many as the row does
-			n = kept
-		}
 	}
 	return own, n, nil
 }

@@ -11,9 +11,9 @@ import (
 // modules", and "the assigner must hold User-update rights for that site/CP"). Which users such a right reaches the reference
 // leaves open. Here users are of no protocol, so that an assignment in one reaches assignments in it and no user; one for all
 // sites reaches the plain users and contacts of the own institute, one for a site those whose primary site it is. Nobody
-// changes the own account or assignments in this way, but for what others need to reach them (ownProfile), and nobody who is no administrator makes administrators, opens drop
-// folders or lets users manage forms. Whose role may be given, the reference does not say: any, at the places where the
-// assigner may.
+// changes the own account or assignments in this way, but for what others need to reach them (ownProfile), and nobody who is
+// no administrator makes administrators, opens drop folders or lets users manage forms. Whose role may be given, the reference
+// does not say: any, at the places where the assigner may.
 
 // plain tells whether a user of the actor's institute is no administrator.
 func (a *Actor) plain(u *UserDoc) bool {

@@ -476,3 +476,24 @@ func (d *VisitDraft) patch(ctx context.Context, b *Batch, c *Change, o *Outcome,
 	}
 	return &is, d.follow(ctx, b, c, cp, rec, &was, &is)
 }
+
+// keepHidden keeps what may identify the participant for who may not see it: the mask, or nothing at all, is sent back as it was
+// shown. Another text in its place is refused, whatever it is: so that nobody learns by guessing what is there. Where nothing is
+// yet it may be given, as with a new visit.
+func (d *VisitDraft) keepHidden(l *fault.List, was, is *VisitDoc) {
+	for _, t := range []struct {
+		noun, sent, was string
+		is              *string
+	}{
+		{"comment", d.Doc.Comments, was.Comments, &is.Comments},
+		{"surgical pathology number", d.Doc.SurgicalPathologyNumber, was.SurgicalPathologyNumber, &is.SurgicalPathologyNumber},
+	} {
+		switch {
+		case t.was == "":
+		case t.sent == "" || t.sent == Masked:
+			*t.is = t.was
+		default:
+			l.Add("PARTICIPANT_CANNOT_UPDATE_PHI", "You may not see the %s of this visit, and so not change it. Leave it out.", t.noun)
+		}
+	}
+}

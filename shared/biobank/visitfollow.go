@@ -1,6 +1,7 @@
 package biobank
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -110,13 +111,10 @@ func (b *Batch) ownNumbers(ctx context.Context, c *Change, t Type, n int64) (ids
 			if len(ids) > 0 {
 				source += "/" + strconv.Itoa(len(ids))
 			}
-			first, some, err = b.store.ReserveFor(ctx, source, string(t), left)
+			first, some, err = b.reserveFor(ctx, source, string(t), left)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("draw from counter %s: %w", t, err)
-		}
-		if some < 1 {
-			return nil, fmt.Errorf("draw from counter %s: nothing was reserved", t)
 		}
 		for id := first; id < first+min(some, left); id++ {
 			ids = append(ids, id)
@@ -124,6 +122,13 @@ func (b *Batch) ownNumbers(ctx context.Context, c *Change, t Type, n int64) (ids
 		left = n - int64(len(ids))
 	}
 	return ids, nil
+}
+
+// reserveFor is ReserveFor of the store for n numbers or more. A note of the version before does not say how many they were: as
+// many as are asked for.
+func (b *Batch) reserveFor(ctx context.Context, owner, counter string, n int64) (first, kept int64, err error) {
+	first, kept, err = b.store.ReserveFor(ctx, owner, counter, n)
+	return first, cmp.Or(kept, n), err
 }
 
 // follow changes the specimens of a visit that got another status or event: they were missed or are pending with it, and

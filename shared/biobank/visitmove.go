@@ -11,27 +11,6 @@ import (
 
 // Moving a visit to another registration (reference openspecimen-rest.md section 14).
 
-// keepHidden keeps what may identify the participant for who may not see it: the mask, or nothing at all, is sent back as it was
-// shown. Another text in its place is refused, whatever it is: so that nobody learns by guessing what is there. Where nothing is
-// yet it may be given, as with a new visit.
-func (d *VisitDraft) keepHidden(l *fault.List, was, is *VisitDoc) {
-	for _, t := range []struct {
-		noun, sent, was string
-		is              *string
-	}{
-		{"comment", d.Doc.Comments, was.Comments, &is.Comments},
-		{"surgical pathology number", d.Doc.SurgicalPathologyNumber, was.SurgicalPathologyNumber, &is.SurgicalPathologyNumber},
-	} {
-		switch {
-		case t.was == "":
-		case t.sent == "" || t.sent == Masked:
-			*t.is = t.was
-		default:
-			l.Add("PARTICIPANT_CANNOT_UPDATE_PHI", "You may not see the %s of this visit, and so not change it. Leave it out.", t.noun)
-		}
-	}
-}
-
 // stays refuses a change that names another registration than that of the visit.
 func (d *VisitDraft) stays(ctx context.Context, b *Batch, l *fault.List, rec *Record, was *VisitDoc, cp *protocolInfo) error {
 	if d.RegistrationID != 0 && d.RegistrationID != rec.Key.Registration() {

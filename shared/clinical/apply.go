@@ -180,6 +180,7 @@ func begun(ctx context.Context, s biobank.Store, source string, p *SubjectPlan) 
 		}
 	}
 	if last != nil {
+		// "!" comes behind the place itself, and before any that begins with it.
 		trail, err := s.TrailBefore(ctx, last.Type, last.ID, last.AuditKey().Sort+"!", entries)
 		if err != nil {
 			return false, fmt.Errorf("read the audit of a participant: %w", err)

@@ -100,14 +100,18 @@ func (g *given) audits(ctx context.Context, place string, of audited, b beginnin
 	}
 	var out odm.AuditLogs
 	said := "" // the last attestation
-	add := func(c change, words, valueType, old, new string) error {
+	add := func(c change, words, valueType, old, new, details string) error {
 		log, err := g.log(ctx, c.by, c.at, place, c.property, c.version)
-		log.AuditType, log.ValueType, log.OldValue, log.NewValue, log.ReasonForChange = words, valueType, old, new, c.reason
-		if c.property == "signed" && new == "Yes" {
-			log.Details = said
-		}
+		log.AuditType, log.ValueType, log.OldValue, log.NewValue, log.ReasonForChange, log.Details = words, valueType, old, new, c.reason, details
 		out.AuditLog = append(out.AuditLog, log)
 		return err
+	}
+	state := func(p *auditedProperty, c change, old, new string) error {
+		details := ""
+		if p.name == "signed" && new == "Yes" {
+			details = said
+		}
+		return add(c, p.words, p.shown, p.say(old), p.say(new), details)
 	}
 	// The last attestation is told with the signature that came with it, any other for itself.
 	attest := func(c change, texts []string, signed bool) error {
@@ -115,12 +119,10 @@ func (g *given) audits(ctx context.Context, place string, of audited, b beginnin
 			if said = text; signed && i == len(texts)-1 {
 				break
 			}
-			log, err := g.log(ctx, c.by, c.at, place, fmt.Sprint(attestations, i), c.version)
-			if err != nil {
+			c.property = fmt.Sprint(attestations, i)
+			if err := add(c, signatureAttested, "Attestation", "", "", text); err != nil {
 				return err
 			}
-			log.AuditType, log.ValueType, log.Details, log.ReasonForChange = signatureAttested, "Attestation", text, c.reason
-			out.AuditLog = append(out.AuditLog, log)
 		}
 		return nil
 	}
@@ -142,7 +144,7 @@ func (g *given) audits(ctx context.Context, place string, of audited, b beginnin
 		if _, may := b.now[p.name]; !may || first[p.name] == p.usual {
 			continue
 		}
-		if err := add(change{by: b.by, at: b.at, property: p.name}, p.words, p.shown, p.say(p.usual), p.say(first[p.name])); err != nil {
+		if err := state(p, change{by: b.by, at: b.at, property: p.name}, p.usual, first[p.name]); err != nil {
 			return err
 		}
 	}
@@ -154,8 +156,7 @@ func (g *given) audits(ctx context.Context, place string, of audited, b beginnin
 			}
 			continue
 		}
-		p := of.property(c.property)
-		if err := add(c, p.words, p.shown, p.say(c.old), p.say(c.new)); err != nil {
+		if err := state(of.property(c.property), c, c.old, c.new); err != nil {
 			return err
 		}
 	}

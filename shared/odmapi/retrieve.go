@@ -92,12 +92,8 @@ const handsPerMinute = 10
 
 // hand makes a job of a request, and sends the caller to where its document will be.
 func (c *call) hand(ask odmexport.Request) (any, error) {
-	ok, err := c.api.Guard.Allow(c.Context(), c.at, fmt.Sprintf("retrieval of user %d", c.actor.ID), handsPerMinute)
-	if err != nil {
+	if err := c.atMost(handsPerMinute, fmt.Sprintf("retrieval of user %d", c.actor.ID), "At most %d requests for data that take long can be begun in a minute. Wait a minute."); err != nil {
 		return nil, err
-	}
-	if !ok {
-		return nil, fault.New("AUTH_TOO_MANY_CALLS", "At most %d requests for data that take long can be begun in a minute. Wait a minute.", handsPerMinute).WithKind(fault.TooMany)
 	}
 	uuid, err := odmimport.NewUUID(c.api.Random)
 	if err != nil {

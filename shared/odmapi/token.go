@@ -25,12 +25,8 @@ func tokenRoutes() []route {
 func token(c *call) (any, error) {
 	address := c.from()
 	if most := c.api.TokenCalls; most > 0 {
-		ok, err := c.api.Guard.Allow(c.Context(), c.at, "token "+address, most)
-		if err != nil {
+		if err := c.atMost(most, "token "+address, "At most %d tokens a minute can be asked for from one address. Wait a minute."); err != nil {
 			return nil, err
-		}
-		if !ok {
-			return nil, fault.New("AUTH_TOO_MANY_CALLS", "At most %d tokens a minute can be asked for from one address. Wait a minute.", most).WithKind(fault.TooMany)
 		}
 	}
 	var in struct{ Username, Password string }
@@ -53,6 +49,15 @@ func token(c *call) (any, error) {
 	}
 	token, err := c.api.Guard.Under(settings.SignIn()).SignInFor(c.Context(), c.at, who, in.Password, tokenLife)
 	return text(token), asSignIn(err)
+}
+
+// atMost refuses, with a sentence that tells most, who asks for what more often than that in a minute.
+func (c *call) atMost(most int, what, sentence string) error {
+	ok, err := c.api.Guard.Allow(c.Context(), c.at, what, most)
+	if err != nil || ok {
+		return err
+	}
+	return fault.New("AUTH_TOO_MANY_CALLS", sentence, most).WithKind(fault.TooMany)
 }
 
 // identify finds out who calls, and which roles that user has.
